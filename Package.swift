@@ -1,0 +1,141 @@
+// swift-tools-version: 6.2
+// The layers of CyxCloud, top to bottom of the list being bottom to top of the system: a target
+// depends only on targets above it here, which `LintTests` checks together with the imports.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func library(_ name: String, pkgConfig: String? = nil, debian: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/CLibraries/\(name)", pkgConfig: pkgConfig,
+        providers: [.apt([debian])])
+}
+
+let package = Package(
+    name: "cyxcloud",
+    targets: [
+        // C: module maps of system libraries, and our own kernels.
+        library("CRocksDB", pkgConfig: "rocksdb", debian: "librocksdb-dev"),
+        library("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
+        library("COpenSSL", pkgConfig: "libcrypto", debian: "libssl-dev"),
+        library("CIPSecMB", debian: "libipsec-mb-dev"),
+        library("CISAL", debian: "libisal-dev"),
+        library("CZstd", pkgConfig: "libzstd", debian: "libzstd-dev"),
+        library("CMicroHTTPD", pkgConfig: "libmicrohttpd", debian: "libmicrohttpd-dev"),
+        library("CYAML", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
+        library("CCurl", pkgConfig: "libcurl", debian: "libcurl4-openssl-dev"),
+        .target(name: "CyxKernels", cSettings: [.unsafeFlags(["-O3"])]),
+
+        // Base.
+        module("CyxCore", ["CyxKernels"]),
+
+        // Local.
+        module("CyxCrypto", ["CyxCore", "CyxKernels", "CSodium", "COpenSSL"]),
+        module("CyxErasure", ["CyxCore", "CISAL"]),
+        module("CyxStorage", ["CyxCore", "CyxCrypto", "CRocksDB"]),
+
+        // Network.
+        module("CyxTransport", ["CyxCore", "CyxCrypto"]),
+        module("CyxOverlay", ["CyxCore", "CyxCrypto", "CyxTransport"]),
+
+        // Metadata and services.
+        module("CyxTables", ["CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay"]),
+        module(
+            "CyxObjects",
+            [
+                "CyxCore", "CyxCrypto", "CyxErasure", "CyxStorage", "CyxTransport", "CyxOverlay",
+                "CyxTables", "CZstd",
+            ]),
+
+        // Edges.
+        module("CyxHTTP", ["CyxCore", "CMicroHTTPD"]),
+        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects"]),
+        module("CyxClient", ["CyxCore", "CyxCrypto", "CCurl"]),
+
+        // Programs.
+        program("protoc-gen-cyx", ["CyxCore"]),
+        program(
+            "cyxpeer",
+            [
+                "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport", "CyxOverlay", "CyxTables",
+                "CyxObjects", "CyxHTTP", "CyxGateway", "CYAML",
+            ]),
+        program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxClient"]),
+        .target(name: "CBaselines", dependencies: ["CISAL"], path: "Sources/cyxbench-baselines"),
+        program(
+            "cyxbench",
+            [
+                "CyxCore", "CyxCrypto", "CyxErasure", "CyxStorage", "CyxTransport", "CyxOverlay",
+                "CyxTables", "CyxObjects", "CBaselines",
+            ]),
+
+        // Simulation.
+        .target(
+            name: "SimulationHarness",
+            dependencies: [
+                "CyxCore", "CyxCrypto", "CyxErasure", "CyxStorage", "CyxTransport", "CyxOverlay",
+                "CyxTables", "CyxObjects",
+            ],
+            path: "Simulations/Harness", swiftSettings: settings),
+        .target(
+            name: "SimulationScenarios",
+            dependencies: [
+                "SimulationHarness", "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport",
+                "CyxOverlay", "CyxTables", "CyxObjects",
+            ],
+            path: "Simulations/Scenarios", swiftSettings: settings),
+        .executableTarget(
+            name: "simulate",
+            dependencies: ["SimulationScenarios", "SimulationHarness", "CyxCore"],
+            path: "Simulations/simulate", swiftSettings: settings),
+
+        // Tests.
+        tests("CyxCoreTests", ["CyxCore"]),
+        tests("CyxCryptoTests", ["CyxCore", "CyxCrypto", "CyxKernels"]),
+        tests("CyxErasureTests", ["CyxCore", "CyxErasure"]),
+        tests("CyxStorageTests", ["CyxCore", "CyxStorage"]),
+        tests("CyxTransportTests", ["CyxCore", "CyxCrypto", "CyxTransport"]),
+        tests(
+            "CyxOverlayTests",
+            ["CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "SimulationHarness"]),
+        tests(
+            "CyxTablesTests",
+            [
+                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "CyxTables",
+                "SimulationHarness",
+            ]),
+        tests(
+            "CyxObjectsTests",
+            [
+                "CyxCore", "CyxCrypto", "CyxErasure", "CyxStorage", "CyxTransport", "CyxOverlay",
+                "CyxTables", "CyxObjects", "SimulationHarness",
+            ]),
+        tests("CyxHTTPTests", ["CyxCore", "CyxHTTP"]),
+        tests("CyxGatewayTests", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxGateway"]),
+        tests("CyxClientTests", ["CyxCore", "CyxClient"]),
+        tests(
+            "SimulationTests",
+            ["CyxCore", "CyxTransport", "SimulationHarness", "SimulationScenarios"]),
+        tests("LintTests", []),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,75 @@
+/// An IP address and a UDP port; IPv4 is kept as its IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2).
+package struct SocketAddress: Hashable, Sendable {
+    package var ip: UInt128
+    package var port: UInt16
+
+    package init(ip: UInt128, port: UInt16) {
+        self.ip = ip
+        self.port = port
+    }
+
+    package init(ipv4: (UInt8, UInt8, UInt8, UInt8), port: UInt16) {
+        let low =
+            UInt128(ipv4.0) << 24 | UInt128(ipv4.1) << 16 | UInt128(ipv4.2) << 8 | UInt128(ipv4.3)
+        self.init(ip: 0xFFFF << 32 | low, port: port)
+    }
+
+    package var isIPv4: Bool { ip >> 32 == 0xFFFF }
+}
+
+/// What one receive call brought: datagrams of one sender, `segmentSize` bytes each, the last one
+/// possibly shorter (UDP GRO; without it, one datagram).
+package struct ReceivedDatagrams {
+    package var source: SocketAddress
+    package var bytes: UnsafeRawBufferPointer
+    package var segmentSize: Int
+
+    package init(source: SocketAddress, bytes: UnsafeRawBufferPointer, segmentSize: Int) {
+        self.source = source
+        self.bytes = bytes
+        self.segmentSize = segmentSize
+    }
+}
+
+package enum SendOutcome: Equatable, Sendable {
+    case sent
+    /// The socket's buffer is full; the writable handler is called once when it no longer is.
+    case wouldBlock
+    /// The kernel refused; `errno` says why. The datagrams count as lost.
+    case failed(errno: Int32)
+}
+
+/// A bound UDP socket. Handlers run on the peer's executor; `send` is called there.
+package protocol DatagramSocket: AnyObject, Sendable {
+    var localAddress: SocketAddress { get }
+
+    /// How many segments one `send` may carry: 1 without UDP GSO.
+    var maximumSegments: Int { get }
+
+    /// Calls `receive` with everything that one wake-up brought (the bytes live only during the
+    /// call) and `writable` after a `wouldBlock`.
+    func start(
+        receive: @escaping @Sendable (UnsafeBufferPointer<ReceivedDatagrams>) -> Void,
+        writable: @escaping @Sendable () -> Void)
+
+    /// Sends `bytes` as datagrams of `segmentSize` bytes, the last one possibly shorter.
+    func send(
+        _ bytes: UnsafeRawBufferPointer, segmentSize: Int, to destination: SocketAddress
+    ) -> SendOutcome
+
+    func close()
+}
+
+package protocol DatagramNetwork: AnyObject, Sendable {
+    /// Throws `BindError` when the port is taken or the address is not ours.
+    func bind(_ address: SocketAddress) throws(BindError) -> any DatagramSocket
+}
+
+package struct BindError: Error, Equatable {
+    package var address: SocketAddress
+    package var errno: Int32
+    package init(address: SocketAddress, errno: Int32) {
+        self.address = address
+        self.errno = errno
+    }
+}

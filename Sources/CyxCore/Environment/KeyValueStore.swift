@@ -1,0 +1,51 @@
+/// Why a store could not do what was asked. Nothing that was acknowledged before is affected.
+package enum StoreError: Error, Equatable {
+    /// The volume is full or the quota is used up.
+    case noSpace
+    /// Stored bytes do not match their checksum.
+    case corrupt(detail: String)
+    /// The operating system refused: what, and its words.
+    case failed(operation: String, detail: String)
+    /// The store was closed.
+    case closed
+}
+
+package enum KeyValueWrite: Sendable {
+    case put(key: [UInt8], value: [UInt8])
+    case delete(key: [UInt8])
+}
+
+/// What a store is for, which decides how it is tuned (architecture §9).
+package enum StoreKind: Sendable {
+    /// Small rows behind a log: a durable write survives a power cut when it returns.
+    case rows
+    /// Large values without a log: writes are durable after `flush`.
+    case shards
+}
+
+/// An ordered map from bytes to bytes. Every call may block: call it through `BlockingPool`.
+package protocol KeyValueStore: AnyObject, Sendable {
+    func get(_ key: [UInt8]) throws(StoreError) -> [UInt8]?
+
+    /// Applies all of `writes` or none. With `durable`, they survive a crash when this returns;
+    /// stores of kind `.shards` ignore it and become durable by `flush`.
+    func write(_ writes: [KeyValueWrite], durable: Bool) throws(StoreError)
+
+    /// Makes every earlier write durable.
+    func flush() throws(StoreError)
+
+    /// Entries with `from <= key < to` in key order (`to` nil: to the end), at most `limit`.
+    func scan(
+        from: [UInt8], to: [UInt8]?, limit: Int
+    ) throws(StoreError) -> [(key: [UInt8], value: [UInt8])]
+
+    func close()
+}
+
+/// A data directory: opens the stores of one peer by name.
+package protocol StorageDevice: AnyObject, Sendable {
+    func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore
+
+    /// Bytes that can still be written to the volume.
+    func freeBytes() -> Int64
+}

@@ -1,0 +1,1 @@
+#include "cyx_kernels.h"

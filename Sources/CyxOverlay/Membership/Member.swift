@@ -1,0 +1,94 @@
+package import CyxCore
+package import CyxTransport
+
+/// What a peer offers (architecture §2).
+package struct PeerRoles: OptionSet, Hashable, Sendable {
+    package var rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let storage = PeerRoles(rawValue: 1)
+    package static let compute = PeerRoles(rawValue: 2)
+    package static let gateway = PeerRoles(rawValue: 4)
+    package static let scheduler = PeerRoles(rawValue: 8)
+    package static let relay = PeerRoles(rawValue: 16)
+}
+
+/// What a peer says of itself through membership gossip.
+package struct MemberInfo: Hashable, Sendable {
+    package var contact: PeerContact
+    package var roles: PeerRoles
+    /// The failure domain that its operator declared.
+    package var zone: String
+    /// The life of its store; nil when it stores nothing.
+    package var store: StoreID?
+    package var allocatedBytes: UInt64
+    package var freeBytes: UInt64
+
+    package init(
+        contact: PeerContact, roles: PeerRoles, zone: String, store: StoreID?,
+        allocatedBytes: UInt64, freeBytes: UInt64
+    ) {
+        self.contact = contact
+        self.roles = roles
+        self.zone = zone
+        self.store = store
+        self.allocatedBytes = allocatedBytes
+        self.freeBytes = freeBytes
+    }
+
+    package var peer: PeerID { contact.peer }
+}
+
+package enum MemberState: Sendable, Hashable {
+    case alive
+    case suspect
+    case dead
+    /// Left on purpose.
+    case left
+}
+
+package struct Member: Hashable, Sendable {
+    package var info: MemberInfo
+    package var state: MemberState
+    /// When this peer entered that state, as seen here.
+    package var since: Instant
+
+    package init(info: MemberInfo, state: MemberState, since: Instant) {
+        self.info = info
+        self.state = state
+        self.since = since
+    }
+
+    package var peer: PeerID { info.peer }
+    /// Worth sending a request to: alive, or only suspected.
+    package var isReachable: Bool { state == .alive || state == .suspect }
+}
+
+/// One peer's view of the network at a moment; includes the peer itself.
+package struct MembershipSnapshot: Sendable {
+    package var localPeer: PeerID
+    package var members: [PeerID: Member]
+
+    package init(localPeer: PeerID, members: [PeerID: Member]) {
+        self.localPeer = localPeer
+        self.members = members
+    }
+
+    package var reachable: [Member] {
+        members.values.filter(\.isReachable).sorted { $0.peer < $1.peer }
+    }
+
+    /// Reachable members with the storage role, by peer ID.
+    package var storers: [Member] { reachable.filter { $0.info.roles.contains(.storage) } }
+}
+
+/// Who is in the network, as this peer sees it.
+package protocol Membership: AnyObject, Sendable {
+    var snapshot: MembershipSnapshot { get }
+
+    /// Calls `observer` on the peer's executor after every change.
+    func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void)
+
+    /// Says something new of this peer: free space, store ID.
+    func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void)
+}

@@ -1,0 +1,165 @@
+package import CyxCore
+
+/// One replicated table. A table holds either registers or merge rows (`decisions.md` A6).
+package struct TableID: RawRepresentable, Hashable, Sendable {
+    package var rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Registers have even numbers, merge tables odd ones, so that a row's bytes tell which it is.
+    package var isRegister: Bool { rawValue.isMultiple(of: 2) }
+}
+
+/// Where a row lies and what it is called. Rows with one position share a partition and, within
+/// it, sort by (table, position, suffix).
+package struct RowKey: Hashable, Sendable {
+    package var table: TableID
+    package var position: Digest
+    /// Tells rows of one position apart; at most `RowLimits.suffixBytes`.
+    package var suffix: [UInt8]
+
+    package init(table: TableID, position: Digest, suffix: [UInt8] = []) {
+        self.table = table
+        self.position = position
+        self.suffix = suffix
+    }
+}
+
+package enum RowLimits {
+    package static let suffixBytes = 256
+    package static let valueBytes = 1 << 20
+    package static let mergeElements = 10_000
+    package static let scanPageRows = 1000
+}
+
+/// What a register held when it was read.
+package struct RegisterState: Hashable, Sendable {
+    /// Nil: never written, or deleted.
+    package var value: [UInt8]?
+    /// Grows with every change of this register; opaque to callers.
+    package var version: RegisterVersion
+
+    package init(value: [UInt8]?, version: RegisterVersion) {
+        self.value = value
+        self.version = version
+    }
+}
+
+/// Ballot order of a register's value (A6): (generation, epoch, counter, proposer, nonce).
+package struct RegisterVersion: Hashable, Comparable, Sendable {
+    package var generation: UInt32
+    package var epoch: UInt32
+    package var counter: UInt64
+    package var proposer: PeerID
+    package var nonce: UInt64
+
+    package init(
+        generation: UInt32, epoch: UInt32, counter: UInt64, proposer: PeerID, nonce: UInt64
+    ) {
+        self.generation = generation
+        self.epoch = epoch
+        self.counter = counter
+        self.proposer = proposer
+        self.nonce = nonce
+    }
+
+    package static let none = RegisterVersion(
+        generation: 0, epoch: 0, counter: 0, proposer: PeerID(.zero), nonce: 0)
+
+    package static func < (left: RegisterVersion, right: RegisterVersion) -> Bool {
+        (left.generation, left.epoch, left.counter, left.proposer, left.nonce)
+            < (right.generation, right.epoch, right.counter, right.proposer, right.nonce)
+    }
+}
+
+/// One element of a merge row. A row is a map from element to state; two replicas merge element by
+/// element: the higher (clock, writer, value hash) wins, except that a removed element of a
+/// two-phase table stays removed.
+package struct MergeElement: Hashable, Sendable {
+    package var element: [UInt8]
+    /// Nil: removed.
+    package var value: [UInt8]?
+
+    package init(element: [UInt8], value: [UInt8]?) {
+        self.element = element
+        self.value = value
+    }
+}
+
+package enum TableError: Error, Equatable, Sendable {
+    /// Fewer than a quorum of the partition's custodians answered: nothing is known to have
+    /// changed, though a write may still take effect. Callers answer 503.
+    case unavailable(String)
+    /// Another writer was faster, again and again.
+    case contended
+    /// The row or value is larger than `RowLimits`.
+    case tooLarge
+    /// A custodian's validator refused the row (bad signature, wrong owner).
+    case rejected(String)
+    case cancelled
+}
+
+/// Reads and writes rows of replicated tables from any peer, custodian or not.
+package protocol Tables: AnyObject, Sendable {
+    /// The linearizable value of a register.
+    func read(_ key: RowKey) async throws(TableError) -> RegisterState
+
+    /// Compare-and-set as a function: `change` sees the current state and returns the new value,
+    /// nil to delete, or `.abandon` to leave it alone. It may run several times.
+    /// Returns the state that holds afterwards.
+    func update(
+        _ key: RowKey,
+        _ change: @escaping @Sendable (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> RegisterState
+
+    /// All elements of a merge row that are not removed.
+    func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement]
+
+    /// Writes elements of a merge row; stamps come from this peer's hybrid clock.
+    func merge(_ key: RowKey, _ elements: [MergeElement]) async throws(TableError)
+
+    /// Registers of `table` that hold a value and whose position starts with the first
+    /// `prefixBits` bits of `position`, ordered by (position, suffix), after `after` exclusively.
+    /// Every write acknowledged before the call began is seen. At most `limit` rows.
+    func scan(
+        _ table: TableID, position: Digest, prefixBits: Int, after: RowKey?, limit: Int
+    ) async throws(TableError) -> [(key: RowKey, state: RegisterState)]
+
+    /// The rows of `table` for which this peer is a custodian, from its local replica: for repair
+    /// and upkeep, which tolerate staleness. Ordered like `scan`.
+    func localRows(
+        _ table: TableID, after: RowKey?, limit: Int
+    ) async throws(TableError) -> [RowKey]
+
+    /// The members of the view that holds `position`, in custodian rank order: rank 0 first.
+    func custodians(of position: Digest) async throws(TableError) -> [PeerID]
+
+    /// How the tables are doing, for `status`.
+    func health() async -> TablesHealth
+}
+
+package enum RegisterChange: Sendable, Equatable {
+    case set([UInt8])
+    case delete
+    case abandon
+}
+
+/// How the partitions that this peer knows of are doing.
+package struct TablesHealth: Sendable, Equatable {
+    /// Partitions in whose view this peer is.
+    package var partitions: Int
+    /// Of those, how many have as many live, synced members as A1 wants for the network's size.
+    package var fullPartitions: Int
+    /// Of those, how many have no live quorum.
+    package var unavailablePartitions: Int
+    /// Least number of further losses that every row survives.
+    package var survives: Int
+
+    package init(
+        partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int
+    ) {
+        self.partitions = partitions
+        self.fullPartitions = fullPartitions
+        self.unavailablePartitions = unavailablePartitions
+        self.survives = survives
+    }
+}
