@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all that a newcomer types; each installs what it needs.
+# The long forms (sim, soak, fuzz, bench, test-clients) have targets of their own.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test unit-test end-to-end lint format bench sim clean
+
+PYTHON := .venv/bin/python
+RELEASE := .build/release
+# How many fresh seeds `make sim` runs, each twice.
+SEEDS ?= 50
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+
+deps: ## install Debian packages and the Python environment
+	@docker/install-packages.sh
+
+build: deps ## build the programs, optimised
+	swift build -c release --product cyxpeer
+	swift build -c release --product cyxcloud
+	swift build -c release --product cyxbench
+	swift build -c release --product simulate
+
+demo: build ## a devnet stores files, loses peers twice and gives everything back
+	$(PYTHON) Tests/EndToEnd/demo.py --programs $(RELEASE)
+
+test: build lint unit-test ## everything that must hold at every commit
+	$(RELEASE)/simulate smoke
+	$(MAKE) end-to-end
+
+unit-test:
+	swift build --build-tests
+	swift test --skip-build
+
+end-to-end:
+	$(PYTHON) Tests/EndToEnd/run.py --programs $(RELEASE)
+
+lint: deps ## formatting; layering and banned calls are tests (LintTests)
+	swift format lint --strict --recursive Package.swift Sources Tests Simulations
+
+format: ## rewrite the sources in the house format
+	swift format --in-place --recursive Package.swift Sources Tests Simulations
+
+bench: build ## every benchmark, each as a ratio to a baseline of the same run
+	for name in hash erasure aead store transport objects; do $(RELEASE)/cyxbench $$name; done
+
+sim: build ## SEEDS fresh seeds of the peer-level scenarios, each run twice
+	$(RELEASE)/simulate all --seeds $(SEEDS) --twice
+
+clean: ## remove what was built
+	rm -rf .build
