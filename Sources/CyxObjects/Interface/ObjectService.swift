@@ -42,18 +42,15 @@ package struct ObjectInfo: Hashable, Sendable {
     }
 }
 
-/// A stream of bytes that its reader pulls; nothing is read ahead of the reader without bound.
-package protocol ByteSource: Sendable {
-    /// The next bytes (any number but 0), or nil at the end. Throws to abort whatever consumes it.
-    mutating func next() async throws -> [UInt8]?
-}
-
 /// What a writer says beside the bytes.
 package struct PutOptions: Sendable {
     package var headers: [String: String] = [:]
     package var checksums: [String: String] = [:]
     /// Evaluated inside the commit (A8).
     package var condition: PutCondition = .none
+    /// Checksums that the writer itself knows only once its body has ended (a trailer). Called at
+    /// most once, after `next` returned nil and before the commit; they join `checksums`.
+    package var checksumsAtEnd: (@Sendable () -> [String: String])?
     package init() {}
 }
 
