@@ -131,6 +131,7 @@ let package = Package(
             ]),
         tests("CyxHTTPTests", ["CyxCore", "CyxHTTP"]),
         tests("CyxGatewayTests", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxGateway"]),
+        tests("cyxpeerTests", ["CyxCore", "CyxOverlay", "cyxpeer"]),
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(
             "SimulationTests",

@@ -53,9 +53,10 @@ extension CommandSpec {
     }
 }
 
-/// The candidate within an edit distance of a third of the word, if any (Levenshtein 1966).
+/// The candidate within an edit distance of a third of the word, if any (Levenshtein 1966). Two
+/// edits are allowed from four letters on, since swapping neighbours takes two.
 package func nearest(to word: String, among candidates: [String]) -> String? {
-    let allowed = max(word.count / 3, 1)
+    let allowed = word.count < 4 ? 1 : max(word.count / 3, 2)
     return candidates.map { ($0, editDistance(Array(word), Array($0))) }
         .filter { $0.1 <= allowed }
         .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0

@@ -1,0 +1,127 @@
+internal import CyxCore
+internal import CyxOverlay
+
+/// How a peer is to run, from flags, environment and file, checked.
+struct PeerConfiguration: Equatable {
+    enum Profile: String, CaseIterable {
+        case production, devnet
+    }
+
+    struct S3Account: Equatable {
+        var name: String
+        var accessKey: String
+        var secretKey: String
+    }
+
+    var dataDirectory = "cyxpeer-data"
+    var listen = "0.0.0.0:7700"
+    var bootstrap: [String] = []
+    var roles: PeerRoles = [.storage]
+    var s3Listen = "127.0.0.1:9000"
+    var adminListen = "127.0.0.1:7790"
+    var zone = "default"
+    /// Nil: nine tenths of what is free on the volume at start.
+    var allocatedBytes: UInt64?
+    var networkKeyFile: String?
+    /// First S3 account of a new gateway; generated when absent.
+    var firstAccount: S3Account?
+    var moreAccounts: [S3Account] = []
+    var profile = Profile.production
+    var logLevel = LogLevel.info
+}
+
+/// A setting that cannot be used: which, where it came from, and what would be right.
+struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+    var message: String
+    init(_ message: String) { self.message = message }
+    var description: String { message }
+}
+
+extension PeerConfiguration {
+    /// Every setting by its flag's name; the file's keys map to these in `PeerConfiguration+File`.
+    ///
+    /// `origin` says where the text came from, for the error: `--zone` or `peer.yaml line 3`.
+    mutating func set(
+        _ name: String, to text: String, origin: String
+    ) throws(ConfigurationError) {
+        func refuse(_ wanted: String) -> ConfigurationError {
+            ConfigurationError("\(origin): `\(text)` is not \(wanted)")
+        }
+        switch name {
+        case "data-dir": dataDirectory = try nonEmpty(text, origin: origin)
+        case "listen": listen = try address(text, origin: origin)
+        case "s3-listen": s3Listen = try address(text, origin: origin)
+        case "admin-listen": adminListen = try address(text, origin: origin)
+        case "zone":
+            guard !text.isEmpty, text.utf8.count <= 64 else { throw refuse("1 to 64 bytes long") }
+            zone = text
+        case "allocated":
+            guard let bytes = Units.parseBytes(text), bytes > 0 else {
+                throw refuse("a size such as 500GB")
+            }
+            allocatedBytes = bytes
+        case "network-key": networkKeyFile = try nonEmpty(text, origin: origin)
+        case "bootstrap":
+            bootstrap = []
+            for part in text.split(separator: ",") {
+                bootstrap.append(try address(String(part), origin: origin))
+            }
+        case "roles":
+            roles = []
+            for part in text.split(separator: ",") {
+                roles.insert(try role(String(part), origin: origin))
+            }
+            guard !roles.isEmpty else { throw refuse("a list of roles") }
+        case "profile":
+            guard let known = Profile(rawValue: text) else {
+                throw refuse("one of production, devnet")
+            }
+            profile = known
+        case "log-level":
+            guard let level = LogLevel.allCases.first(where: { "\($0)" == text }) else {
+                throw refuse("one of debug, info, warning, error")
+            }
+            logLevel = level
+        case "account": moreAccounts.append(try account(text, origin: origin))
+        default: preconditionFailure("no setting is called \(name)")
+        }
+    }
+
+    private func nonEmpty(
+        _ text: String, origin: String
+    ) throws(ConfigurationError) -> String {
+        guard !text.isEmpty else { throw ConfigurationError("\(origin): is empty") }
+        return text
+    }
+
+    private func address(_ text: String, origin: String) throws(ConfigurationError) -> String {
+        guard let colon = text.lastIndex(of: ":"), UInt16(text[text.index(after: colon)...]) != nil,
+            colon != text.startIndex
+        else {
+            throw ConfigurationError("\(origin): `\(text)` is not HOST:PORT, such as 0.0.0.0:7700")
+        }
+        return text
+    }
+
+    private func role(_ text: String, origin: String) throws(ConfigurationError) -> PeerRoles {
+        switch text {
+        case "storage": return .storage
+        case "gateway": return .gateway
+        case "compute", "scheduler", "relay":
+            throw ConfigurationError("\(origin): this version has no `\(text)` role yet")
+        default:
+            let hint = nearest(to: text, among: ["storage", "gateway"])
+            throw ConfigurationError(
+                "\(origin): no role is called `\(text)`"
+                    + (hint.map { "; did you mean `\($0)`?" } ?? ""))
+        }
+    }
+
+    private func account(_ text: String, origin: String) throws(ConfigurationError) -> S3Account {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }) else {
+            throw ConfigurationError("\(origin): expected NAME:ACCESS:SECRET")
+        }
+        return S3Account(name: parts[0], accessKey: parts[1], secretKey: parts[2])
+    }
+}

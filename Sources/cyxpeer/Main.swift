@@ -1,0 +1,8 @@
+internal import CyxCore
+
+@main
+struct CyxPeerProgram {
+    static func main() {
+        print(PeerConfiguration.spec.helpText)
+    }
+}

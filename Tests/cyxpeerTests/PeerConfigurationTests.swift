@@ -1,0 +1,88 @@
+import CyxCore
+import CyxOverlay
+import Testing
+
+@testable import cyxpeer
+
+@Suite struct PeerConfigurationTests {
+    private func combine(
+        _ words: [String] = [], file: String? = nil, environment: [String: String] = [:]
+    ) throws -> PeerConfiguration {
+        try PeerConfiguration.combine(
+            flags: try PeerConfiguration.spec.parse(words),
+            file: file.map { (name: "peer.yaml", bytes: Array($0.utf8)) },
+            environment: environment)
+    }
+
+    @Test func flagsWinOverTheFile() throws {
+        let configuration = try combine(
+            ["--zone", "b", "--roles", "storage,gateway"],
+            file: """
+                zone: a
+                bootstrap: [10.0.0.1:7700, 10.0.0.2:7700]
+                storage:
+                  path: /srv/cyx
+                  allocated: 50TB
+                """)
+        #expect(configuration.zone == "b")
+        #expect(configuration.roles == [.storage, .gateway])
+        #expect(configuration.bootstrap == ["10.0.0.1:7700", "10.0.0.2:7700"])
+        #expect(configuration.dataDirectory == "/srv/cyx")
+        #expect(configuration.allocatedBytes == 50 << 40)
+    }
+
+    @Test(arguments: [
+        ("zone: a\nzone: b", "peer.yaml line 2: `zone` is given twice"),
+        ("zoen: a", "peer.yaml line 1: no setting is called `zoen`; did you mean `zone`?"),
+        (
+            "storage:\n  allocated: lots",
+            "peer.yaml line 2: `lots` is not a size such as 500GB"
+        ),
+        ("zone: &x a", "peer.yaml line 1: anchors and aliases are not supported"),
+        ("- a", "peer.yaml: expected `key: value` lines"),
+        ("a: 1\n---\nb: 2", "peer.yaml line 2: a second document begins here"),
+        (
+            "compute:\n  max_jobs: 4",
+            "peer.yaml line 2: `compute.max_jobs`: this version has no compute role yet"
+        ),
+    ])
+    func namesTheLineAndTheRemedy(file: String, message: String) {
+        #expect(throws: ConfigurationError(message)) { try combine(file: file) }
+    }
+
+    @Test(arguments: [
+        (["--listen", "7700"], "--listen: `7700` is not HOST:PORT, such as 0.0.0.0:7700"),
+        (["--roles", "gatway"], "--roles: no role is called `gatway`; did you mean `gateway`?"),
+        (["--roles", "compute"], "--roles: this version has no `compute` role yet"),
+        (["--account", "a:b"], "--account: expected NAME:ACCESS:SECRET"),
+        (
+            ["--access-key", "a"],
+            "--access-key and --secret-key belong together; the secret needs 8 bytes or more"
+        ),
+    ])
+    func namesTheFlag(words: [String], message: String) {
+        #expect(throws: ConfigurationError(message)) { try combine(words) }
+    }
+
+    @Test func keysComeFromTheEnvironment() throws {
+        let configuration = try combine(
+            environment: ["CYX_ACCESS_KEY": "k", "CYX_SECRET_KEY": "long enough"])
+        #expect(configuration.firstAccount?.accessKey == "k")
+    }
+
+    @Test func everyTruncationOfAFileIsAnErrorOrAConfiguration() {
+        let file = Array("mode: storage\nbootstrap: [\"a:1\", b:2]\nstorage: {path: /x}\n".utf8)
+        for length in 0...file.count {
+            _ = try? YAMLDocument.parse(Array(file.prefix(length)))
+        }
+        var generator = SeededGenerator(seed: 5)
+        for _ in 0..<2000 {
+            var mutated = file
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                mutated[Int.random(in: 0..<file.count, using: &generator)] = UInt8.random(
+                    in: 0...255, using: &generator)
+            }
+            _ = try? YAMLDocument.parse(mutated)
+        }
+    }
+}
