@@ -51,6 +51,9 @@ package struct PutOptions: Sendable {
     /// Checksums that the writer itself knows only once its body has ended (a trailer). Called at
     /// most once, after `next` returned nil and before the commit; they join `checksums`.
     package var checksumsAtEnd: (@Sendable () -> [String: String])?
+    /// How many bytes the body will yield, where the writer was told: it decides the chunk size,
+    /// and a body of another length fails the put with `.bodyLength`.
+    package var size: UInt64?
     package init() {}
 }
 
@@ -120,6 +123,8 @@ package enum ObjectError: Error, Equatable, Sendable {
     case unavailable(String)
     /// Every peer that could take the data is full.
     case noSpace(String)
+    /// The body ended before, or went on after, the `PutOptions.size` that was announced.
+    case bodyLength(expected: UInt64, actual: UInt64)
     /// More shards are gone or damaged than the code can mend.
     case dataLost(String)
     case cancelled
@@ -150,6 +155,7 @@ package enum ByteRange: Sendable, Equatable {
 /// Objects in buckets of one account. Errors that a body's source throws while a put reads it are
 /// rethrown as they are, and nothing becomes visible.
 package protocol ObjectService: AnyObject, Sendable {
+    /// `.bucketExists` whoever has it, this account or another: `bucket(_:)` tells which.
     func createBucket(_ name: String) async throws -> BucketInfo
     func deleteBucket(_ name: String) async throws
     func bucket(_ name: String) async throws -> BucketInfo
