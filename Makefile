@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end lint format bench sim clean
+.PHONY: help deps build demo test unit-test end-to-end lint format bench sim clean proto
 
 PYTHON := .venv/bin/python
 RELEASE := .build/release
@@ -51,3 +51,25 @@ sim: build ## SEEDS fresh seeds of the peer-level scenarios, each run twice
 
 clean: ## remove what was built
 	rm -rf .build
+
+# Each schema of Sources/CyxRPC/Schemas, and the target whose Generated folder its Swift belongs to:
+# SCHEMA:TARGET, or SCHEMA:TARGET:MODULE,MODULE where its Swift must import further targets.
+SCHEMAS := overlay:CyxOverlay tables:CyxTables objects:CyxObjects transport:CyxTransport
+
+proto: ## regenerate the Swift of every protobuf schema; the result is checked in
+	swift build $(SWIFT_FLAGS) --product protoc-gen-cyx
+	@plugin="$$(swift build $(SWIFT_FLAGS) --show-bin-path)/protoc-gen-cyx"; \
+	generate() { \
+	    mkdir -p "$$2"; \
+	    protoc --plugin=protoc-gen-cyx="$$plugin" --cyx_out="$$2" $$3 -I "$$(dirname "$$1")" "$$1"; \
+	    swift format -i "$$2/$$(basename "$$1" .proto).pb.swift"; \
+	    echo "$$1 -> $$2"; \
+	}; \
+	for entry in $(SCHEMAS); do \
+	    IFS=: read -r name target modules <<< "$$entry"; \
+	    schema="Sources/CyxRPC/Schemas/$$name.proto"; options=""; \
+	    for module in $${modules//,/ }; do options+=" --cyx_opt=import=$$module"; done; \
+	    if [ -f "$$schema" ]; then generate "$$schema" "Sources/$$target/Generated" "$$options"; fi; \
+	done; \
+	if [ -d Tests/Schemas ]; then \
+	    generate Tests/Schemas/everything.proto Tests/CyxCoreTests/Generated ""; fi
