@@ -1,0 +1,37 @@
+// epoll, thread names and randomness, which Swift's Glibc module leaves out. Results below 0 are -errno.
+#ifndef CYX_SYSTEM_H
+#define CYX_SYSTEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CYX_READABLE 1
+#define CYX_WRITABLE 2
+
+typedef struct {
+    uint64_t token;
+    // CYX_READABLE | CYX_WRITABLE; an error or a hang-up sets both.
+    uint32_t events;
+} cyx_epoll_ready;
+
+#define CYX_EPOLL_CAPACITY 128
+
+int cyx_epoll_create(void);
+int cyx_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+int cyx_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
+int cyx_epoll_remove(int epoll, int fd);
+
+// Waits at most `nanoseconds`, rounded up to milliseconds by kernels before 5.11; returns how many
+// of CYX_EPOLL_CAPACITY are ready, 0 when a signal came.
+int cyx_epoll_wait(int epoll, cyx_epoll_ready *out, int64_t nanoseconds);
+
+// A non-blocking eventfd.
+int cyx_eventfd(void);
+
+// Names the calling thread; at most 15 bytes are kept.
+void cyx_thread_name(const char *name);
+
+// getrandom(2); returns how many bytes were written.
+int64_t cyx_random(void *bytes, size_t count);
+
+#endif
