@@ -11,7 +11,8 @@ extension BlockingPool {
     package func run<Value: Sendable, Failure: Error>(
         _ work: @escaping @Sendable () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
-        let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
+        // Unsafe rather than checked: a simulated crash drops it unresumed on purpose.
+        let result: Result<Value, Failure> = await withUnsafeContinuation { continuation in
             submit {
                 do throws(Failure) {
                     continuation.resume(returning: .success(try work()))

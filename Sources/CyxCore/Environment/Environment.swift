@@ -30,7 +30,7 @@ package struct Environment: Sendable {
     package func sleep(until deadline: Instant) async throws {
         let sleeper = Sleeper(executor: executor)
         try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { sleeper.begin($0, until: deadline) }
+            try await withUnsafeThrowingContinuation { sleeper.begin($0, until: deadline) }
         } onCancel: {
             sleeper.cancel()
         }

@@ -1,10 +1,13 @@
 internal import Synchronization
 
 /// One suspended sleep: resumed once, by its timer or by cancellation, whichever comes first.
+///
+/// The continuation is unsafe rather than checked: `State` resumes it at most once, and a simulated
+/// crash drops it unresumed on purpose, which a checked one would report as a leak.
 final class Sleeper: Sendable {
     private enum State {
         case idle
-        case sleeping(CheckedContinuation<Void, any Error>, TimerID?)
+        case sleeping(UnsafeContinuation<Void, any Error>, TimerID?)
         case finished
         case cancelledEarly
     }
@@ -16,7 +19,7 @@ final class Sleeper: Sendable {
         self.executor = executor
     }
 
-    func begin(_ continuation: CheckedContinuation<Void, any Error>, until deadline: Instant) {
+    func begin(_ continuation: UnsafeContinuation<Void, any Error>, until deadline: Instant) {
         let isCancelled = state.withLock { state in
             if case .cancelledEarly = state { return true }
             state = .sleeping(continuation, nil)
