@@ -72,4 +72,4 @@ proto: ## regenerate the Swift of every protobuf schema; the result is checked i
 	    if [ -f "$$schema" ]; then generate "$$schema" "Sources/$$target/Generated" "$$options"; fi; \
 	done; \
 	if [ -d Tests/Schemas ]; then \
-	    generate Tests/Schemas/everything.proto Tests/CyxCoreTests/Generated ""; fi
+	    generate Tests/Schemas/everything.proto Tests/CyxCoreTests/Protobuf/Generated ""; fi

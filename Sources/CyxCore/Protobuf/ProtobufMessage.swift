@@ -24,8 +24,8 @@ package protocol ProtobufEncodable {
 /// A protobuf message (proto3), as `protoc-gen-cyx` generates it.
 ///
 /// Encoding is canonical: fields in ascending number, defaults left out, numbers packed, map
-/// entries sorted by key. Equal messages give equal bytes, the same as those of Google's runtimes
-/// with deterministic output.
+/// entries sorted by key. Equal messages give equal bytes, the same as those of Google's C++ and
+/// Python runtimes with deterministic output. (upb orders map entries differently.)
 package protocol ProtobufMessage: ProtobufDecodable, ProtobufEncodable, Hashable, Sendable {}
 
 extension ProtobufDecodable {

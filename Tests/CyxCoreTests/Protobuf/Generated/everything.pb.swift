@@ -576,6 +576,33 @@ package struct Little: ProtobufMessage {
     }
 }
 
+/// Two bytes of input stand for one large element.
+package struct Forest: ProtobufMessage {
+    package var trees: [Everything] = []
+
+    package init() {}
+
+    package init(
+        trees: [Everything] = []
+    ) {
+        self.trees = trees
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.readRepeated(&self.trees, as: ProtobufNested<Everything>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.writeRepeated(self.trees, field: 1, as: ProtobufNested<Everything>.self)
+    }
+}
+
 /// `cyxcloud.test.Empty`.
 package struct Empty: ProtobufMessage {
     package init() {}
