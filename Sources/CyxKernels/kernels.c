@@ -1,1 +1,0 @@
-#include "cyx_kernels.h"
