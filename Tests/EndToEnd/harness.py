@@ -112,7 +112,36 @@ class Peer:
             return False
 
     def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
+        """SIGKILL; remembers the command line, so that `restart` can run the same again."""
+        pid = self.pid
+        self.command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        os.kill(pid, signal.SIGKILL)
+        wait_until("the kill", lambda: not self.is_running, 10, poll_s=0.02)
+
+    def restart(self):
+        """Starts a killed peer again as it was; the caller ends it through `kill` or `end`."""
+        for name in ("listen", "admin", "s3"):
+            (self.folder / name).unlink(missing_ok=True)
+        log = open(self.folder / "log", "ab")
+        self.process = subprocess.Popen(
+            self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        (self.folder / "pid").write_text(str(self.process.pid))
+        wait_until("peer to serve", self.is_serving, 30)
+
+    def is_serving(self):
+        expect(self.is_running, f"peer {self.folder.name} ended:\n{self.log_tail()}")
+        return (self.folder / "admin").exists() and self.status()
+
+    def end(self):
+        """SIGTERM and wait, for peers that this process started."""
+        process = getattr(self, "process", None)
+        if process and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def pause(self):
         os.kill(self.pid, signal.SIGSTOP)
@@ -166,6 +195,7 @@ class Devnet:
         self.options += list(extra)
         self.process = None
         self.lines = []
+        self.cached_peers = {}
 
     def __enter__(self):
         try:
@@ -184,11 +214,9 @@ class Devnet:
             shutil.rmtree(self.data, ignore_errors=True)
 
     def start(self, limit_s=90):
-        self.output = open(self.data / "devnet.out", "ab+") if self.data.exists() else None
-        if self.output is None:
-            self.data.mkdir(parents=True)
-            self.output = open(self.data / "devnet.out", "ab+")
-        begin = self.output.tell()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.output = open(self.data / "devnet.out", "ab+")
+        begin = self.output.seek(0, os.SEEK_END)
         self.process = subprocess.Popen(
             [
                 self.programs / "cyxcloud", "devnet", "--peers", str(self.count),
@@ -207,6 +235,8 @@ class Devnet:
         wait_until("devnet ready", is_ready, limit_s)
 
     def stop(self):
+        for peer in self.cached_peers.values():
+            peer.end()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
@@ -216,7 +246,9 @@ class Devnet:
                 self.process.wait()
 
     def peer(self, index):
-        return Peer(self.data / "peers" / str(index))
+        if index not in self.cached_peers:
+            self.cached_peers[index] = Peer(self.data / "peers" / str(index))
+        return self.cached_peers[index]
 
     @property
     def peers(self):
