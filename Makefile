@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end lint format bench sim clean proto
+.PHONY: help deps build demo test unit-test end-to-end lint format bench sim soak clean proto
 
 PYTHON := .venv/bin/python
 RELEASE := .build/release
@@ -45,9 +45,13 @@ format: ## rewrite the sources in the house format
 
 bench: build ## every benchmark, each as a ratio to a baseline of the same run
 	for name in hash erasure aead store transport objects; do $(RELEASE)/cyxbench $$name; done
+	$(PYTHON) Tests/EndToEnd/throughput.py --programs $(RELEASE)
 
 sim: build ## SEEDS fresh seeds of the peer-level scenarios, each run twice
 	$(RELEASE)/simulate all --seeds $(SEEDS) --twice
+
+soak: build ## a 4 GiB object in and out with the gateway's memory watched
+	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)
 
 clean: ## remove what was built
 	rm -rf .build

@@ -1,0 +1,147 @@
+"""S3 throughput of a 16-peer devnet on this machine, with the CPU time that each side spends.
+
+The baseline of the same run is a server on loopback that only swallows or answers bytes, driven by
+the same boto3 client: what the client and the kernel cost without any storage behind them.
+
+    throughput.py --programs .build/release [--sizes 1 16 64] [--clients 1 4] [--json]
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import http.server
+import json
+import os
+import statistics
+import time
+
+from harness import MIB, Devnet, expect, random_bytes, s3_client
+
+PEERS = 16
+BYTES_PER_ROUND = 256 * MIB
+ROUNDS = 3
+
+
+class AnsweringHandler(http.server.BaseHTTPRequestHandler):
+    """Takes any PUT and answers any GET with as many zero bytes as the key says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self):
+        left = int(self.headers["Content-Length"])
+        if self.headers.get("Expect"):
+            self.send_response_only(100)
+            self.end_headers()
+        while left:
+            left -= len(self.rfile.read(min(left, MIB)))
+        self.send_response(200)
+        self.send_header("ETag", '"0"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self):
+        size = int(self.path.split("/")[2].split("-")[0])
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        zeros = bytes(MIB)
+        while size:
+            count = min(size, MIB)
+            self.wfile.write(zeros[:count])
+            size -= count
+
+    def log_message(self, *_):
+        pass
+
+
+class AnsweringServer:
+    """The baseline in a process of its own, as the gateway is."""
+
+    def __enter__(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler)
+        self.endpoint = "http://127.0.0.1:%d" % server.server_address[1]
+        self.pid = os.fork()
+        if self.pid == 0:
+            server.serve_forever()
+        server.server_close()
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+
+
+def run_clients(count, keys, operation):
+    """Seconds that `count` threads take for `operation(key)` over all keys."""
+    begin = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        list(pool.map(operation, keys))
+    return time.monotonic() - begin
+
+
+def measure(endpoint, size, clients, verify):
+    """Median MiB/s of PUT and GET over `ROUNDS`."""
+    client = s3_client(endpoint, max_pool_connections=clients)
+    body = random_bytes(size, size)
+    digest = hashlib.sha256(body).digest()
+    puts, gets = [], []
+    for number in range(ROUNDS):
+        keys = [f"{size}-{number}-{i}" for i in range(max(BYTES_PER_ROUND // size, clients))]
+        total = len(keys) * size / MIB
+        puts.append(total / run_clients(
+            clients, keys, lambda key: client.put_object(Bucket="speed", Key=key, Body=body)))
+
+        def get(key):
+            stream = client.get_object(Bucket="speed", Key=key)["Body"]
+            seen = hashlib.sha256() if verify and number == 0 else None
+            while piece := stream.read(MIB):
+                if seen:
+                    seen.update(piece)
+            if seen:
+                expect(seen.digest() == digest, f"{key} came back different")
+
+        rates = total / run_clients(clients, keys, get)
+        if number or not verify:  # the verifying round pays for the client's hash
+            gets.append(rates)
+        if verify:
+            for key in keys:
+                client.delete_object(Bucket="speed", Key=key)
+    return statistics.median(puts), statistics.median(gets)
+
+
+def cpu(devnet):
+    peers = [peer.cpu_seconds() for peer in devnet.peers]
+    return peers[0], sum(peers[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", required=True)
+    parser.add_argument("--sizes", nargs="*", type=int, default=[1, 16, 64], help="MiB")
+    parser.add_argument("--clients", nargs="*", type=int, default=[1, 4])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with Devnet(options.programs, PEERS) as devnet, AnsweringServer() as baseline:
+        devnet.s3().create_bucket(Bucket="speed")
+        for size in options.sizes:
+            for clients in options.clients:
+                base = measure(baseline.endpoint, size * MIB, clients, verify=False)
+                before = cpu(devnet)
+                ours = measure(devnet.endpoint, size * MIB, clients, verify=True)
+                after = cpu(devnet)
+                moved = ROUNDS * max(BYTES_PER_ROUND // (size * MIB), clients) * size
+                gateway, storage = (1000 * (b - a) / moved for a, b in zip(before, after))
+                for name, value, reference in zip(("put", "get"), ours, base):
+                    row = {
+                        "name": f"s3_{name}_{size}MiB_{clients}clients", "value": round(value, 1),
+                        "unit": "MiB/s", "baseline": round(reference, 1),
+                        "ratio": round(value / reference, 3)}
+                    print(json.dumps(row) if options.json else
+                          "{name:28} {value:8} {unit}  baseline {baseline:8}  ratio {ratio}".format(
+                              **row), flush=True)
+                print(f"  CPU per MiB put and got: gateway {gateway:.2f} ms, "
+                      f"other peers {storage:.2f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    main()
