@@ -166,7 +166,7 @@ def main():
     for name, message in named():
         print(f"    static let {name} =\n        {literal(write(message), ' ' * 8)}\n")
     print("    static let random: [String] = [")
-    for seed in range(24):
+    for seed in range(16):
         print(f"        {literal(write(fill(pb.Everything(), random.Random(seed))), ' ' * 8)},")
     print("    ]\n\n    static let foreign: [(name: String, input: String, output: String)] = [")
     for name, data in foreign():
