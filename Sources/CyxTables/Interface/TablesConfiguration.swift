@@ -1,0 +1,48 @@
+internal import CyxCore
+
+/// How a peer's tables behave.
+package struct TablesConfiguration: Sendable {
+    /// Bits of the prefixes that partitions have at genesis: 2^depth partitions.
+    package var genesisDepth: UInt8 = 8
+    /// Whether this peer makes the genesis views if it finds none: it was started without anyone
+    /// to join.
+    package var isFounder = false
+    /// Merge tables whose removed elements stay removed.
+    package var twoPhaseTables: Set<TableID> = []
+    package var timings = TableTimings.production
+    /// Why a row's value (of a merge row: an element's) must not be stored or believed; nil: fine.
+    /// Called by custodians when they accept and by readers.
+    package var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
+
+    package init() {}
+}
+
+package struct TableTimings: Sendable {
+    /// How long one request to one custodian may take.
+    package var callTimeout: Duration
+    /// How long one read or update may go on trying.
+    package var operationTimeout: Duration
+    /// How long to wait, once a quorum answered differently, for answers that agree.
+    package var graceDelay: Duration
+    /// First and longest pause before another attempt; each pause is random up to twice the last.
+    package var backoff: (first: Duration, most: Duration)
+    /// How long a member must have been dead before it is replaced (A4).
+    package var deathDelay: Duration
+    /// How long the network's size must have been stable before views grow.
+    package var settleDelay: Duration
+    /// How much later a custodian of the next rank proposes.
+    package var rankStagger: Duration
+    /// How often a peer looks for views that should change. Nothing is sent unless one should.
+    package var tick: Duration
+
+    package static let production = TableTimings(
+        callTimeout: .seconds(3), operationTimeout: .seconds(10), graceDelay: .milliseconds(50),
+        backoff: (.milliseconds(5), .milliseconds(640)), deathDelay: .seconds(900),
+        settleDelay: .seconds(30), rankStagger: .seconds(5), tick: .seconds(5))
+
+    package static let devnet = TableTimings(
+        callTimeout: .milliseconds(1500), operationTimeout: .seconds(8),
+        graceDelay: .milliseconds(20), backoff: (.milliseconds(5), .milliseconds(320)),
+        deathDelay: .seconds(2), settleDelay: .seconds(1), rankStagger: .milliseconds(300),
+        tick: .milliseconds(250))
+}

@@ -1,0 +1,103 @@
+package import CyxCore
+
+/// One promise of one member.
+package struct RegisterPromise: Hashable, Sendable {
+    package var record: RegisterRecord
+    package var wasClean: Bool
+
+    package init(record: RegisterRecord, wasClean: Bool) {
+        self.record = record
+        self.wasClean = wasClean
+    }
+}
+
+/// One operation on one register: which ballots it uses and what it makes of a quorum's replies
+/// (CASPaxos, A6). The shell sends, collects, and starts another attempt when one fails.
+package struct RegisterProposer: Sendable {
+    package enum Step: Sendable {
+        /// The register holds this, known without a further round.
+        case settled(RegisterState)
+        /// Have a quorum accept this record; then its state is the answer.
+        case accept(RegisterRecord)
+        /// An earlier attempt's outcome can no longer be known.
+        case unknowable
+    }
+
+    private struct Attempt {
+        var nonce: UInt64
+        var base: RegisterVersion
+    }
+
+    package let proposer: PeerID
+    private var counter: UInt64 = 0
+    private var attempts: [Attempt] = []
+
+    package init(proposer: PeerID) {
+        self.proposer = proposer
+    }
+
+    /// A ballot above all that this operation has seen. `nonce` is random, so that a proposer that
+    /// restarted never proposes two values under one ballot.
+    package mutating func nextBallot(in view: ViewID, nonce: UInt64) -> RegisterVersion {
+        counter += 1
+        return RegisterVersion(
+            generation: view.generation, epoch: view.epoch, counter: counter, proposer: proposer,
+            nonce: nonce)
+    }
+
+    /// Learns of a ballot that stood in the way.
+    package mutating func observe(_ version: RegisterVersion, in view: ViewID) {
+        guard version.generation == view.generation, version.epoch == view.epoch else { return }
+        // Far from overflow, whatever a peer claims.
+        counter = max(counter, min(version.counter, UInt64.max >> 1))
+    }
+
+    /// What a quorum of replies to a one-round read tells; nil unless `quorum` of them are
+    /// identical and readable.
+    package static func settledState(
+        _ replies: [RegisterRecord], in view: ViewID, quorum: Int
+    ) -> RegisterState? {
+        guard let candidate = replies.max(by: { $0.accepted < $1.accepted }) else { return nil }
+        let agreeing = replies.count {
+            $0.accepted == candidate.accepted && $0.isReadable(in: view)
+        }
+        return agreeing >= quorum ? candidate.state : nil
+    }
+
+    /// What to do after a quorum promised `ballot`.
+    package mutating func step(
+        _ promises: [RegisterPromise], ballot: RegisterVersion, in view: ViewID, quorum: Int,
+        _ change: (RegisterState) -> RegisterChange
+    ) -> Step {
+        guard let current = promises.map(\.record).max(by: { $0.accepted < $1.accepted }) else {
+            preconditionFailure("a quorum has at least one member")
+        }
+        let agreeing = promises.count {
+            $0.record.accepted == current.accepted
+                && ($0.wasClean || $0.record.isReadable(in: view))
+        }
+        let isSettled = agreeing >= quorum
+        for attempt in attempts {
+            switch current.includes(attempt.nonce, builtOn: attempt.base) {
+            case true?:
+                // An earlier round of this operation took effect: finish it, never repeat it.
+                return isSettled
+                    ? .settled(current.state) : .accept(current.reaccepted(under: ballot))
+            case false?: continue
+            case nil: return .unknowable
+            }
+        }
+        let next: [UInt8]?
+        switch change(current.state) {
+        case .set(let value): next = value
+        case .delete: next = nil
+        case .abandon:
+            // After a failed attempt only an accepted newer ballot buries what a minority may
+            // still hold of it.
+            return isSettled && attempts.isEmpty
+                ? .settled(current.state) : .accept(current.reaccepted(under: ballot))
+        }
+        attempts.append(Attempt(nonce: ballot.nonce, base: current.changed))
+        return .accept(current.successor(value: next, ballot: ballot))
+    }
+}

@@ -1,0 +1,110 @@
+internal import CyxCore
+internal import CyxOverlay
+internal import CyxTransport
+
+/// Sending: requests to one peer that are made at about the same time travel as one, and a quorum
+/// is as far as anyone waits.
+extension TableService {
+    func send(
+        _ request: [UInt8], _ method: RPCMethod, to peer: PeerID,
+        completion: @escaping (Result<[UInt8], RPCError>) -> Void
+    ) {
+        let destination = PeerOutbox.Destination(peer: peer, method: method)
+        let item = PeerOutbox.Item(request: request, completion: completion)
+        if outboxes[destination, default: PeerOutbox()].add(item) { startFlush(destination) }
+    }
+
+    private func startFlush(_ destination: PeerOutbox.Destination) {
+        start { [weak self] in await self?.flush(destination) }
+    }
+
+    private func flush(_ destination: PeerOutbox.Destination) async {
+        guard let batch = outboxes[destination]?.takeBatch(), !batch.isEmpty else { return }
+        if outboxes[destination]?.continueFlush() == true { startFlush(destination) }
+        let request = TablesBatch(items: batch.map(\.request)).protobufBytes()
+        let result = await exchange(request, destination)
+        if outboxes[destination]?.finishBatch() == true { startFlush(destination) }
+        if outboxes[destination]?.isIdle == true { outboxes[destination] = nil }
+        switch result {
+        case .success(let replies) where replies.count == batch.count:
+            for (item, reply) in zip(batch, replies) { item.completion(.success(reply)) }
+        case .success:
+            // An answer that does not fit its question is as good as none.
+            for item in batch { item.completion(.failure(.connectionLost)) }
+        case .failure(let error):
+            for item in batch { item.completion(.failure(error)) }
+        }
+    }
+
+    private func exchange(
+        _ request: [UInt8], _ destination: PeerOutbox.Destination
+    ) async -> Result<[[UInt8]], RPCError> {
+        do {
+            let response: [UInt8]
+            if destination.peer == localPeer {
+                response = try await answerLocally(request, destination.method)
+            } else {
+                response = try await messaging.call(
+                    destination.peer, destination.method, request,
+                    timeout: configuration.timings.callTimeout)
+            }
+            return .success(try TablesBatch(protobuf: response).items)
+        } catch let error as RPCError {
+            return .failure(error)
+        } catch let failure as RPCFailure {
+            return .failure(.refused(failure))
+        } catch {
+            return .failure(.connectionLost)
+        }
+    }
+
+    private func answerLocally(_ request: [UInt8], _ method: RPCMethod) async throws -> [UInt8] {
+        method == .tableRows
+            ? try await answerRows(request) : try await answerViews(request, from: localPeer)
+    }
+
+    /// Asks several peers the same and waits until `judge` has enough or all have answered.
+    func ask<Reply: ProtobufMessage>(
+        _ peers: [PeerID], _ method: RPCMethod, _ request: [UInt8], as type: Reply.Type,
+        judge: @escaping ([QuorumCall<Reply>.Answer]) -> QuorumCall<Reply>.Verdict
+    ) async -> QuorumCall<Reply> {
+        nextGraceCall += 1
+        let id = nextGraceCall
+        let call = QuorumCall<Reply>(
+            count: peers.count, startGrace: { self.startGrace(id) }, judge: judge)
+        graceCalls[id] = call
+        for peer in peers {
+            send(request, method, to: peer) { result in
+                switch result {
+                case .success(let bytes):
+                    do {
+                        call.receive(.success(try Reply(protobuf: bytes)), from: peer)
+                    } catch {
+                        call.receive(.failure(.connectionLost), from: peer)
+                    }
+                case .failure(let error): call.receive(.failure(error), from: peer)
+                }
+            }
+        }
+        await call.wait()
+        graceCalls[id] = nil
+        return call
+    }
+
+    private func startGrace(_ id: UInt64) {
+        let deadline = environment.now() + configuration.timings.graceDelay
+        _ = environment.executor.schedule(at: deadline) { [weak self] in
+            self?.assumeIsolated { $0.graceCalls.removeValue(forKey: id)?.finish() }
+        }
+    }
+
+    /// Whom of a view to ask: not those that membership holds for dead, unless that leaves too few.
+    func reachable(_ view: View) -> [PeerID] {
+        let members = membership.snapshot.members
+        let peers = view.peers.filter { peer in
+            guard peer != localPeer, let member = members[peer] else { return true }
+            return member.isReachable
+        }
+        return peers.count >= view.quorum ? peers : view.peers
+    }
+}

@@ -1,0 +1,178 @@
+internal import CyxCore
+internal import CyxTransport
+
+/// Answering operations on rows, as a member of their view.
+extension TableService {
+    /// Answers a batch; everything that it changed is durable before any answer leaves.
+    func answerRows(_ request: [UInt8]) async throws -> [UInt8] {
+        let items = try TablesBatch(protobuf: request).items
+        guard items.count <= TableMessageLimits.batchItems else {
+            throw RPCFailure(code: 2, message: "too many items")
+        }
+        var requests: [RowRequest] = []
+        for item in items { requests.append(try RowRequest(protobuf: item)) }
+        let pointKeys = requests.filter { $0.operation != .scan }.map(\.key)
+        var replies: [RowReply] = []
+        let failures = rows.failures
+        do {
+            try await rows.load(pointKeys)
+            var needsSettling = false
+            for request in requests {
+                if request.operation == .scan {
+                    replies.append(try await answerScan(request))
+                } else {
+                    replies.append(try await answerPoint(request))
+                    needsSettling = needsSettling || !rows.isDurable(request.key)
+                }
+            }
+            if needsSettling { try await rows.settle() }
+            if rows.failures != failures {
+                throw StoreError.failed(operation: "write", detail: "rolled back")
+            }
+        } catch let error as StoreError {
+            logger.warning("row store failed", [("error", "\(error)")])
+            let failed = RowReply(status: .failed, detail: "\(error)")
+            replies = requests.map { _ in failed }
+        }
+        return TablesBatch(items: replies.map { $0.protobufBytes() }).protobufBytes()
+    }
+
+    /// Why a request for that view is not answered here; nil: it is (A3).
+    func refusal(_ reference: ViewReference, key: [UInt8]) -> RowReply? {
+        guard let id = reference.id, let rowKey = StorageKey.decodeRow(key),
+            id.partition.contains(rowKey.position)
+        else { return RowReply(status: .rejected, detail: "not a row of that partition") }
+        return refusal(id)
+    }
+
+    private func refusal(_ id: ViewID) -> RowReply? {
+        if let known = knownCertificate(id.partition), known.view.id.isNewer(than: id) {
+            return RowReply(status: .otherView, certificate: known.bytes)
+        }
+        guard let replica = replicas[id.partition], replica.view.id == id,
+            replica.view.contains(ViewMember(peer: localPeer, store: storeID))
+        else { return RowReply(status: .behind) }
+        return replica.isServing ? nil : RowReply(status: .busy)
+    }
+
+    private func answerPoint(_ request: RowRequest) async throws(StoreError) -> RowReply {
+        while true {
+            // From the check to the change nothing is awaited: a seal comes before or after both.
+            if let refusal = refusal(request.view ?? ViewReference(), key: request.key) {
+                return refusal
+            }
+            guard let key = StorageKey.decodeRow(request.key) else {
+                return RowReply(status: .rejected, detail: "not a row")
+            }
+            if let cached = rows.cached(request.key) {
+                let content = cached?.content ?? .empty(key.table)
+                return apply(request, key: key, content: content)
+            }
+            try await rows.load([request.key])
+        }
+    }
+
+    private func apply(
+        _ request: RowRequest, key: RowKey, content: StoredRow.Content
+    ) -> RowReply {
+        do {
+            switch (request.operation, content) {
+            case (.read, .register(let record)):
+                return RowReply(status: .done, row: record.bytes)
+            case (.read, .merge(let row)):
+                return RowReply(status: .done, row: row.bytes)
+            case (.prepare, .register(var record)):
+                let ballot = try RegisterVersion(bytes: request.ballot)
+                guard isInView(ballot, request) else { break }
+                return prepare(&record, ballot, request)
+            case (.accept, .register(var record)):
+                let proposal = try RegisterRecord(bytes: request.row)
+                guard isInView(proposal.accepted, request) else { break }
+                return accept(&record, proposal, key: key, request)
+            case (.merge, .merge(let row)):
+                return merge(row, try MergeRow(bytes: request.row), key: key, request)
+            default: break
+            }
+        } catch {
+            return RowReply(status: .rejected, detail: "\(error)")
+        }
+        return RowReply(status: .rejected, detail: "no such operation on that table")
+    }
+
+    private func isInView(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
+        ballot.generation == request.view?.generation && ballot.epoch == request.view?.epoch
+    }
+
+    private func prepare(
+        _ record: inout RegisterRecord, _ ballot: RegisterVersion, _ request: RowRequest
+    ) -> RowReply {
+        switch record.prepare(ballot) {
+        case .refused(let promised): return RowReply(status: .refused, ballot: promised.bytes)
+        case .promised(let record, let wasClean):
+            change(request, .register(record))
+            return RowReply(status: .done, row: record.bytes, wasClean: wasClean)
+        }
+    }
+
+    private func accept(
+        _ record: inout RegisterRecord, _ proposal: RegisterRecord, key: RowKey,
+        _ request: RowRequest
+    ) -> RowReply {
+        if let value = proposal.value, let reason = configuration.validate(key, value) {
+            return RowReply(status: .rejected, detail: reason)
+        }
+        if let promised = record.accept(proposal) {
+            return RowReply(status: .refused, ballot: promised.bytes)
+        }
+        change(request, .register(record))
+        return RowReply(status: .done)
+    }
+
+    private func merge(
+        _ row: MergeRow, _ addition: MergeRow, key: RowKey, _ request: RowRequest
+    ) -> RowReply {
+        let now = environment.wallTime()
+        for element in addition.sortedElements {
+            guard let entry = addition.entries[element] else { continue }
+            guard HybridClock.isPlausible(entry.stamp, now: now) else {
+                return RowReply(status: .rejected, detail: "a stamp more than 10 s ahead")
+            }
+            if let value = entry.value, let reason = configuration.validate(key, value) {
+                return RowReply(status: .rejected, detail: reason)
+            }
+            _ = clock.observe(entry.stamp, now: now)
+        }
+        let twoPhase = configuration.twoPhaseTables.contains(key.table)
+        let superseding = row.conflict(with: addition, twoPhase: twoPhase)
+        var merged = row
+        guard merged.absorb(addition, twoPhase: twoPhase) else {
+            return RowReply(status: .done, stamp: superseding?.value ?? 0)
+        }
+        guard merged.entries.count <= RowLimits.mergeElements,
+            merged.byteCount <= RowLimits.valueBytes
+        else { return RowReply(status: .tooLarge) }
+        change(request, .merge(merged))
+        return RowReply(status: .done, stamp: superseding?.value ?? 0)
+    }
+
+    private func change(_ request: RowRequest, _ content: StoredRow.Content) {
+        guard let id = request.view?.id else { return }
+        stage(request.key, content, in: id)
+    }
+
+    /// Changes a row in memory as of `view`. The first change since the view before was sealed
+    /// sets the frozen state aside, in the same batch.
+    func stage(_ key: [UInt8], _ content: StoredRow.Content, in view: ViewID) {
+        var extra: [KeyValueWrite] = []
+        if let frozen = replicas[view.partition]?.frozen, frozen.isSource {
+            let before = rows.cached(key) ?? nil
+            if before.map({ !$0.wasWritten(after: frozen.view) }) ?? true {
+                // An empty value: the row was absent.
+                let copy = StorageKey.frozen(view.partition, row: key)
+                extra.append(.put(key: copy, value: before?.bytes ?? []))
+            }
+        }
+        let row = StoredRow(generation: view.generation, epoch: view.epoch, content: content)
+        rows.stage(key, row, extra: extra)
+    }
+}

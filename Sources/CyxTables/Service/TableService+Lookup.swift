@@ -1,0 +1,109 @@
+internal import CyxCore
+internal import CyxOverlay
+internal import CyxTransport
+
+/// Finding the view of a partition from anywhere.
+extension TableService {
+    /// How many peers are asked at once for a view, and how many in all.
+    static let lookupWidth = 8
+    static let lookupLimit = 64
+
+    /// The newest view that can be found; keeps looking until the operation's time is up.
+    func locate(
+        _ partition: Partition, _ budget: inout OperationBudget
+    ) async throws(TableError) -> ViewCertificate {
+        while true {
+            if let known = knownCertificate(partition) { return known }
+            await lookUp(partition)
+            if let known = knownCertificate(partition) { return known }
+            budget.reason = "nobody knows who holds partition \(partition)"
+            try await pause(&budget)
+        }
+    }
+
+    /// Asks likely custodians first, then everyone reachable, until someone knows a view.
+    func lookUp(_ partition: Partition) async {
+        let request = ViewRequest(
+            operation: .find,
+            view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
+        let bytes = request.protobufBytes()
+        let members = membership.snapshot.reachable.map(\.peer).filter { $0 != localPeer }
+        let ranked = Rendezvous.rank(position: partition.lowerBound, peers: members).prefix(
+            TableService.lookupLimit)
+        var rest = ranked[...]
+        while !rest.isEmpty {
+            let peers = Array(rest.prefix(TableService.lookupWidth))
+            rest = rest.dropFirst(peers.count)
+            let call = await ask(peers, .tableViews, bytes, as: ViewReply.self) { answers in
+                answers.contains { $0.reply.status == .done } ? .finishSoon : .goOn
+            }
+            for answer in call.answers where answer.reply.status == .done {
+                adopt(answer.reply.certificate, for: partition)
+            }
+            if knownCertificate(partition) != nil { return }
+        }
+    }
+
+    /// Remembers a certificate of `partition` if it is valid and newer than what is known;
+    /// returns it if it is valid or already known.
+    @discardableResult
+    func adopt(_ bytes: [UInt8], for partition: Partition) -> ViewCertificate? {
+        let certificate: ViewCertificate
+        do {
+            certificate = try ViewCertificate(bytes: bytes)
+        } catch {
+            return nil
+        }
+        guard certificate.view.partition == partition else { return nil }
+        let known = knownCertificate(partition)
+        if known?.view == certificate.view { return known }
+        guard certificate.isValid else { return nil }
+        if let known, !certificate.view.id.isNewer(than: known.view.id) { return certificate }
+        catalog[partition] = certificate
+        return certificate
+    }
+
+    /// Learns later views from replies, teaches those who are behind, and looks further when too
+    /// few answered: perhaps all custodians have changed since.
+    func learn(from call: QuorumCall<RowReply>, view certificate: ViewCertificate) async {
+        let view = certificate.view
+        for answer in call.answers {
+            switch answer.reply.status {
+            case .otherView: adopt(answer.reply.certificate, for: view.partition)
+            case .behind: install(certificate, at: answer.peer)
+            default: continue
+            }
+        }
+        let conclusive = call.answers.count { TableService.isConclusive($0.reply.status) }
+        guard conclusive < view.quorum, knownCertificate(view.partition)?.view == view else {
+            return
+        }
+        await ask(about: view.partition, unless: view)
+    }
+
+    private static func isConclusive(_ status: RowStatus) -> Bool {
+        switch status {
+        case .done, .refused, .rejected, .tooLarge, .busy: true
+        default: false
+        }
+    }
+
+    /// Asks the likeliest custodians once for a view later than `view`.
+    private func ask(about partition: Partition, unless view: View) async {
+        let request = ViewRequest(
+            operation: .find,
+            view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
+        let members = membership.snapshot.reachable.map(\.peer).filter { $0 != localPeer }
+        let peers = Rendezvous.rank(position: partition.lowerBound, peers: members).prefix(
+            TableService.lookupWidth)
+        guard !peers.isEmpty else { return }
+        let call = await ask(
+            Array(peers), .tableViews, request.protobufBytes(), as: ViewReply.self
+        ) { answers in
+            answers.count > peers.count / 2 ? .finishSoon : .goOn
+        }
+        for answer in call.answers where answer.reply.status == .done {
+            adopt(answer.reply.certificate, for: partition)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+internal import CyxCore
+internal import CyxTransport
+
+/// Reading and writing merge rows: to all members, acknowledged by a quorum; read from a quorum
+/// and merged (A6).
+extension TableService {
+    /// Attempts to write above stamps of a clock that is ahead of ours.
+    private static let restampLimit = 4
+
+    package func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {
+        try check(key)
+        precondition(!key.table.isRegister, "a merge table has an odd number")
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        while true {
+            let certificate = try await locate(partition(holding: key.position), &budget)
+            let view = certificate.view
+            let request = RowRequest(
+                view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
+            let call = await collect(request, certificate)
+            let copies = call.answers.compactMap { answer -> MergeRow? in
+                answer.reply.status == .done ? TableService.mergeRow(answer.reply) : nil
+            }
+            if copies.count >= view.quorum {
+                let twoPhase = configuration.twoPhaseTables.contains(key.table)
+                var merged = MergeRow()
+                for copy in copies { merged.absorb(copy, twoPhase: twoPhase) }
+                for entry in merged.entries.values {
+                    _ = clock.observe(entry.stamp, now: environment.wallTime())
+                }
+                // Where copies differ, what is about to be told must first be on a quorum.
+                let agreeing = copies.count { $0 == merged }
+                if agreeing >= view.quorum { return valid(merged, key) }
+                let repaired = await write(merged, key, certificate)
+                if repaired.isAcknowledged { return valid(merged, key) }
+                budget.reason = describe(repaired.call, view)
+            } else {
+                budget.reason = describe(call, view)
+            }
+            if let newer = knownCertificate(view.partition), newer.view != view { continue }
+            try await pause(&budget)
+        }
+    }
+
+    package func merge(_ key: RowKey, _ elements: [MergeElement]) async throws(TableError) {
+        try check(key)
+        precondition(!key.table.isRegister, "a merge table has an odd number")
+        guard elements.count <= RowLimits.mergeElements else { throw .tooLarge }
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        var addition = try stamped(elements, key)
+        var restamps = 0
+        while true {
+            let certificate = try await locate(partition(holding: key.position), &budget)
+            let view = certificate.view
+            let outcome = await write(addition, key, certificate)
+            if outcome.isAcknowledged {
+                // Someone's clock is ahead of ours: what we write now must win over what was there.
+                guard let ahead = outcome.superseding, restamps < TableService.restampLimit,
+                    clock.observe(ahead, now: environment.wallTime())
+                else { return }
+                restamps += 1
+                addition = try stamped(elements, key)
+                continue
+            }
+            try throwRefusals(outcome.call, view)
+            budget.reason = describe(outcome.call, view)
+            if let newer = knownCertificate(view.partition), newer.view != view { continue }
+            try await pause(&budget)
+        }
+    }
+
+    private func stamped(
+        _ elements: [MergeElement], _ key: RowKey
+    ) throws(TableError) -> MergeRow {
+        let twoPhase = configuration.twoPhaseTables.contains(key.table)
+        var row = MergeRow()
+        for element in elements {
+            if let value = element.value, let reason = configuration.validate(key, value) {
+                throw .rejected(reason)
+            }
+            let entry = MergeEntry(
+                value: element.value, stamp: clock.next(now: environment.wallTime()),
+                writer: localPeer)
+            row.put(element.element, entry, twoPhase: twoPhase)
+        }
+        guard row.byteCount <= RowLimits.valueBytes else { throw .tooLarge }
+        return row
+    }
+
+    private struct WriteOutcome {
+        var call: QuorumCall<RowReply>
+        var isAcknowledged: Bool
+        var superseding: HybridStamp?
+    }
+
+    private func write(
+        _ row: MergeRow, _ key: RowKey, _ certificate: ViewCertificate
+    ) async -> WriteOutcome {
+        let view = certificate.view
+        let request = RowRequest(
+            view: ViewReference(view.id), operation: .merge, key: StorageKey.row(key),
+            row: row.bytes)
+        let call = await collect(request, certificate)
+        let done = call.answers.filter { $0.reply.status == .done }
+        let stamp = done.map(\.reply.stamp).max() ?? 0
+        return WriteOutcome(
+            call: call, isAcknowledged: done.count >= view.quorum,
+            superseding: stamp > 0 ? HybridStamp(value: stamp) : nil)
+    }
+
+    private func collect(
+        _ request: RowRequest, _ certificate: ViewCertificate
+    ) async -> QuorumCall<RowReply> {
+        let view = certificate.view
+        let call = await ask(
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+        ) { answers in
+            let done = answers.count { $0.reply.status == .done }
+            if done >= view.quorum { return .finish }
+            return answers.count - done > view.tolerance ? .finish : .goOn
+        }
+        await learn(from: call, view: certificate)
+        return call
+    }
+
+    private static func mergeRow(_ reply: RowReply) -> MergeRow? {
+        do {
+            return try MergeRow(bytes: reply.row)
+        } catch {
+            return nil
+        }
+    }
+
+    /// The elements that a reader may believe.
+    private func valid(_ row: MergeRow, _ key: RowKey) -> [MergeElement] {
+        row.elements.filter { element in
+            element.value.map { configuration.validate(key, $0) == nil } ?? false
+        }
+    }
+}

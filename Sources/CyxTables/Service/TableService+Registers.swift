@@ -1,0 +1,192 @@
+internal import CyxCore
+internal import CyxTransport
+
+/// Reading and changing registers at a quorum of their view (CASPaxos, A6).
+extension TableService {
+    package func read(_ key: RowKey) async throws(TableError) -> RegisterState {
+        try check(key)
+        precondition(key.table.isRegister, "a register's table has an even number")
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        let certificate = try await locate(partition(holding: key.position), &budget)
+        let view = certificate.view
+        let request = RowRequest(
+            view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
+        let call = await ask(
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+        ) { answers in
+            if TableService.settled(answers, in: view) != nil { return .finish }
+            return answers.count { $0.reply.status == .done } >= view.quorum ? .finishSoon : .goOn
+        }
+        await learn(from: call, view: certificate)
+        if let state = TableService.settled(call.answers, in: view) {
+            return try checked(key, state)
+        }
+        return try await update(key) { _ in .abandon }
+    }
+
+    package func update(
+        _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> RegisterState {
+        try check(key)
+        precondition(key.table.isRegister, "a register's table has an even number")
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        var proposer = RegisterProposer(proposer: localPeer)
+        while true {
+            let certificate = try await locate(partition(holding: key.position), &budget)
+            switch try await attempt(key, certificate, &proposer, change) {
+            case .done(let state): return state
+            case .contended: try budget.countContention()
+            case .failed(let reason): budget.reason = reason
+            case .moved: continue
+            }
+            try await pause(&budget)
+        }
+    }
+
+    private enum Outcome {
+        case done(RegisterState)
+        case contended
+        case failed(String)
+        /// A later view is known now.
+        case moved
+    }
+
+    /// One prepare and one accept in one view.
+    private func attempt(
+        _ key: RowKey, _ certificate: ViewCertificate, _ proposer: inout RegisterProposer,
+        _ change: (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> Outcome {
+        let view = certificate.view
+        let ballot = proposer.nextBallot(in: view.id, nonce: environment.random.next())
+        let prepare = await round(
+            .prepare, key, certificate, ballot: ballot, row: [], proposer: &proposer)
+        let promises = prepare.answers.compactMap { answer -> RegisterPromise? in
+            guard answer.reply.status == .done else { return nil }
+            return TableService.record(answer.reply).map {
+                RegisterPromise(record: $0, wasClean: answer.reply.wasClean)
+            }
+        }
+        guard promises.count >= view.quorum else { return try failure(prepare, certificate) }
+        let step = proposer.step(
+            promises, ballot: ballot, in: view.id, quorum: view.quorum
+        ) { state in
+            change(state)
+        }
+        let record: RegisterRecord
+        switch step {
+        case .settled(let state): return .done(try checked(key, state))
+        case .unknowable: throw .contended
+        case .accept(let proposal): record = proposal
+        }
+        if let value = record.value {
+            guard value.count <= RowLimits.valueBytes else { throw .tooLarge }
+            if let reason = configuration.validate(key, value) { throw .rejected(reason) }
+        }
+        let accept = await round(
+            .accept, key, certificate, ballot: ballot, row: record.bytes, proposer: &proposer)
+        let accepted = accept.answers.count { $0.reply.status == .done }
+        guard accepted >= view.quorum else { return try failure(accept, certificate) }
+        return .done(record.state)
+    }
+
+    private func round(
+        _ operation: RowOperation, _ key: RowKey, _ certificate: ViewCertificate,
+        ballot: RegisterVersion, row: [UInt8], proposer: inout RegisterProposer
+    ) async -> QuorumCall<RowReply> {
+        let view = certificate.view
+        let request = RowRequest(
+            view: ViewReference(view.id), operation: operation, key: StorageKey.row(key),
+            ballot: operation == .prepare ? ballot.bytes : [], row: row)
+        let call = await ask(
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+        ) { answers in
+            let done = answers.count { $0.reply.status == .done }
+            if done >= view.quorum { return .finish }
+            // Enough have refused that a quorum is out of reach.
+            return answers.count - done > view.tolerance ? .finish : .goOn
+        }
+        for answer in call.answers where answer.reply.status == .refused {
+            do {
+                proposer.observe(try RegisterVersion(bytes: answer.reply.ballot), in: view.id)
+            } catch {
+                logger.debug("unreadable ballot", [("peer", "\(answer.peer)")])
+            }
+        }
+        await learn(from: call, view: certificate)
+        return call
+    }
+
+    private func failure(
+        _ call: QuorumCall<RowReply>, _ certificate: ViewCertificate
+    ) throws(TableError) -> Outcome {
+        let view = certificate.view
+        if let newer = knownCertificate(view.partition), newer.view.id.isNewer(than: view.id) {
+            return .moved
+        }
+        if call.answers.contains(where: { $0.reply.status == .refused }) { return .contended }
+        try throwRefusals(call, view)
+        return .failed(describe(call, view))
+    }
+
+    /// Throws what so many custodians refused for good that a quorum cannot be had.
+    func throwRefusals(_ call: QuorumCall<RowReply>, _ view: View) throws(TableError) {
+        let final = call.answers.filter {
+            $0.reply.status == .rejected || $0.reply.status == .tooLarge
+        }
+        guard final.count > view.tolerance, let first = final.first else { return }
+        if first.reply.status == .tooLarge { throw .tooLarge }
+        throw .rejected(first.reply.detail)
+    }
+
+    /// Why a quorum did not answer, for people.
+    func describe(_ call: QuorumCall<RowReply>, _ view: View) -> String {
+        let done = call.answers.count { $0.reply.status == .done }
+        let failed = call.answers.first { $0.reply.status == .failed }
+        let detail = failed.map { ": \($0.reply.detail)" } ?? ""
+        return "\(done) of \(view.members.count) custodians of partition \(view.partition) "
+            + "answered, \(view.quorum) are needed\(detail)"
+    }
+
+    static func record(_ reply: RowReply) -> RegisterRecord? {
+        do {
+            return try RegisterRecord(bytes: reply.row)
+        } catch {
+            return nil
+        }
+    }
+
+    private static func settled(
+        _ answers: [QuorumCall<RowReply>.Answer], in view: View
+    ) -> RegisterState? {
+        let records = answers.compactMap { $0.reply.status == .done ? record($0.reply) : nil }
+        guard records.count >= view.quorum else { return nil }
+        return RegisterProposer.settledState(records, in: view.id, quorum: view.quorum)
+    }
+
+    private func checked(
+        _ key: RowKey, _ state: RegisterState
+    ) throws(TableError) -> RegisterState {
+        if let value = state.value, let reason = configuration.validate(key, value) {
+            throw .rejected(reason)
+        }
+        return state
+    }
+
+    func check(_ key: RowKey) throws(TableError) {
+        guard key.suffix.count <= RowLimits.suffixBytes else { throw .tooLarge }
+    }
+
+    /// Waits before another attempt, unless the operation's time is up.
+    func pause(_ budget: inout OperationBudget) async throws(TableError) {
+        let wait = budget.nextPause(using: &random)
+        guard environment.now() + wait < budget.deadline else {
+            if budget.contentions > 0 { throw .contended }
+            throw .unavailable(budget.reason)
+        }
+        do {
+            try await environment.sleep(for: wait)
+        } catch {
+            throw .cancelled
+        }
+    }
+}

@@ -1,0 +1,182 @@
+package import CyxCore
+package import CyxCrypto
+package import CyxOverlay
+package import CyxTransport
+
+/// The replicated tables of one peer: its custody of partitions, and reads and writes of rows on
+/// behalf of whoever runs here (architecture §8, `decisions.md` A).
+///
+/// Rules of consistency live in the machines (`RegisterRecord`, `RegisterProposer`, `MergeRow`,
+/// `ViewVote`, `ViewPlanner`); this actor sends, collects and stores.
+package actor TableService: Tables {
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        environment.executor.asUnownedSerialExecutor()
+    }
+
+    package typealias Job = @Sendable () async -> Void
+
+    nonisolated let environment: Environment
+    nonisolated let logger: Logger
+    nonisolated let configuration: TablesConfiguration
+    nonisolated let localPeer: PeerID
+    let messaging: any PeerMessaging
+    let membership: any Membership
+    let key: SigningKey
+    let storeID: StoreID
+    let rows: RowStore
+
+    /// Partitions that this peer holds or held.
+    var replicas: [Partition: Replica] = [:]
+    /// Newest certificates of other partitions, as far as they were needed.
+    var catalog: [Partition: ViewCertificate] = [:]
+    var clock = HybridClock()
+    var random: SeededGenerator
+
+    var outboxes: [PeerOutbox.Destination: PeerOutbox] = [:]
+    var graceCalls: [UInt64: any Finishable] = [:]
+    var nextGraceCall: UInt64 = 0
+    var changes = ViewChanges()
+
+    /// Work that belongs to nobody's request; `run` owns it.
+    nonisolated let jobs: AsyncStream<Job>
+    nonisolated let jobSink: AsyncStream<Job>.Continuation
+
+    /// Opens the row store `tables` and what it holds.
+    ///
+    /// `storeID` is the life of this peer's store: a new one when it was wiped (A5).
+    package init(
+        environment: Environment, key: SigningKey, storeID: StoreID,
+        messaging: any PeerMessaging, membership: any Membership,
+        configuration: TablesConfiguration
+    ) async throws(StoreError) {
+        self.environment = environment
+        self.logger = environment.logger.labelled("tables")
+        self.configuration = configuration
+        self.key = key
+        self.storeID = storeID
+        self.messaging = messaging
+        self.membership = membership
+        localPeer = messaging.localPeer
+        random = environment.random.generator()
+        (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)
+        let device = environment.storage
+        let (store, replicas) = try await environment.blocking.run { () throws(StoreError) in
+            let store = try device.open("tables", kind: .rows)
+            return (store, try TableService.loadReplicas(store))
+        }
+        rows = RowStore(store: store, blocking: environment.blocking)
+        self.replicas = replicas
+        precondition(key.verifyingKey.peerID == localPeer, "a peer's key gives its ID")
+    }
+
+    private static func loadReplicas(
+        _ store: any KeyValueStore
+    ) throws(StoreError) -> [Partition: Replica] {
+        var replicas: [Partition: Replica] = [:]
+        var from: [UInt8] = [StorageKey.replicaTag]
+        while true {
+            let page = try store.scan(
+                from: from, to: [StorageKey.replicaTag + 1], limit: TableMessageLimits.pageRows)
+            for entry in page {
+                do {
+                    let replica = try Replica(bytes: entry.value)
+                    replicas[replica.partition] = replica
+                } catch {
+                    throw .corrupt(detail: "the state of a partition")
+                }
+            }
+            guard page.count == TableMessageLimits.pageRows, let last = page.last else {
+                return replicas
+            }
+            from = StorageKey.next(after: last.key)
+        }
+    }
+
+    // MARK: Running
+
+    /// Serves until the task is cancelled. Requests are answered from the first moment on.
+    package func run() async throws {
+        installHandlers()
+        let ticker: Job = { [weak self] in await self?.tickForever() }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await ticker() }
+            for await job in jobs { group.addTask { await job() } }
+            group.cancelAll()
+        }
+        let store = rows.store
+        await environment.blocking.run { store.close() }
+        throw CancellationError()
+    }
+
+    /// Starts work that `run` owns.
+    nonisolated func start(_ job: @escaping Job) {
+        jobSink.yield(job)
+    }
+
+    private func installHandlers() {
+        messaging.handle(.tableRows) { [weak self] _, request in
+            guard let self else { throw RPCFailure(code: 1, message: "shutting down") }
+            return try await self.answerRows(request)
+        }
+        messaging.handle(.tableViews) { [weak self] remote, request in
+            guard let self else { throw RPCFailure(code: 1, message: "shutting down") }
+            return try await self.answerViews(request, from: remote.peer)
+        }
+    }
+
+    private func tickForever() async {
+        do {
+            while true {
+                tick()
+                try await environment.sleep(for: configuration.timings.tick)
+            }
+        } catch {
+            logger.debug("stopped")
+        }
+    }
+
+    // MARK: Partitions
+
+    func partition(holding position: Digest) -> Partition {
+        Partition(holding: position, depth: configuration.genesisDepth)
+    }
+
+    /// The newest certificate that this peer knows of a partition.
+    func knownCertificate(_ partition: Partition) -> ViewCertificate? {
+        let held = replicas[partition]?.newest
+        guard let cached = catalog[partition] else { return held }
+        guard let held else { return cached }
+        return cached.view.id.isNewer(than: held.view.id) ? cached : held
+    }
+
+    /// Makes a changed replica durable.
+    func store(_ replica: Replica) async throws(StoreError) {
+        let failures = rows.failures
+        replicas[replica.partition] = replica
+        rows.stage([
+            .put(key: StorageKey.replica(replica.partition), value: replica.bytes)
+        ])
+        try await rows.settle()
+        if rows.failures != failures { throw .failed(operation: "write", detail: "rolled back") }
+    }
+
+    /// Founds the network: every partition at its genesis view, this peer alone in it.
+    func makeGenesis() async throws(StoreError) {
+        let member = ViewMember(peer: localPeer, store: storeID)
+        var writes: [KeyValueWrite] = []
+        for index in 0..<UInt64(1) << UInt64(configuration.genesisDepth) {
+            guard let partition = Partition(depth: configuration.genesisDepth, index: index) else {
+                preconditionFailure("the index has as many bits as the depth")
+            }
+            let id = ViewID(partition: partition, generation: 0, epoch: 0)
+            let view = View(id: id, members: [member], quorum: 1)
+            let replica = Replica(
+                certificate: .genesis(view, key: key), isSynced: true)
+            replicas[partition] = replica
+            writes.append(.put(key: StorageKey.replica(partition), value: replica.bytes))
+        }
+        rows.stage(writes)
+        try await rows.settle()
+        logger.info("founded a network", [("partitions", "\(replicas.count)")])
+    }
+}

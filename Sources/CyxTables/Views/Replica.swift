@@ -1,0 +1,94 @@
+package import CyxCore
+
+/// What a peer durably knows of a partition that it holds or held: its view, whether its rows are
+/// complete, how it voted on the successor, and what it must keep frozen for others to pull.
+package struct Replica: Hashable, Sendable {
+    /// The state of the view before, kept as it was when that view was sealed.
+    package struct Frozen: Hashable, Sendable {
+        package var view: ViewID
+        /// Whether this peer held all of it: only then is it a source for others (A3).
+        package var isSource: Bool
+
+        package init(view: ViewID, isSource: Bool) {
+            self.view = view
+            self.isSource = isSource
+        }
+    }
+
+    /// Proof of the newest view that this peer is or was a member of.
+    package var certificate: ViewCertificate
+    package var isSynced: Bool
+    package var vote = ViewVote()
+    package var frozen: Frozen?
+    /// Proof of the view after `certificate.view` or a later one, once decided.
+    package var successor: ViewCertificate?
+
+    package init(certificate: ViewCertificate, isSynced: Bool) {
+        self.certificate = certificate
+        self.isSynced = isSynced
+    }
+
+    package var view: View { certificate.view }
+    package var partition: Partition { view.partition }
+
+    /// Whether operations of `view` are answered here: listed, synced and unsealed.
+    package var isServing: Bool { isSynced && !vote.isSealed && successor == nil }
+
+    /// The newest certificate known here.
+    package var newest: ViewCertificate { successor ?? certificate }
+
+    /// The state that may be pulled from here by members of the view that follows `old`.
+    package func isSource(of old: ViewID) -> Bool {
+        if view.id == old { return isSynced && (vote.isSealed || successor != nil) }
+        return frozen.map { $0.view == old && $0.isSource } ?? false
+    }
+
+    package var bytes: [UInt8] {
+        var writer = ByteWriter(capacity: 1024)
+        writer.write(UInt8(1))
+        Replica.write(certificate, to: &writer)
+        writer.write(UInt8(isSynced ? 1 : 0))
+        vote.write(to: &writer)
+        writer.write(UInt8(frozen == nil ? 0 : frozen?.isSource == true ? 2 : 1))
+        writer.write(frozen?.view.generation ?? 0)
+        writer.write(frozen?.view.epoch ?? 0)
+        writer.write(UInt8(successor == nil ? 0 : 1))
+        if let successor { Replica.write(successor, to: &writer) }
+        return writer.bytes
+    }
+
+    package init(bytes: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(bytes.span.bytes)
+        let version = try reader.readUInt8()
+        guard version == 1 else { throw .unknown(field: "version", value: UInt64(version)) }
+        certificate = try Replica.readCertificate(from: &reader)
+        isSynced = try reader.readUInt8() == 1
+        vote = try ViewVote(from: &reader)
+        let kind = try reader.readUInt8()
+        let generation = try reader.readUInt32()
+        let epoch = try reader.readUInt32()
+        if kind > 0 {
+            let id = ViewID(
+                partition: certificate.view.partition, generation: generation, epoch: epoch)
+            frozen = Frozen(view: id, isSource: kind == 2)
+        }
+        if try reader.readUInt8() == 1 {
+            successor = try Replica.readCertificate(from: &reader)
+        }
+        try reader.finish()
+    }
+
+    private static func write(_ certificate: ViewCertificate, to writer: inout ByteWriter) {
+        let bytes = certificate.bytes
+        writer.write(UInt32(bytes.count))
+        writer.write(bytes)
+    }
+
+    private static func readCertificate(
+        from reader: inout ByteReader
+    ) throws(DecodingError) -> ViewCertificate {
+        let count = Int(try reader.readUInt32())
+        guard count <= ViewCertificate.byteLimit else { throw .outOfRange(field: "certificate") }
+        return try ViewCertificate(bytes: try reader.readBytes(count))
+    }
+}

@@ -1,0 +1,68 @@
+package import CyxCore
+
+/// Where things lie in the row store. Rows come first by position, so that a partition is one
+/// contiguous range, whatever its depth.
+package enum StorageKey {
+    static let rowTag: UInt8 = 1
+    static let replicaTag: UInt8 = 2
+    static let frozenTag: UInt8 = 3
+    static let catalogTag: UInt8 = 4
+
+    /// position ‖ table ‖ suffix.
+    package static func row(_ key: RowKey) -> [UInt8] {
+        var writer = ByteWriter(capacity: 34 + key.suffix.count)
+        writer.write(rowTag)
+        writer.write(key.position)
+        writer.write(key.table.rawValue)
+        writer.write(key.suffix)
+        return writer.bytes
+    }
+
+    /// Nil for anything that `row` does not give.
+    package static func decodeRow(_ bytes: [UInt8]) -> RowKey? {
+        guard bytes.count >= 34, bytes.count - 34 <= RowLimits.suffixBytes, bytes[0] == rowTag,
+            let position = Digest(bytes: Array(bytes[1..<33]))
+        else { return nil }
+        return RowKey(
+            table: TableID(rawValue: bytes[33]), position: position, suffix: Array(bytes[34...]))
+    }
+
+    /// Least row key at or after a position.
+    package static func rowBound(_ position: Digest?) -> [UInt8] {
+        guard let position else { return [rowTag + 1] }
+        var writer = ByteWriter(capacity: 33)
+        writer.write(rowTag)
+        writer.write(position)
+        return writer.bytes
+    }
+
+    /// All row keys of a partition.
+    package static func rows(of partition: Partition) -> (from: [UInt8], to: [UInt8]) {
+        (rowBound(partition.lowerBound), rowBound(partition.upperBound))
+    }
+
+    /// The least key that comes after `key`.
+    package static func next(after key: [UInt8]) -> [UInt8] { key + [0] }
+
+    package static func replica(_ partition: Partition) -> [UInt8] {
+        tagged(replicaTag, partition)
+    }
+
+    /// Before a row changes in a new epoch, its frozen state of the epoch before goes here.
+    package static func frozen(_ partition: Partition, row: [UInt8]) -> [UInt8] {
+        tagged(frozenTag, partition) + row
+    }
+
+    package static func frozenRows(of partition: Partition) -> (from: [UInt8], to: [UInt8]) {
+        let start = tagged(frozenTag, partition)
+        return (start, start + [UInt8.max])
+    }
+
+    private static func tagged(_ tag: UInt8, _ partition: Partition) -> [UInt8] {
+        var writer = ByteWriter(capacity: 10)
+        writer.write(tag)
+        writer.write(partition.depth)
+        writer.write(partition.index)
+        return writer.bytes
+    }
+}

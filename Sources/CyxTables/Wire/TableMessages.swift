@@ -1,0 +1,35 @@
+internal import CyxCore
+internal import CyxTransport
+
+extension RPCMethod {
+    /// Operations on rows, many in one request.
+    static let tableRows = RPCMethod(rawValue: 0x0201)
+    /// Finding, changing and syncing views, many in one request.
+    static let tableViews = RPCMethod(rawValue: 0x0202)
+}
+
+enum TableMessageLimits {
+    /// Requests to one peer that travel together.
+    static let batchItems = 256
+    static let batchBytes = 4 << 20
+    /// Rows and bytes of one page.
+    static let pageRows = RowLimits.scanPageRows
+    static let pageBytes = 2 << 20
+    /// Batches of one kind under way to one peer; what comes meanwhile joins the next batch.
+    static let batchesInFlight = 4
+}
+
+extension ViewReference {
+    init(_ id: ViewID) {
+        self.init(
+            depth: UInt32(id.partition.depth), index: id.partition.index,
+            generation: id.generation, epoch: id.epoch)
+    }
+
+    var id: ViewID? {
+        guard let depth = UInt8(exactly: depth),
+            let partition = Partition(depth: depth, index: index)
+        else { return nil }
+        return ViewID(partition: partition, generation: generation, epoch: epoch)
+    }
+}

@@ -1,0 +1,152 @@
+import CyxCore
+import CyxCrypto
+import CyxOverlay
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+
+/// Who is in the network, as the test says; every peer sees the same.
+final class TestDirectory: Sendable {
+    private let members = Mutex<[PeerID: Member]>([:])
+
+    func set(_ member: Member) { members.withLock { $0[member.peer] = member } }
+
+    func change(_ peer: PeerID, to state: MemberState, at time: Instant) {
+        members.withLock { members in
+            members[peer]?.state = state
+            members[peer]?.since = time
+        }
+    }
+
+    var all: [PeerID: Member] { members.withLock { $0 } }
+}
+
+final class TestMembership: Membership {
+    private let localPeer: PeerID
+    private let directory: TestDirectory
+
+    init(localPeer: PeerID, directory: TestDirectory) {
+        self.localPeer = localPeer
+        self.directory = directory
+    }
+
+    var snapshot: MembershipSnapshot {
+        MembershipSnapshot(localPeer: localPeer, members: directory.all)
+    }
+
+    func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void) {}
+    func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void) {}
+}
+
+/// One peer of a test network: its tables run in its process and start anew after a restart.
+final class TestPeer: Sendable {
+    let machine: SimulatedPeer
+    let key: SigningKey
+    let id: PeerID
+    let store: StoreID
+    private let service = Mutex<TableService?>(nil)
+
+    init(machine: SimulatedPeer, seed: UInt8) {
+        self.machine = machine
+        key = SigningKey(seed: [UInt8](repeating: seed, count: 32))
+        id = key.verifyingKey.peerID
+        store = StoreID(BLAKE3.hash([seed]))
+    }
+
+    var tables: TableService {
+        guard let tables = service.withLock({ $0 }) else {
+            preconditionFailure("\(machine.name) does not run")
+        }
+        return tables
+    }
+
+    var isReady: Bool { service.withLock { $0 } != nil && machine.isRunning }
+
+    func boot(_ network: TestNetwork, isFounder: Bool) {
+        machine.start { [unowned self] machine in
+            service.withLock { $0 = nil }
+            var configuration = network.configuration
+            configuration.isFounder = isFounder
+            let messaging = DirectMessaging(world: network.world, peer: machine, id: id)
+            for peer in network.peers {
+                messaging.learn(PeerContact(peer: peer.id, address: peer.machine.address))
+            }
+            let tables = try await TableService(
+                environment: machine.environment, key: key, storeID: store, messaging: messaging,
+                membership: TestMembership(localPeer: id, directory: network.directory),
+                configuration: configuration)
+            service.withLock { $0 = tables }
+            try await tables.run()
+        }
+    }
+}
+
+final class TestNetwork: Sendable {
+    let world: SimulatedWorld
+    let directory = TestDirectory()
+    let configuration: TablesConfiguration
+    let peers: [TestPeer]
+
+    /// A network of `count` machines, none of them started yet.
+    init(
+        seed: UInt64, peers count: Int, depth: UInt8 = 2, loss: Double = 0,
+        _ configure: (inout TablesConfiguration) -> Void = { _ in }
+    ) {
+        var options = WorldOptions()
+        options.links.loss = loss
+        options.minimumLogLevel = .warning
+        options.printedLogLevel = nil
+        let world = SimulatedWorld(seed: seed, options: options)
+        self.world = world
+        var configuration = TablesConfiguration()
+        configuration.genesisDepth = depth
+        configuration.timings = .devnet
+        configuration.twoPhaseTables = [TableID(rawValue: 5)]
+        configure(&configuration)
+        self.configuration = configuration
+        peers = (0..<count).map { TestPeer(machine: world.addPeer(), seed: UInt8($0 + 1)) }
+    }
+
+    /// Starts a peer and lets everyone know it; the first one founds the network.
+    func start(_ index: Int, storing: Bool = true) {
+        let peer = peers[index]
+        let info = MemberInfo(
+            contact: PeerContact(peer: peer.id, address: peer.machine.address),
+            roles: storing ? [.storage] : [.gateway], zone: "", store: storing ? peer.store : nil,
+            allocatedBytes: 1 << 30, freeBytes: 1 << 30)
+        peer.boot(self, isFounder: index == 0)
+        directory.set(Member(info: info, state: .alive, since: world.now))
+        world.run(limit: .seconds(5)) { peer.isReady }
+    }
+
+    func crash(_ index: Int) {
+        peers[index].machine.crash()
+        directory.change(peers[index].id, to: .dead, at: world.now)
+    }
+
+    func restart(_ index: Int) {
+        peers[index].machine.restart()
+        directory.change(peers[index].id, to: .alive, at: world.now)
+        world.run(limit: .seconds(5)) { self.peers[index].isReady }
+    }
+
+    /// Runs `body` on a peer with its tables.
+    func perform<Value: Sendable>(
+        on index: Int, _ body: @escaping @Sendable (TableService) async throws -> Value
+    ) throws -> Value {
+        let peer = peers[index]
+        return try world.perform(on: peer.machine) { try await body(peer.tables) }
+    }
+
+    static let registers = TableID(rawValue: 2)
+    static let merges = TableID(rawValue: 3)
+    static let twoPhase = TableID(rawValue: 5)
+
+    static func key(_ table: TableID, _ number: UInt64) -> RowKey {
+        var generator = SeededGenerator(seed: number)
+        let position = Digest(
+            generator.next(), generator.next(), generator.next(), generator.next())
+        return RowKey(table: table, position: position, suffix: [])
+    }
+}
