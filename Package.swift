@@ -112,7 +112,7 @@ let package = Package(
         tests("CyxCoreTests", ["CyxCore"]),
         tests("CyxCryptoTests", ["CyxCore", "CyxCrypto", "CyxKernels"]),
         tests("CyxErasureTests", ["CyxCore", "CyxErasure"]),
-        tests("CyxStorageTests", ["CyxCore", "CyxStorage"]),
+        tests("CyxStorageTests", ["CyxCore", "CyxCrypto", "CyxStorage"]),
         tests("CyxTransportTests", ["CyxCore", "CyxCrypto", "CyxTransport"]),
         tests(
             "CyxOverlayTests",

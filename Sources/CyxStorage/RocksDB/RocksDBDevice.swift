@@ -1,0 +1,42 @@
+package import CyxCore
+internal import Glibc
+
+/// The stores of one peer as RocksDB databases below one directory.
+package final class RocksDBDevice: StorageDevice {
+    package let path: String
+    private let cache: RocksDBCache
+    private let shards: RocksDBTuning
+
+    /// The directory must exist (`DataDirectory` makes and checks it).
+    package init(path: String, shards: RocksDBTuning = .shards) {
+        self.path = path
+        self.shards = shards
+        cache = RocksDBCache(bytes: shards.cacheBytes)
+    }
+
+    package func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore {
+        try openStore(name, kind: kind)
+    }
+
+    func openStore(_ name: String, kind: StoreKind) throws(StoreError) -> RocksDBStore {
+        let isPlain = name.utf8.allSatisfy { byte in
+            (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D
+        }
+        precondition(isPlain && !name.isEmpty, "a store's name is a-z, 0-9 and -")
+        return try RocksDBStore(
+            path: "\(path)/\(name)", kind: kind, tuning: kind == .rows ? .rows : shards,
+            cache: cache)
+    }
+
+    package func freeBytes() -> Int64 { Volume.freeBytes(path) }
+}
+
+/// The file system that a path lies on.
+package enum Volume {
+    /// Bytes that this user can still write; 0 when the volume cannot be asked.
+    package static func freeBytes(_ path: String) -> Int64 {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return 0 }
+        return Int64(clamping: status.f_bavail) * Int64(clamping: status.f_frsize)
+    }
+}

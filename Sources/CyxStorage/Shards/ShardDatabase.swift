@@ -1,0 +1,190 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// What a store holds, counted in the same batch as the shards themselves, so that a crash leaves
+/// both or neither.
+struct ShardTotals: Equatable, Sendable {
+    var bytes: Int64 = 0
+    var shards: Int64 = 0
+
+    var encoded: [UInt8] {
+        var writer = ByteWriter(capacity: 16)
+        writer.write(UInt64(bitPattern: bytes))
+        writer.write(UInt64(bitPattern: shards))
+        return writer.bytes
+    }
+
+    init() {}
+
+    init(encoded: [UInt8]) throws(StoreError) {
+        guard encoded.count == 16 else { throw .corrupt(detail: "the totals' row") }
+        func word(_ offset: Int) -> Int64 {
+            encoded[offset..<offset + 8].reduce(0) { $0 << 8 | Int64($1) }
+        }
+        bytes = word(0)
+        shards = word(8)
+    }
+
+    func adding(bytes: Int64, shards: Int64) -> ShardTotals {
+        var copy = self
+        copy.bytes += bytes
+        copy.shards += shards
+        return copy
+    }
+}
+
+/// Shards in a key-value store: layout, checksums and accounting. Every call blocks.
+///
+/// One writer at a time calls `commit`; `ShardStore` sees to it.
+struct ShardDatabase: Sendable {
+    /// What keys, rows and block headers cost beside a shard's bytes, for the quota.
+    static let overheadBytes: Int64 = 192
+    /// Rows fetched by one scan.
+    static let scanPage = 1024
+
+    enum Change: Sendable {
+        case put(ShardKey, [UInt8])
+        case delete(ShardKey)
+        case deleteSegment(SegmentID)
+    }
+
+    let store: any KeyValueStore
+
+    /// Reads what the store is, making it a new one if it is empty: a wiped store gets another ID.
+    func start(_ newID: StoreID) throws(StoreError) -> (id: StoreID, totals: ShardTotals) {
+        let totals = try store.get(ShardLayout.totals)
+        if let bytes = try store.get(ShardLayout.storeID) {
+            guard let id = StoreID(bytes: bytes), let totals else {
+                throw .corrupt(detail: "the store's ID row")
+            }
+            return (id, try ShardTotals(encoded: totals))
+        }
+        guard totals == nil else { throw .corrupt(detail: "the store has shards and no ID") }
+        try store.write(
+            [
+                .put(key: ShardLayout.storeID, value: newID.bytes),
+                .put(key: ShardLayout.totals, value: ShardTotals().encoded),
+            ], durable: true)
+        try store.flush()
+        return (newID, ShardTotals())
+    }
+
+    /// The totals as they are after a failed group. The empty write makes a store that stopped for
+    /// lack of space resume first, which decides what became of that group.
+    func reload() throws(StoreError) -> ShardTotals {
+        try store.write([], durable: false)
+        guard let row = try store.get(ShardLayout.totals) else {
+            throw .corrupt(detail: "the totals' row is gone")
+        }
+        return try ShardTotals(encoded: row)
+    }
+
+    /// Applies `changes` in one batch; they are durable after `store.flush()`.
+    func apply(_ changes: [Change], to totals: ShardTotals) throws(StoreError) -> ShardTotals {
+        var writes: [KeyValueWrite] = []
+        writes.reserveCapacity(2 * changes.count + 1)
+        var totals = totals
+        // Sizes as of this batch: a shard that is put twice in it counts once.
+        var sizes: [ShardKey: Int64?] = [:]
+        func currentSize(_ key: ShardKey) throws(StoreError) -> Int64? {
+            if let known = sizes[key] { return known }
+            return try storedSize(key)
+        }
+        func remove(_ key: ShardKey, size: Int64) {
+            writes.append(.delete(key: ShardLayout.row(key)))
+            writes.append(.delete(key: ShardLayout.blob(key)))
+            sizes.updateValue(nil, forKey: key)
+            totals = totals.adding(bytes: -size - ShardDatabase.overheadBytes, shards: -1)
+        }
+        for change in changes {
+            switch change {
+            case .put(let key, let bytes):
+                if let old = try currentSize(key) {
+                    totals = totals.adding(bytes: -old - ShardDatabase.overheadBytes, shards: -1)
+                }
+                let size = Int64(bytes.count)
+                writes.append(.put(key: ShardLayout.blob(key), value: seal(key, bytes)))
+                writes.append(
+                    .put(key: ShardLayout.row(key), value: UInt32(size).bigEndianBytes))
+                sizes.updateValue(size, forKey: key)
+                totals = totals.adding(bytes: size + ShardDatabase.overheadBytes, shards: 1)
+            case .delete(let key):
+                if let size = try currentSize(key) { remove(key, size: size) }
+            case .deleteSegment(let segment):
+                var keys = Set(try list(segment).map(\.key))
+                for (key, size) in sizes where key.segment == segment && size != nil {
+                    keys.insert(key)
+                }
+                for key in keys.sorted() {
+                    if let size = try currentSize(key) { remove(key, size: size) }
+                }
+            }
+        }
+        writes.append(.put(key: ShardLayout.totals, value: totals.encoded))
+        try store.write(writes, durable: true)
+        return totals
+    }
+
+    /// The shard's bytes; throws `corrupt` if they are not those that were put.
+    func read(_ key: ShardKey) throws(StoreError) -> [UInt8]? {
+        guard var value = try store.get(ShardLayout.blob(key)) else { return nil }
+        let count = value.count - ShardLayout.checksumBytes
+        guard count >= 0 else { throw .corrupt(detail: "a shard shorter than its checksum") }
+        let expected = value[count...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard checksum(key, value, count: count) == expected else {
+            throw .corrupt(detail: "shard \(key.segment)/\(key.index)/\(key.chunk): checksum")
+        }
+        value.removeLast(ShardLayout.checksumBytes)
+        return value
+    }
+
+    /// The shards of a segment that lie here, in order, with their sizes. Reads rows alone.
+    func list(_ segment: SegmentID) throws(StoreError) -> [(key: ShardKey, size: Int64)] {
+        var result: [(key: ShardKey, size: Int64)] = []
+        var (from, to) = ShardLayout.rows(of: segment)
+        while true {
+            let page = try store.scan(from: from, to: to, limit: ShardDatabase.scanPage)
+            for entry in page {
+                guard let key = ShardLayout.decodeRow(entry.key), entry.value.count == 4 else {
+                    throw .corrupt(detail: "a shard's row")
+                }
+                result.append((key, entry.value.reduce(0) { $0 << 8 | Int64($1) }))
+            }
+            guard page.count == ShardDatabase.scanPage, let last = page.last else { return result }
+            from = last.key + [0]
+        }
+    }
+
+    private func storedSize(_ key: ShardKey) throws(StoreError) -> Int64? {
+        guard let row = try store.get(ShardLayout.row(key)) else { return nil }
+        guard row.count == 4 else { throw .corrupt(detail: "a shard's row") }
+        return row.reduce(0) { $0 << 8 | Int64($1) }
+    }
+
+    private func seal(_ key: ShardKey, _ bytes: [UInt8]) -> [UInt8] {
+        let sum = checksum(key, bytes, count: bytes.count)
+        let total = bytes.count + ShardLayout.checksumBytes
+        return [UInt8](unsafeUninitializedCapacity: total) { buffer, count in
+            let raw = UnsafeMutableRawBufferPointer(buffer)
+            bytes.withUnsafeBytes { raw.copyMemory(from: $0) }
+            raw.storeBytes(of: sum.bigEndian, toByteOffset: bytes.count, as: UInt64.self)
+            count = total
+        }
+    }
+
+    /// The first 8 bytes of BLAKE3 over the bytes, mixed with the key: a shard that answers for
+    /// another one is corrupt as well.
+    private func checksum(_ key: ShardKey, _ bytes: [UInt8], count: Int) -> UInt64 {
+        let digest = bytes.withUnsafeBytes {
+            BLAKE3.hash(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+        }
+        let place = UInt64(key.chunk) << 8 | UInt64(key.index)
+        return digest.word0 ^ key.segment.digest.word0 ^ place
+    }
+}
+
+extension UInt32 {
+    fileprivate var bigEndianBytes: [UInt8] {
+        [UInt8(self >> 24), UInt8(self >> 16 & 255), UInt8(self >> 8 & 255), UInt8(self & 255)]
+    }
+}

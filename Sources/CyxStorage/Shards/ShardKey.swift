@@ -1,0 +1,61 @@
+package import CyxCore
+
+/// Names one stored shard: one coded piece of one chunk of one segment.
+package struct ShardKey: Hashable, Comparable, Sendable {
+    package var segment: SegmentID
+    /// Which of the segment's n pieces; n is at most 48.
+    package var index: UInt8
+    /// Which chunk of the segment.
+    package var chunk: UInt32
+
+    package init(segment: SegmentID, index: UInt8, chunk: UInt32) {
+        self.segment = segment
+        self.index = index
+        self.chunk = chunk
+    }
+
+    package static func < (left: ShardKey, right: ShardKey) -> Bool {
+        (left.segment, left.index, left.chunk) < (right.segment, right.index, right.chunk)
+    }
+}
+
+/// How shards lie in the key-value store.
+///
+/// `0x01 ‖ segment ‖ index ‖ chunk` → bytes ‖ checksum (a blob); `0x02 ‖ …` → length (a row, so that
+/// listing and accounting never touch blobs); `0x00 ‖ name` → what the store knows about itself.
+enum ShardLayout {
+    static let storeID: [UInt8] = [0x00, UInt8(ascii: "i")]
+    static let totals: [UInt8] = [0x00, UInt8(ascii: "t")]
+    static let blobPrefix: UInt8 = 0x01
+    static let rowPrefix: UInt8 = 0x02
+    static let checksumBytes = 8
+    static let keyBytes = 1 + Digest.byteCount + 1 + 4
+
+    static func blob(_ key: ShardKey) -> [UInt8] { encode(blobPrefix, key) }
+    static func row(_ key: ShardKey) -> [UInt8] { encode(rowPrefix, key) }
+
+    /// The rows of one segment: from the first bound, below the second.
+    static func rows(of segment: SegmentID) -> (from: [UInt8], to: [UInt8]) {
+        let from = [rowPrefix] + segment.bytes
+        return (from, from + [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
+    }
+
+    private static func encode(_ prefix: UInt8, _ key: ShardKey) -> [UInt8] {
+        var writer = ByteWriter(capacity: keyBytes)
+        writer.write(prefix)
+        writer.write(key.segment.digest)
+        writer.write(key.index)
+        writer.write(key.chunk)
+        return writer.bytes
+    }
+
+    /// Reads a row's key; nil for anything else.
+    static func decodeRow(_ bytes: [UInt8]) -> ShardKey? {
+        guard bytes.count == keyBytes, bytes[0] == rowPrefix else { return nil }
+        return bytes.withUnsafeBytes { raw in
+            let digest = Digest(rawBytes: UnsafeRawBufferPointer(rebasing: raw[1..<33]))
+            let chunk = UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 34, as: UInt32.self))
+            return ShardKey(segment: SegmentID(digest), index: raw[33], chunk: chunk)
+        }
+    }
+}
