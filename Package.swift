@@ -80,13 +80,16 @@ let package = Package(
                 "CyxObjects", "CyxHTTP", "CyxGateway", "CYAML",
             ]),
         program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxClient"]),
-        .target(name: "CBaselines", dependencies: ["CISAL"], path: "Sources/cyxbench-baselines"),
-        program(
-            "cyxbench",
+        .target(
+            name: "CBaselines", dependencies: ["CISAL", "COpenSSL"],
+            path: "Sources/cyxbench-baselines"),
+        module(
+            "CyxBenchmarks",
             [
                 "CyxCore", "CyxCrypto", "CyxErasure", "CyxStorage", "CyxTransport", "CyxOverlay",
                 "CyxTables", "CyxObjects", "CBaselines",
             ]),
+        program("cyxbench", ["CyxCore", "CyxBenchmarks"]),
 
         // Simulation.
         .target(
@@ -136,6 +139,7 @@ let package = Package(
         tests(
             "SimulationTests",
             ["CyxCore", "CyxTransport", "SimulationHarness", "SimulationScenarios"]),
+        tests("CyxBenchmarksTests", ["CyxBenchmarks"]),
         tests("LintTests", []),
     ],
     swiftLanguageModes: [.v6]

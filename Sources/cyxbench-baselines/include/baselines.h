@@ -1,0 +1,15 @@
+// What the benchmarks compare with: the libraries called straight from C. Each returns CPU seconds
+// per call of the calling thread.
+#ifndef CYX_BASELINES_H
+#define CYX_BASELINES_H
+
+#include <stddef.h>
+
+// ISA-L over k + m shards: encodes m parity shards, or with `decodes` recovers the first m data
+// shards from the others.
+double baseline_erasure(int decodes, long k, long m, long shard_size, long calls);
+
+// OpenSSL's AES-256-GCM over one packet, keyed once; below zero if OpenSSL fails.
+double baseline_aes_gcm(int seals, long packet_size, long calls);
+
+#endif

@@ -1,0 +1,100 @@
+internal import CyxCore
+
+/// One figure, and the same figure of something else measured in the same run.
+package struct BenchmarkRow: Equatable, Sendable {
+    package enum Direction: Sendable {
+        case higherIsBetter
+        case lowerIsBetter
+    }
+
+    package var name: String
+    package var value: Double
+    /// What `value` and `baseline` count, such as `GB/s`.
+    package var unit: String
+    /// What the comparison measured; nil where nothing comparable could run.
+    package var baseline: Double?
+    /// What was compared with, or why nothing was.
+    package var baselineName: String
+    package var direction: Direction
+
+    package init(
+        _ name: String, value: Double, unit: String, baseline: Double?, baselineName: String,
+        direction: Direction = .higherIsBetter
+    ) {
+        self.name = name
+        self.value = value
+        self.unit = unit
+        self.baseline = baseline
+        self.baselineName = baselineName
+        self.direction = direction
+    }
+
+    /// How much better than the baseline: above 1 is better, whichever direction that is.
+    package var ratio: Double? {
+        guard let baseline, baseline > 0, value > 0 else { return nil }
+        return direction == .higherIsBetter ? value / baseline : baseline / value
+    }
+
+    /// One line for a person.
+    package var text: String {
+        let figure = "\(Units.decimal(value, digits: 3)) \(unit)"
+        guard let baseline, let ratio else { return "\(name)  \(figure)  (\(baselineName): n/a)" }
+        return
+            "\(name)  \(figure)  (\(baselineName): \(Units.decimal(baseline, digits: 3)) \(unit), "
+            + "ratio \(Units.decimal(ratio, digits: 2)))"
+    }
+
+    /// One JSON object: `name`, `value`, `unit`, `baseline`, `ratio`, and `baselineName`.
+    package var json: String {
+        func number(_ value: Double?) -> String {
+            value.map { $0.isFinite ? "\($0)" : "null" } ?? "null"
+        }
+        return "{\"name\":\(quoted(name)),\"value\":\(number(value)),\"unit\":\(quoted(unit)),"
+            + "\"baseline\":\(number(baseline)),\"ratio\":\(number(ratio)),"
+            + "\"baselineName\":\(quoted(baselineName))}"
+    }
+
+    private func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\u{0}"..<" ": result += " "
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}
+
+/// How much work a benchmark does.
+package enum BenchmarkSize: Sendable {
+    /// Enough for figures worth quoting.
+    case full
+    /// As little as shows that it runs, for the test suite.
+    case tiny
+}
+
+/// What `cyxbench NAME` runs.
+package protocol Benchmark: Sendable {
+    /// As typed on the command line.
+    var name: String { get }
+    /// One line for the list of benchmarks.
+    var summary: String { get }
+    /// Measures, interleaving the subject with its baseline, and gives medians.
+    func run(size: BenchmarkSize) async throws -> [BenchmarkRow]
+}
+
+/// Every benchmark, in the order of the list.
+package enum BenchmarkRegistry {
+    package static let all: [any Benchmark] = [
+        HashBenchmark(),
+        ErasureBenchmark(),
+        AEADBenchmark(),
+    ]
+
+    package static func benchmark(named name: String) -> (any Benchmark)? {
+        all.first { $0.name == name }
+    }
+}

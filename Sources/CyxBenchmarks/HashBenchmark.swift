@@ -1,0 +1,43 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// BLAKE3 on one thread against the `blake3` wheel in the Python environment `make deps` creates.
+struct HashBenchmark: Benchmark {
+    let name = "hash"
+    let summary = "BLAKE3 at 1 MiB and 105 KB, one thread; baseline: the blake3 wheel"
+
+    private static let python = ".venv/bin/python"
+
+    func run(size: BenchmarkSize) async throws -> [BenchmarkRow] {
+        let cases = [("blake3 1 MiB", 1 << 20), ("blake3 105 KB", 105 << 10)]
+        return cases.map { name, count in
+            let bytesPerRound = size == .full ? 512 << 20 : 1 << 20
+            let calls = max(bytesPerRound / count, 1)
+            let input = (0..<count).map { UInt8($0 % 251) }
+            var digest = Digest.zero
+            let seconds = Measurement.interleaved(
+                rounds: size == .full ? 9 : 1,
+                subject: {
+                    Measurement.secondsPerCall(calls) { digest = digest ^ BLAKE3.hash(input) }
+                },
+                baseline: { size == .full ? wheelSeconds(count: count, calls: calls) : nil })
+            return BenchmarkRow(
+                name, value: Double(count) / seconds.subject / 1e9, unit: "GB/s",
+                baseline: seconds.baseline.map { Double(count) / $0 / 1e9 },
+                baselineName: seconds.baseline == nil
+                    ? "blake3 wheel not found in .venv; run make deps" : "blake3 wheel")
+        }
+    }
+
+    /// CPU seconds per hash that the wheel takes in a process of its own; nil if it cannot run.
+    private func wheelSeconds(count: Int, calls: Int) -> Double? {
+        guard isExecutable(HashBenchmark.python) else { return nil }
+        let script =
+            "import blake3,time; d=bytes(i%251 for i in range(\(count))); h=blake3.blake3; h(d); "
+            + "c=time.thread_time(); [h(d).digest() for _ in range(\(calls))]; "
+            + "print((time.thread_time()-c)/\(calls))"
+        guard let text = output(ofCommand: "\(HashBenchmark.python) -c '\(script)' 2>/dev/null")
+        else { return nil }
+        return Double(text.prefix { !$0.isWhitespace })
+    }
+}
