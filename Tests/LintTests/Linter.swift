@@ -32,6 +32,7 @@ enum Linter {
 
     static let systemCode = [
         "Sources/CyxCore/Production/", "Sources/cyxpeer/", "Sources/cyxcloud/", "Sources/cyxbench/",
+        "Sources/CyxBenchmarks/",
     ]
     private static let environment = "take it from the environment (architecture §4)"
 
