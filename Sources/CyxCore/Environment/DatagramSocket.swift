@@ -1,11 +1,21 @@
 /// An IP address and a UDP port; IPv4 is kept as its IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2).
 package struct SocketAddress: Hashable, Sendable {
-    package var ip: UInt128
+    // Two words rather than one UInt128: Swift 6.3.1 passes an optional of a struct with one
+    // through a stack slot of 8-byte alignment and reads it with a 16-byte aligned load, which
+    // crashes.
+    private var high: UInt64
+    private var low: UInt64
     package var port: UInt16
 
     package init(ip: UInt128, port: UInt16) {
-        self.ip = ip
+        high = UInt64(truncatingIfNeeded: ip >> 64)
+        low = UInt64(truncatingIfNeeded: ip)
         self.port = port
+    }
+
+    package var ip: UInt128 {
+        get { UInt128(high) << 64 | UInt128(low) }
+        set { self = SocketAddress(ip: newValue, port: port) }
     }
 
     package init(ipv4: (UInt8, UInt8, UInt8, UInt8), port: UInt16) {

@@ -1,0 +1,215 @@
+package import CyxCore
+package import CyxCrypto
+package import CyxTransport
+internal import Synchronization
+
+/// The overlay of one peer: joins, keeps the membership view, answers and makes lookups.
+///
+/// `run()` does the work; the snapshot can be read at any time without awaiting.
+package actor Overlay: Membership {
+    struct Published {
+        var snapshot: MembershipSnapshot
+        var observers: [@Sendable (MembershipSnapshot) -> Void] = []
+    }
+
+    let environment: Environment
+    let messaging: any PeerMessaging
+    let options: OverlayOptions
+    let logger: Logger
+    let identity: SigningKey
+    var machine: MembershipMachine
+    var table: RoutingTable
+    var generator: SeededGenerator
+    private let started: Instant
+    private nonisolated let published: Mutex<Published>
+    private var timer: (id: TimerID, deadline: Instant)?
+    /// What this peer last told the others of its free space.
+    private var announcedInfo: MemberInfo
+    private var currentInfo: MemberInfo
+
+    /// Actions on their way to `run`, which carries each out in a task of its own group.
+    private nonisolated let actions: AsyncStream<MembershipMachine.Action>
+    private nonisolated let actionSink: AsyncStream<MembershipMachine.Action>.Continuation
+
+    /// Actions that may wait; the oldest go first, and the protocol repeats itself.
+    private static let actionLimit = 1024
+    /// A change of free space by less than this share is not worth a message.
+    private static let freeSpaceShare = 0.05
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        environment.executor.asUnownedSerialExecutor()
+    }
+
+    /// `info` is what this peer says of itself; its contact must be `identity`'s.
+    package init(
+        environment: Environment, messaging: any PeerMessaging, identity: SigningKey,
+        info: MemberInfo, options: OverlayOptions
+    ) {
+        self.environment = environment
+        self.messaging = messaging
+        self.identity = identity
+        self.options = options
+        logger = environment.logger.labelled("overlay")
+        let now = environment.now()
+        started = now
+        let incarnation = UInt64(max(1, environment.wallTime().milliseconds))
+        let statement = MemberStatement.sign(
+            info, incarnation: incarnation, key: identity, network: options.network)
+        machine = MembershipMachine(
+            own: statement, timings: options.timings, seed: environment.random.next(), now: now)
+        table = RoutingTable(local: info.peer, parameters: options.kademlia, now: now)
+        generator = environment.random.generator()
+        announcedInfo = info
+        currentInfo = info
+        let snapshot = MembershipSnapshot(
+            localPeer: info.peer, members: machine.members(since: now))
+        published = Mutex(Published(snapshot: snapshot))
+        (actions, actionSink) = AsyncStream.makeStream(
+            bufferingPolicy: .bufferingNewest(Self.actionLimit))
+        install()
+    }
+
+    // MARK: Membership
+
+    package nonisolated var snapshot: MembershipSnapshot { published.withLock { $0.snapshot } }
+
+    package nonisolated func observe(
+        _ observer: @escaping @Sendable (MembershipSnapshot) -> Void
+    ) {
+        published.withLock { $0.observers.append(observer) }
+    }
+
+    package nonisolated func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void) {
+        environment.executor.execute { [weak self] in
+            guard let self else { return }
+            self.assumeIsolated { $0.apply(change) }
+        }
+    }
+
+    private func apply(_ change: (inout MemberInfo) -> Void) {
+        change(&currentInfo)
+        precondition(currentInfo.peer == announcedInfo.peer, "a peer keeps its identity")
+        var others = announcedInfo
+        others.freeBytes = currentInfo.freeBytes
+        let before = Double(announcedInfo.freeBytes)
+        let moved = abs(Double(currentInfo.freeBytes) - before)
+        guard others != currentInfo || moved > before * Self.freeSpaceShare else { return }
+        restate(incarnation: machine.own.incarnation + 1)
+        pump()
+    }
+
+    /// Signs what this peer says of itself anew.
+    private func restate(incarnation: UInt64, isLeaving: Bool = false) {
+        guard incarnation > machine.own.incarnation else { return }
+        announcedInfo = currentInfo
+        machine.state(
+            MemberStatement.sign(
+                currentInfo, incarnation: incarnation,
+                isLeaving: isLeaving || machine.own.isLeaving, key: identity,
+                network: options.network))
+    }
+
+    // MARK: Running
+
+    /// Joins and takes part until cancelled. A network of one is a network: joining goes on in
+    /// the background until somebody answers.
+    package func run() async throws {
+        logger.info(
+            "starting",
+            [("peer", machine.localPeer.hex), ("bootstrap", "\(options.bootstrap.count)")])
+        pump()
+        defer { disarm() }
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { try await self.join() }
+            group.addTask { try await self.upkeep() }
+            for await action in actions {
+                group.addTask { await self.perform(action) }
+            }
+        }
+        try Task.checkCancellation()
+    }
+
+    /// Tells others that this peer leaves on purpose; call it before cancelling `run`.
+    package func leave() async {
+        restate(incarnation: machine.own.incarnation + 1, isLeaving: true)
+        pump()
+        let targets = machine.pick(MembershipLimits.gossipTargets * 2, excluding: nil)
+        await withDiscardingTaskGroup { group in
+            for target in targets { group.addTask { await self.sendGossip(to: target) } }
+        }
+        logger.info("left", [("told", "\(targets.count)")])
+    }
+
+    /// Carries out what the machine wants after an input: publishes, rearms, passes actions on.
+    func pump() {
+        for action in machine.takeActions() {
+            switch action {
+            case .restate(let incarnation):
+                restate(incarnation: incarnation)
+            case .note(let peer, let from, let to):
+                note(peer, from: from, to: to)
+            default:
+                actionSink.yield(action)
+            }
+        }
+        if machine.takeChanged() { publish() }
+        arm()
+    }
+
+    private func note(_ peer: PeerID, from: MemberState?, to: MemberState) {
+        let now = environment.now()
+        if let contact = machine.statement(of: peer)?.info.contact {
+            switch to {
+            case .alive:
+                messaging.learn(contact)
+                table.insert(contact, answered: true, now: now)
+            case .suspect: break
+            case .dead, .left: table.remove(peer)
+            }
+        }
+        environment.metrics.counter("cyx_membership_changes_total", [("to", "\(to)")]).add()
+        let fields = [("peer", peer.description), ("from", from.map { "\($0)" } ?? "unknown")]
+        switch to {
+        case .alive where from == .suspect: logger.debug("member refuted", fields)
+        case .suspect: logger.debug("member suspected", fields)
+        case .alive: logger.info("member alive", fields)
+        case .dead: logger.warning("member dead", fields)
+        case .left: logger.info("member left", fields)
+        }
+    }
+
+    private func publish() {
+        let snapshot = MembershipSnapshot(
+            localPeer: machine.localPeer, members: machine.members(since: started))
+        let observers = published.withLock { published in
+            published.snapshot = snapshot
+            return published.observers
+        }
+        environment.metrics.gauge("cyx_members_reachable").set(Double(machine.reachableCount + 1))
+        environment.metrics.gauge("cyx_membership_health").set(Double(machine.health))
+        for observer in observers { observer(snapshot) }
+    }
+
+    private func arm() {
+        let deadline = machine.nextTimeout
+        if let timer {
+            guard timer.deadline != deadline else { return }
+            environment.executor.cancel(timer.id)
+        }
+        let id = environment.executor.schedule(at: deadline) { [weak self] in
+            guard let self else { return }
+            self.assumeIsolated { overlay in
+                overlay.timer = nil
+                overlay.machine.handleTimeout(now: overlay.environment.now())
+                overlay.pump()
+            }
+        }
+        timer = (id, deadline)
+    }
+
+    private func disarm() {
+        if let timer { environment.executor.cancel(timer.id) }
+        timer = nil
+        actionSink.finish()
+    }
+}

@@ -1,0 +1,30 @@
+package import CyxCore
+package import CyxTransport
+
+/// How an overlay joins and how fast it acts.
+package struct OverlayOptions: Sendable {
+    /// Peers to join through, by address; this peer's own address among them is skipped.
+    package var bootstrap: [SocketAddress] = []
+    package var timings = MembershipTimings.production
+    package var kademlia = KademliaParameters()
+    /// What statements are signed for, so that one network's cannot be replayed in another.
+    package var network = NetworkID(.zero)
+    /// How old a bucket may grow before it is refreshed by a lookup.
+    package var refreshAge: Duration = .seconds(900)
+    /// How often buckets are looked at, and unverified contacts pinged.
+    package var upkeepInterval: Duration = .seconds(30)
+    package init() {}
+}
+
+extension RPCMethod {
+    package static let overlayProbe = RPCMethod(rawValue: 0x0101)
+    package static let overlayGossip = RPCMethod(rawValue: 0x0102)
+    package static let overlaySync = RPCMethod(rawValue: 0x0103)
+    package static let overlayFindNode = RPCMethod(rawValue: 0x0104)
+}
+
+/// Codes with which the overlay refuses a request.
+package enum OverlayRefusal {
+    /// The request could not be read, or holds a record that its subject did not sign.
+    package static let malformed: UInt16 = 1
+}

@@ -1,0 +1,56 @@
+internal import CyxCore
+internal import CyxCrypto
+
+extension GossipBatch {
+    init(_ content: GossipContent) {
+        self.init(
+            members: content.statements.map(\.record), claims: content.accusations.map(\.claim))
+    }
+}
+
+extension SyncRequest {
+    init(versions: [MemberVersionEntry], sender: MemberStatement) {
+        self.init(
+            members: versions.map {
+                MemberVersion(
+                    peer: $0.peer.bytes, incarnation: $0.incarnation,
+                    state: $0.doubt?.rawValue ?? 0)
+            }, sender: sender.record)
+    }
+
+    /// Nil where an entry is not what it should be or there are too many.
+    var versions: [MemberVersionEntry]? {
+        guard members.count <= MembershipLimits.members + 1 else { return nil }
+        var entries: [MemberVersionEntry] = []
+        for member in members {
+            guard let peer = PeerID(bytes: member.peer) else { return nil }
+            let doubt = Accusation.Kind(rawValue: member.state)
+            guard member.state == 0 || doubt != nil else { return nil }
+            entries.append(
+                MemberVersionEntry(peer: peer, incarnation: member.incarnation, doubt: doubt))
+        }
+        return entries
+    }
+}
+
+extension GossipBatch {
+    /// Verifies every record that `isNews`; nil if anything in the batch is not what it should be,
+    /// since an honest peer passes on only what it has verified itself.
+    func content(
+        network: NetworkID, isNews: (PeerID, UInt64) -> Bool
+    ) throws(MemberStatementError) -> GossipContent {
+        guard members.count + claims.count <= MembershipLimits.receivedBatch else {
+            throw .invalid("batch size")
+        }
+        var content = GossipContent()
+        for member in members {
+            let statement = try MemberStatement.verify(member, network: network, isNews: isNews)
+            if let statement { content.statements.append(statement) }
+        }
+        for claim in claims {
+            guard let accusation = Accusation(claim) else { throw .invalid("claim") }
+            content.accusations.append(accusation)
+        }
+        return content
+    }
+}
