@@ -143,10 +143,20 @@ extension Digest {
             return Digest(rawBytes: UnsafeRawBufferPointer(output))
         }
     }
+
+    func store(into raw: UnsafeMutableRawBufferPointer, at offset: Int) {
+        raw.storeBytes(of: word0.bigEndian, toByteOffset: offset, as: UInt64.self)
+        raw.storeBytes(of: word1.bigEndian, toByteOffset: offset + 8, as: UInt64.self)
+        raw.storeBytes(of: word2.bigEndian, toByteOffset: offset + 16, as: UInt64.self)
+        raw.storeBytes(of: word3.bigEndian, toByteOffset: offset + 24, as: UInt64.self)
+    }
 }
 
 /// Calls `body` with the 32 bytes of `key`, or with null.
 func withOptionalBytes(of key: Digest?, _ body: (UnsafeRawPointer?) -> Void) {
     guard let key else { return body(nil) }
-    key.bytes.withUnsafeBytes { body($0.baseAddress) }
+    withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 8) { bytes in
+        key.store(into: bytes, at: 0)
+        body(bytes.baseAddress)
+    }
 }
