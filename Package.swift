@@ -49,7 +49,7 @@ let package = Package(
         module("CyxCore", ["CyxKernels"]),
 
         // Local.
-        module("CyxCrypto", ["CyxCore", "CyxKernels", "CSodium", "COpenSSL"]),
+        module("CyxCrypto", ["CyxCore", "CyxKernels", "CSodium", "COpenSSL", "CISAL"]),
         module("CyxErasure", ["CyxCore", "CISAL"]),
         module("CyxStorage", ["CyxCore", "CyxCrypto", "CRocksDB"]),
 

@@ -2,5 +2,6 @@
 #define CYX_KERNELS_H
 
 #include "cyx_blake3.h"
+#include "cyx_crc64.h"
 
 #endif

@@ -1,0 +1,44 @@
+/// HKDF with SHA-256 (RFC 5869), and the labelled expansion of TLS 1.3 and QUIC.
+package enum HKDF {
+    /// What RFC 5869 §2.3 allows: 255 blocks.
+    package static let maximumOutput = 255 * SHA256.digestSize
+
+    /// A pseudorandom key of 32 bytes from `material`; an empty salt stands for 32 zeros.
+    package static func extract(salt: [UInt8], material: [UInt8]) -> [UInt8] {
+        HMACSHA256.code(key: salt, material)
+    }
+
+    /// `count` bytes of key material, at most `maximumOutput`.
+    package static func expand(key: [UInt8], info: [UInt8], count: Int) -> [UInt8] {
+        precondition((0...maximumOutput).contains(count), "HKDF gives at most 8160 bytes")
+        let keyed = HMACSHA256(key: key)
+        var output: [UInt8] = []
+        output.reserveCapacity(count + SHA256.digestSize)
+        var block: [UInt8] = []
+        var counter: UInt8 = 1
+        while output.count < count {
+            var code = keyed
+            code.update(block)
+            code.update(info)
+            code.update([counter])
+            block = code.finalize()
+            output += block
+            // The 255th block is the last, so the counter that wraps is never used.
+            counter &+= 1
+        }
+        output.removeLast(output.count - count)
+        return output
+    }
+
+    /// HKDF-Expand-Label of RFC 8446 §7.1 with `prefix` in the place of "tls13 ".
+    package static func expandLabel(
+        key: [UInt8], prefix: String, label: String, context: [UInt8] = [], count: Int
+    ) -> [UInt8] {
+        let name = Array((prefix + label).utf8)
+        precondition(name.count <= 255 && context.count <= 255, "label and context have 255 bytes")
+        let info =
+            [UInt8(truncatingIfNeeded: count >> 8), UInt8(truncatingIfNeeded: count)]
+            + [UInt8(name.count)] + name + [UInt8(context.count)] + context
+        return expand(key: key, info: info, count: count)
+    }
+}

@@ -1,0 +1,12 @@
+// CRC-64/NVME: polynomial ad93d23594c93659, reflected, all ones before and after (NVM Command Set
+// Specification 1.0, §5.2.1.3.4).
+#ifndef CYX_CRC64_H
+#define CYX_CRC64_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Continues from `crc`, the value of what came before, 0 for nothing.
+uint64_t cyx_crc64_nvme(uint64_t crc, const void *input, size_t length);
+
+#endif

@@ -1,0 +1,84 @@
+import CyxCore
+import CyxCrypto
+import Testing
+
+struct HashTests {
+    static let million = [UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000)
+    static let digits = Array("123456789".utf8)
+
+    /// FIPS 180-4 and RFC 1321 examples.
+    @Test func hashesMatchTheirStandards() {
+        let abc = Array("abc".utf8)
+        #expect(
+            Hex.encode(SHA256.hash(abc))
+                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        #expect(
+            Hex.encode(SHA256.hash(HashTests.million))
+                == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+        #expect(Hex.encode(SHA1.hash(abc)) == "a9993e364706816aba3e25717850c26c9cd0d89d")
+        #expect(
+            Hex.encode(SHA1.hash(HashTests.million)) == "34aa973cd4c4daa4f61eeb2bdbad27316534016f")
+        #expect(Hex.encode(MD5.hash(abc)) == "900150983cd24fb0d6963f7d28e17f72")
+        #expect(Hex.encode(MD5.hash(HashTests.million)) == "7707d6ae4e027c70eea2a935c2296f21")
+    }
+
+    @Test func piecesGiveTheHashOfTheWhole() {
+        func check<Hash: IncrementalHash>(_: Hash.Type) {
+            var hasher = Hash()
+            var fork: Hash?
+            for start in stride(from: 0, to: 10_000, by: 77) {
+                hasher.update(HashTests.million[start..<min(start + 77, 10_000)])
+                if start == 77 { fork = hasher }
+            }
+            #expect(hasher.finalize() == Hash.hash(Array(HashTests.million[..<10_000])))
+            #expect(hasher.finalize() == hasher.finalize())
+            #expect(fork?.finalize() == Hash.hash(Array(HashTests.million[..<154])))
+        }
+        check(SHA256.self)
+        check(SHA1.self)
+        check(MD5.self)
+    }
+
+    /// RFC 4231, test cases 1 and 6.
+    @Test func hmacMatchesTheRFC() {
+        #expect(
+            Hex.encode(
+                HMACSHA256.code(
+                    key: [UInt8](repeating: 0x0b, count: 20), Array("Hi There".utf8)))
+                == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7")
+        #expect(
+            Hex.encode(
+                HMACSHA256.code(
+                    key: [UInt8](repeating: 0xaa, count: 131),
+                    Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8)))
+                == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
+    }
+
+    /// The check values of the CRC catalogue: the digits 1 to 9.
+    @Test func checksMatchTheCatalogue() {
+        #expect(CRC.crc32(HashTests.digits) == 0xcbf4_3926)
+        #expect(CRC.crc32c(HashTests.digits) == 0xe306_9283)
+        #expect(CRC.crc64NVME(HashTests.digits) == 0xae8b_1486_0a79_9888)
+        #expect(CRC.crc32([]) == 0)
+        #expect(CRC.crc32c([]) == 0)
+        #expect(CRC.crc64NVME([]) == 0)
+    }
+
+    @Test func checksContinueWhereTheyStopped() {
+        let bytes = (0..<1000).map { UInt8($0 % 251) }
+        for split in [0, 1, 7, 16, 17, 500, 999, 1000] {
+            let (head, tail) = (Array(bytes[..<split]), Array(bytes[split...]))
+            #expect(CRC.crc32(tail, continuing: CRC.crc32(head)) == CRC.crc32(bytes))
+            #expect(CRC.crc32c(tail, continuing: CRC.crc32c(head)) == CRC.crc32c(bytes))
+            #expect(CRC.crc64NVME(tail, continuing: CRC.crc64NVME(head)) == CRC.crc64NVME(bytes))
+        }
+    }
+
+    @Test func comparisonInConstantTimeComparesEverything() {
+        #expect(isEqualInConstantTime([1, 2, 3], [1, 2, 3]))
+        #expect(!isEqualInConstantTime([1, 2, 3], [1, 2, 4]))
+        #expect(!isEqualInConstantTime([0, 2, 3], [1, 2, 3]))
+        #expect(!isEqualInConstantTime([1, 2], [1, 2, 3]))
+        #expect(isEqualInConstantTime([], []))
+    }
+}
