@@ -32,17 +32,20 @@ package struct TableTimings: Sendable {
     package var settleDelay: Duration
     /// How much later a custodian of the next rank proposes.
     package var rankStagger: Duration
+    /// How often a decision is repeated to members that have not said that they hold the view.
+    package var reminder: Duration
     /// How often a peer looks for views that should change. Nothing is sent unless one should.
     package var tick: Duration
 
     package static let production = TableTimings(
         callTimeout: .seconds(3), operationTimeout: .seconds(10), graceDelay: .milliseconds(50),
         backoff: (.milliseconds(5), .milliseconds(640)), deathDelay: .seconds(900),
-        settleDelay: .seconds(30), rankStagger: .seconds(5), tick: .seconds(5))
+        settleDelay: .seconds(30), rankStagger: .seconds(5), reminder: .seconds(20),
+        tick: .seconds(5))
 
     package static let devnet = TableTimings(
         callTimeout: .milliseconds(1500), operationTimeout: .seconds(8),
         graceDelay: .milliseconds(20), backoff: (.milliseconds(5), .milliseconds(320)),
         deathDelay: .seconds(2), settleDelay: .seconds(1), rankStagger: .milliseconds(300),
-        tick: .milliseconds(250))
+        reminder: .seconds(1), tick: .milliseconds(250))
 }

@@ -168,7 +168,7 @@ extension TableService {
             let before = rows.cached(key) ?? nil
             if before.map({ !$0.wasWritten(after: frozen.view) }) ?? true {
                 // An empty value: the row was absent.
-                let copy = StorageKey.frozen(view.partition, row: key)
+                let copy = StorageKey.frozen(frozen.view, row: key)
                 extra.append(.put(key: copy, value: before?.bytes ?? []))
             }
         }

@@ -74,11 +74,12 @@ extension TableService {
             default: continue
             }
         }
+        enterKnownView(view.partition)
         let conclusive = call.answers.count { TableService.isConclusive($0.reply.status) }
         guard conclusive < view.quorum, knownCertificate(view.partition)?.view == view else {
             return
         }
-        await ask(about: view.partition, unless: view)
+        await ask(about: view.partition)
     }
 
     private static func isConclusive(_ status: RowStatus) -> Bool {
@@ -88,8 +89,8 @@ extension TableService {
         }
     }
 
-    /// Asks the likeliest custodians once for a view later than `view`.
-    private func ask(about partition: Partition, unless view: View) async {
+    /// Asks the likeliest custodians once for a later view.
+    private func ask(about partition: Partition) async {
         let request = ViewRequest(
             operation: .find,
             view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
@@ -105,5 +106,6 @@ extension TableService {
         for answer in call.answers where answer.reply.status == .done {
             adopt(answer.reply.certificate, for: partition)
         }
+        enterKnownView(partition)
     }
 }

@@ -1,4 +1,4 @@
-internal import CyxCore
+package import CyxCore
 internal import CyxTransport
 
 /// Pages of rows: answering them and, for a whole range, having a quorum answer (A9).
@@ -11,7 +11,7 @@ extension TableService {
         // What was accepted before this request came is on disk after this.
         try await rows.settle()
         let range = StorageKey.rows(of: id.partition)
-        let end = min(request.scanEnd, range.to, by: { $0.lexicographicallyPrecedes($1) })
+        let end = least(request.scanEnd, range.to, by: { $0.lexicographicallyPrecedes($1) })
         let limit = min(Int(request.scanLimit), TableMessageLimits.pageRows)
         let digests = request.scanDigests
         let store = rows.store
@@ -61,6 +61,135 @@ extension TableService {
     }
 }
 
-func min<Value>(_ left: Value, _ right: Value, by precedes: (Value, Value) -> Bool) -> Value {
+/// The lesser of two by an order of its own.
+func least<Value>(_ left: Value, _ right: Value, by precedes: (Value, Value) -> Bool) -> Value {
     precedes(right, left) ? right : left
+}
+
+extension TableService {
+    package func scan(
+        _ table: TableID, position: Digest, prefixBits: Int, after: RowKey?, limit: Int
+    ) async throws(TableError) -> [(key: RowKey, state: RegisterState)] {
+        precondition(table.isRegister, "scans are of registers")
+        precondition((0...64).contains(prefixBits), "a scan's prefix has 0 to 64 bits")
+        let range = TableService.scanRange(position, prefixBits)
+        var from = after.map { StorageKey.next(after: StorageKey.row($0)) } ?? range.from
+        if from.lexicographicallyPrecedes(range.from) { from = range.from }
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        var found: [(key: RowKey, state: RegisterState)] = []
+        while from.lexicographicallyPrecedes(range.to), found.count < limit {
+            guard let start = StorageKey.position(ofBound: from) else { break }
+            let partition = partition(holding: start)
+            let end = least(
+                range.to, StorageKey.rows(of: partition).to,
+                by: { $0.lexicographicallyPrecedes($1) })
+            let page = try await scanPage(
+                table, partition, from: from, to: end, limit: limit - found.count, &budget)
+            for key in page.keys {
+                guard let rowKey = StorageKey.decodeRow(key) else { continue }
+                let state: RegisterState
+                if let settled = page.settled[key] {
+                    state = settled
+                } else {
+                    state = try await read(rowKey)
+                }
+                if let value = state.value {
+                    if let reason = configuration.validate(rowKey, value) {
+                        throw .rejected(reason)
+                    }
+                    found.append((rowKey, state))
+                }
+                if found.count == limit { return found }
+            }
+            from = page.next ?? end
+        }
+        return found
+    }
+
+    private static func scanRange(
+        _ position: Digest, _ prefixBits: Int
+    ) -> (from: [UInt8], to: [UInt8]) {
+        guard prefixBits > 0 else {
+            return (StorageKey.rowBound(.zero), StorageKey.rowBound(nil))
+        }
+        let prefix = position.prefix(bits: prefixBits)
+        let shift = UInt64(64 - prefixBits)
+        let next = (prefix << shift).addingReportingOverflow(1 << shift)
+        return (
+            StorageKey.rowBound(Digest(prefix << shift, 0, 0, 0)),
+            StorageKey.rowBound(next.overflow ? nil : Digest(next.partialValue, 0, 0, 0))
+        )
+    }
+
+    /// What a quorum says of one stretch of keys.
+    private struct ScanPage {
+        /// Every key that any of them has, in order.
+        var keys: [[UInt8]]
+        /// States of those on which a quorum agrees readably; the others need a round of their own.
+        var settled: [[UInt8]: RegisterState]
+        /// Where the next stretch begins; nil: at the end of the range asked for.
+        var next: [UInt8]?
+    }
+
+    private func scanPage(
+        _ table: TableID, _ partition: Partition, from: [UInt8], to end: [UInt8], limit: Int,
+        _ budget: inout OperationBudget
+    ) async throws(TableError) -> ScanPage {
+        while true {
+            let certificate = try await locate(partition, &budget)
+            let view = certificate.view
+            var request = RowRequest(
+                view: ViewReference(view.id), operation: .scan, key: from, scanEnd: end,
+                scanTable: UInt32(table.rawValue),
+                scanLimit: UInt32(min(max(limit, 1), TableMessageLimits.pageRows)))
+            request.scanDigests = false
+            let call = await ask(
+                reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+            ) { answers in
+                let done = answers.count { $0.reply.status == .done }
+                if done >= view.quorum { return .finish }
+                return answers.count - done > view.tolerance ? .finish : .goOn
+            }
+            await learn(from: call, view: certificate)
+            let replies = call.answers.map(\.reply).filter { $0.status == .done }
+            if replies.count >= view.quorum {
+                return TableService.mergePages(replies, quorum: view.quorum)
+            }
+            budget.reason = describe(call, view)
+            if let newer = knownCertificate(partition), newer.view != view { continue }
+            try await pause(&budget)
+        }
+    }
+
+    /// Lays the pages of a quorum over one another, up to where all of them reach.
+    private static func mergePages(_ replies: [RowReply], quorum: Int) -> ScanPage {
+        var frontier: [UInt8]?
+        for reply in replies where !reply.isComplete {
+            guard let last = reply.scanned.last?.key else { continue }
+            frontier = frontier.map { least($0, last) { $0.lexicographicallyPrecedes($1) } } ?? last
+        }
+        var copies: [[UInt8]: [ScannedRow]] = [:]
+        for row in replies.flatMap(\.scanned) {
+            if let frontier, frontier.lexicographicallyPrecedes(row.key) { continue }
+            copies[row.key, default: []].append(row)
+        }
+        var settled: [[UInt8]: RegisterState] = [:]
+        for (key, rows) in copies {
+            let records = rows.compactMap { row -> RegisterRecord? in
+                guard row.isReadable else { return nil }
+                do {
+                    return try RegisterRecord(bytes: row.row)
+                } catch {
+                    return nil
+                }
+            }
+            guard records.count == rows.count, rows.count >= quorum, let first = records.first,
+                records.allSatisfy({ $0.accepted == first.accepted })
+            else { continue }
+            settled[key] = first.state
+        }
+        return ScanPage(
+            keys: copies.keys.sorted { $0.lexicographicallyPrecedes($1) }, settled: settled,
+            next: frontier.map { StorageKey.next(after: $0) })
+    }
 }

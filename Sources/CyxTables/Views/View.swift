@@ -59,6 +59,12 @@ package struct View: Hashable, Sendable {
         }
     }
 
+    package init(bytes: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(bytes.span.bytes)
+        try self.init(from: &reader)
+        try reader.finish()
+    }
+
     init(from reader: inout ByteReader) throws(DecodingError) {
         let depth = try reader.readUInt8()
         guard let partition = Partition(depth: depth, index: try reader.readUInt64()) else {

@@ -49,7 +49,7 @@ package struct ViewVote: Hashable, Sendable {
     /// The next round in which the member of that rank may propose, after `seen`.
     package static func nextRound(after seen: UInt32, rank: Int, in view: View) -> UInt32 {
         let count = UInt32(view.members.count)
-        let start = seen + 1
+        let start = min(seen, UInt32.max / 2) + 1
         return start + (UInt32(rank) + count - start % count) % count
     }
 

@@ -6,7 +6,6 @@ package enum StorageKey {
     static let rowTag: UInt8 = 1
     static let replicaTag: UInt8 = 2
     static let frozenTag: UInt8 = 3
-    static let catalogTag: UInt8 = 4
 
     /// position ‖ table ‖ suffix.
     package static func row(_ key: RowKey) -> [UInt8] {
@@ -36,6 +35,12 @@ package enum StorageKey {
         return writer.bytes
     }
 
+    /// The position in which a row key, or a bound of row keys, lies.
+    static func position(ofBound bytes: [UInt8]) -> Digest? {
+        guard bytes.count >= 33, bytes[0] == rowTag else { return nil }
+        return Digest(bytes: Array(bytes[1..<33]))
+    }
+
     /// All row keys of a partition.
     package static func rows(of partition: Partition) -> (from: [UInt8], to: [UInt8]) {
         (rowBound(partition.lowerBound), rowBound(partition.upperBound))
@@ -48,14 +53,23 @@ package enum StorageKey {
         tagged(replicaTag, partition)
     }
 
-    /// Before a row changes in a new epoch, its frozen state of the epoch before goes here.
-    package static func frozen(_ partition: Partition, row: [UInt8]) -> [UInt8] {
-        tagged(frozenTag, partition) + row
+    /// Before a row changes in a new epoch, its frozen state of the view before goes here.
+    package static func frozen(_ view: ViewID, row: [UInt8]) -> [UInt8] {
+        frozenBound(view) + row
     }
 
-    package static func frozenRows(of partition: Partition) -> (from: [UInt8], to: [UInt8]) {
-        let start = tagged(frozenTag, partition)
+    /// All frozen rows of a view.
+    package static func frozenRows(of view: ViewID) -> (from: [UInt8], to: [UInt8]) {
+        let start = frozenBound(view)
         return (start, start + [UInt8.max])
+    }
+
+    private static func frozenBound(_ view: ViewID) -> [UInt8] {
+        var writer = ByteWriter(capacity: 18)
+        writer.write(tagged(frozenTag, view.partition))
+        writer.write(view.generation)
+        writer.write(view.epoch)
+        return writer.bytes
     }
 
     private static func tagged(_ tag: UInt8, _ partition: Partition) -> [UInt8] {

@@ -1,0 +1,71 @@
+package import CyxCore
+internal import CyxOverlay
+
+/// What this peer holds and how it is doing.
+extension TableService {
+    package func custodians(of position: Digest) async throws(TableError) -> [PeerID] {
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        return try await locate(partition(holding: position), &budget).view.peers
+    }
+
+    package func localRows(
+        _ table: TableID, after: RowKey?, limit: Int
+    ) async throws(TableError) -> [RowKey] {
+        var found: [RowKey] = []
+        var from = after.map { StorageKey.next(after: StorageKey.row($0)) } ?? [StorageKey.rowTag]
+        let end = StorageKey.rowBound(nil)
+        while found.count < limit {
+            let page: [(key: [UInt8], value: [UInt8])]
+            do {
+                page = try await rows.scan(
+                    from: from, to: end, limit: TableMessageLimits.pageRows)
+            } catch {
+                throw .unavailable("the row store failed: \(error)")
+            }
+            for entry in page {
+                guard found.count < limit, let key = StorageKey.decodeRow(entry.key),
+                    key.table == table, isCustodian(of: key.position)
+                else { continue }
+                found.append(key)
+            }
+            guard page.count == TableMessageLimits.pageRows, let last = page.last else { break }
+            from = StorageKey.next(after: last.key)
+        }
+        return found
+    }
+
+    private func isCustodian(of position: Digest) -> Bool {
+        guard let replica = replicas[partition(holding: position)] else { return false }
+        return replica.isSynced && replica.successor == nil
+    }
+
+    package func health() async -> TablesHealth {
+        let snapshot = membership.snapshot
+        let target = currentPlanner().target
+        var health = TablesHealth(
+            partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0)
+        var least: Int?
+        for replica in replicas.values where replica.successor == nil {
+            let view = replica.view
+            let live = view.members.count { isHolding($0, replica, snapshot) }
+            health.partitions += 1
+            if live >= target.members { health.fullPartitions += 1 }
+            if live < view.quorum { health.unavailablePartitions += 1 }
+            least = min(least ?? .max, max(0, live - view.quorum))
+        }
+        health.survives = least ?? 0
+        return health
+    }
+
+    /// Whether a member can be reached and, as far as is known here, holds the view's state.
+    private func isHolding(
+        _ member: ViewMember, _ replica: Replica, _ snapshot: MembershipSnapshot
+    ) -> Bool {
+        if member.peer == localPeer { return replica.isSynced }
+        guard let seen = snapshot.members[member.peer], seen.isReachable,
+            seen.info.store == member.store
+        else { return false }
+        guard replica.frozen != nil else { return true }
+        return changes.synced[replica.view.id]?.contains(member.peer) ?? false
+    }
+}

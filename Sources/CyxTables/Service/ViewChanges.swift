@@ -1,0 +1,62 @@
+internal import CyxCore
+internal import CyxOverlay
+
+/// What a peer keeps in memory of the view changes around it; all of it is found anew after a
+/// restart.
+struct ViewChanges {
+    /// Changes that this peer drives at once, and partitions that it syncs at once.
+    static let proposalLimit = 32
+    static let syncLimit = 32
+    /// Rounds of one attempt before it is put off.
+    static let roundLimit = 6
+
+    /// Reachable storing peers as last seen, and when that last changed.
+    private var storers: [PeerID] = []
+    private var storersChanged = Instant(nanoseconds: 0)
+    private var target = ViewSize(members: 1)
+    private var targetChanged = Instant(nanoseconds: 0)
+    private(set) var absentSince: [PeerID: Instant] = [:]
+
+    /// What was last made of it.
+    var planner: ViewPlanner?
+    /// Whom this peer could reach at its last look.
+    var reachableBefore: Set<PeerID> = []
+
+    /// Since when this peer has seen cause to change a view.
+    var causeSince: [Partition: Instant] = [:]
+    var proposing: Set<Partition> = []
+    /// When a change that failed may be tried again.
+    var retryAt: [Partition: Instant] = [:]
+    var syncing: Set<Partition> = []
+    /// Members that have said that they hold a view completely.
+    var synced: [ViewID: Set<PeerID>] = [:]
+    /// When installs of a view were last repeated.
+    var remindedAt: [Partition: Instant] = [:]
+
+    /// Takes in what membership shows now.
+    mutating func observe(
+        _ snapshot: MembershipSnapshot, custodians: Set<PeerID>, now: Instant
+    ) {
+        let seen = snapshot.storers.filter { $0.info.store != nil }.map(\.peer)
+        if seen != storers {
+            storers = seen
+            storersChanged = now
+        }
+        let size = ViewSize.target(forPeers: seen.count)
+        if size != target {
+            target = size
+            targetChanged = now
+        }
+        for peer in custodians where snapshot.members[peer] == nil {
+            absentSince[peer] = absentSince[peer] ?? now
+        }
+        absentSince = absentSince.filter {
+            snapshot.members[$0.key] == nil && custodians.contains($0.key)
+        }
+    }
+
+    /// Whether the network has stopped changing, or has changed for so long that waiting is worse.
+    func isSettled(now: Instant, delay: Duration) -> Bool {
+        now - storersChanged >= delay || now - targetChanged >= delay * 4
+    }
+}

@@ -1,0 +1,154 @@
+package import CyxCore
+package import CyxOverlay
+
+/// When a view should change and to what (A1, A4): pure judgement on what one peer sees. The same
+/// rules propose a successor and object to another's proposal.
+package struct ViewPlanner: Sendable {
+    package let deathDelay: Duration
+    /// Whom this peer sees, itself included.
+    package let snapshot: MembershipSnapshot
+    /// Members of views that membership does not know (any more), and since when.
+    package let absentSince: [PeerID: Instant]
+    /// Whether the network's size has been stable for long enough to grow.
+    package let isSettled: Bool
+    package let now: Instant
+    /// Peers that store and can be reached.
+    private let storers: [Member]
+
+    package init(
+        deathDelay: Duration, snapshot: MembershipSnapshot, absentSince: [PeerID: Instant],
+        isSettled: Bool, now: Instant
+    ) {
+        self.deathDelay = deathDelay
+        self.snapshot = snapshot
+        self.absentSince = absentSince
+        self.isSettled = isSettled
+        self.now = now
+        storers = snapshot.storers.filter { $0.info.store != nil }
+    }
+
+    package var target: ViewSize { .target(forPeers: storers.count) }
+
+    /// Whether `member` is gone for good: dead or absent for `delay`, left, or with another store.
+    package func isGone(_ member: ViewMember, for delay: Duration) -> Bool {
+        guard let seen = snapshot.members[member.peer] else {
+            return absentSince[member.peer].map { now - $0 >= delay } ?? false
+        }
+        switch seen.state {
+        case .left: return true
+        case .dead: return now - seen.since >= delay
+        case .alive, .suspect: return seen.info.store != member.store
+        }
+    }
+
+    /// The view that should follow `view`; nil when there is no cause to change it.
+    /// `excluded`: candidates that did not answer.
+    package func successor(of view: View, excluding excluded: Set<PeerID> = []) -> View? {
+        let gone = view.members.filter { isGone($0, for: deathDelay) }
+        let canGrow = isSettled && target.members > view.members.count
+        guard !gone.isEmpty || canGrow else { return nil }
+        let removed = Set(gone.prefix(view.tolerance).map(\.peer))
+        let kept = view.members.filter { !removed.contains($0.peer) }
+        let candidates = candidates(for: view, excluding: excluded)
+        let wanted = canGrow ? target.members : view.members.count
+        let available = kept.count + candidates.count
+        if available >= wanted { return assemble(view, kept, candidates, count: wanted) }
+        // Too few for the size wanted: grow as far as a size of A1 allows, …
+        if let size = ViewPlanner.sizes.last(where: { $0 <= available }),
+            size > view.members.count
+        {
+            return assemble(view, kept, candidates, count: size)
+        }
+        // … or shrink if the smaller view then survives more losses, …
+        if let shrunk = shrunk(view, gone: gone) { return shrunk }
+        // … or replace as many as can be, and keep the others' seats.
+        guard !candidates.isEmpty, !removed.isEmpty else { return nil }
+        let seats = view.members.filter { removed.contains($0.peer) }
+        let still = seats.suffix(max(0, seats.count - candidates.count))
+        return assemble(view, kept + still, candidates, count: view.members.count)
+    }
+
+    /// The sizes that views have.
+    private static let sizes = [1, 3, 5, 9]
+
+    private func shrunk(_ view: View, gone: [ViewMember]) -> View? {
+        let live = view.members.filter { !gone.contains($0) }
+        let size = ViewSize(members: ViewPlanner.sizes.last { $0 <= live.count } ?? 1)
+        guard size.members < view.members.count,
+            size.tolerance > live.count - view.quorum,
+            view.members.count - size.members <= view.tolerance
+        else { return nil }
+        return assemble(view, Array(live.prefix(size.members)), [], count: size.members)
+    }
+
+    /// Reachable storing peers outside the view, best rank first.
+    private func candidates(for view: View, excluding excluded: Set<PeerID>) -> [Member] {
+        let outside = storers.filter { !view.contains($0.peer) && !excluded.contains($0.peer) }
+        return Rendezvous.rank(position: view.partition.lowerBound, members: outside)
+    }
+
+    /// Fills `kept` up with candidates of the zones that have room: no zone should have more than
+    /// n − q members (A4).
+    private func assemble(
+        _ view: View, _ kept: [ViewMember], _ candidates: [Member], count: Int
+    ) -> View {
+        let size = ViewSize(members: count)
+        var perZone: [String: Int] = [:]
+        for member in kept {
+            if let zone = snapshot.members[member.peer]?.info.zone {
+                perZone[zone, default: 0] += 1
+            }
+        }
+        var members = kept
+        var left: [Member] = []
+        for candidate in candidates where members.count < count {
+            let zone = candidate.info.zone
+            guard zone.isEmpty || perZone[zone, default: 0] < size.tolerance else {
+                left.append(candidate)
+                continue
+            }
+            perZone[zone, default: 0] += 1
+            members.append(seat(candidate))
+        }
+        members += left.prefix(max(0, count - members.count)).map { seat($0) }
+        let ranks = Rendezvous.rank(
+            position: view.partition.lowerBound, peers: members.map(\.peer))
+        let byPeer = Dictionary(members.map { ($0.peer, $0) }) { first, _ in first }
+        let id = ViewID(
+            partition: view.partition, generation: view.id.generation, epoch: view.id.epoch + 1)
+        return View(id: id, members: ranks.compactMap { byPeer[$0] }, quorum: size.quorum)
+    }
+
+    private func seat(_ member: Member) -> ViewMember {
+        // Candidates have stores.
+        ViewMember(peer: member.peer, store: member.info.store ?? StoreID(.zero))
+    }
+
+    /// Why this peer does not agree that `successor` follows `view`; nil: it sees the cause too.
+    package func objection(to successor: View, after view: View) -> String? {
+        guard successor.id.partition == view.partition,
+            successor.id.generation == view.id.generation,
+            successor.id.epoch == view.id.epoch + 1,
+            successor.quorum == ViewSize(members: successor.members.count).quorum
+        else { return "not a successor" }
+        let removed = view.members.filter { !successor.contains($0) }
+        let added = successor.members.filter { !view.contains($0) }
+        guard removed.count <= view.tolerance else { return "too many members at once" }
+        for member in added {
+            guard let seen = snapshot.members[member.peer], seen.isReachable,
+                seen.info.roles.contains(.storage), seen.info.store == member.store
+            else { return "cannot see \(member.peer)" }
+        }
+        let gone = removed.filter { isGone($0, for: deathDelay) }
+        if successor.members.count < view.members.count {
+            guard let mine = shrunk(view, gone: view.members.filter { isGone($0, for: deathDelay) })
+            else { return "no cause to shrink" }
+            return mine.members.count == successor.members.count ? nil : "another size"
+        }
+        guard gone.count == removed.count else { return "a member is not gone" }
+        if successor.members.count > view.members.count {
+            return target.members >= successor.members.count ? nil : "too large for the network"
+        }
+        return removed.isEmpty ? "nothing changes" : nil
+    }
+}
