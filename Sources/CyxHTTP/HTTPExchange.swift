@@ -103,10 +103,12 @@ final class HTTPExchange {
         cyx_http_suspend(connection)
     }
 
-    func resume() {
-        guard let connection, isSuspended else { return }
+    /// True if it was suspended; call it through `HTTPServer.resume`, which sees to the rest.
+    func resume() -> Bool {
+        guard let connection, isSuspended else { return false }
         isSuspended = false
         cyx_http_resume(connection)
+        return true
     }
 
     /// Lets everything that waits on this exchange go on; what it then finds is `isGone`.

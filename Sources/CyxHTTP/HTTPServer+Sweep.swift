@@ -60,7 +60,7 @@ extension HTTPServer {
         for (index, entry) in polls.enumerated() where entry.revents != 0 {
             let exchange = suspended[index].exchange
             exchange.abandon()
-            exchange.resume()
+            resume(exchange)
         }
     }
 }

@@ -27,6 +27,7 @@ package actor HTTPServer {
     private var daemon: UnsafeMutableRawPointer?
     private var wasStarted = false
     var isStopping = false
+    private var isDriveScheduled = false
     var exchanges: [UInt64: HTTPExchange] = [:]
     var connections: [UnsafeMutableRawPointer: HTTPConnection] = [:]
     var lastExchange: UInt64 = 0
@@ -104,7 +105,7 @@ package actor HTTPServer {
 
     /// The daemon may be stopped only when no connection is suspended.
     private func stop(_ daemon: UnsafeMutableRawPointer) {
-        for exchange in exchanges.values { exchange.resume() }
+        for exchange in exchanges.values { resume(exchange) }
         for _ in 0..<HTTPServer.roundsPerWake { _ = cyx_http_run(daemon) }
         cyx_http_stop(daemon)
         self.daemon = nil
@@ -118,7 +119,10 @@ package actor HTTPServer {
     /// Lets the library do what it can. Only from the reactor itself, never from a callback.
     func drive() {
         guard let daemon else { return }
+        isDriveScheduled = false
         for _ in 0..<HTTPServer.roundsPerWake where cyx_http_run(daemon) == 0 { return }
+        guard !isDriveScheduled else { return }
+        isDriveScheduled = true
         environment.executor.execute { [weak self] in self?.assumeIsolated { $0.drive() } }
     }
 
@@ -132,6 +136,13 @@ package actor HTTPServer {
         } catch {
             // Cancelled: the server is stopping.
         }
+    }
+
+    /// Lets a suspended connection go on. The library does not signal that through its descriptor.
+    func resume(_ exchange: HTTPExchange) {
+        guard exchange.resume(), !isDriveScheduled else { return }
+        isDriveScheduled = true
+        environment.executor.execute { [weak self] in self?.assumeIsolated { $0.drive() } }
     }
 
     // MARK: One request
@@ -172,14 +183,14 @@ package actor HTTPServer {
             environment.logger.debug("response broken off", [("error", "\(error)")])
         }
         exchange.sourceHasEnded = true
-        if !exchange.isQueued || exchange.outgoingBytes == 0 { exchange.resume() }
+        if !exchange.isQueued || exchange.outgoingBytes == 0 { resume(exchange) }
     }
 
     private func send(_ bytes: [UInt8], on exchange: HTTPExchange) async {
         guard !bytes.isEmpty else { return }
         exchange.outgoing.append(bytes)
         exchange.outgoingBytes += bytes.count
-        if exchange.isQueued { exchange.resume() }
+        if exchange.isQueued { resume(exchange) }
         while exchange.outgoingBytes > limits.responseBufferBytes, !exchange.isGone {
             await withCheckedContinuation { exchange.bodyWriter = $0 }
         }
@@ -190,7 +201,7 @@ package actor HTTPServer {
         exchange.isDraining = true
         exchange.chunks = []
         exchange.bufferedBytes = 0
-        exchange.resume()
+        resume(exchange)
     }
 
     /// The next bytes of a request's body, nil at its end.
@@ -199,7 +210,7 @@ package actor HTTPServer {
         while true {
             if exchange.isGone { throw HTTPBodyError.connectionLost }
             if let chunk = exchange.takeChunk() {
-                if exchange.progress == .body { exchange.resume() }
+                if exchange.progress == .body { resume(exchange) }
                 return chunk
             }
             if exchange.progress == .complete { return nil }
@@ -208,7 +219,7 @@ package actor HTTPServer {
                 exchange.wantsBody = true
                 exchange.windowStart = environment.now()
             }
-            exchange.resume()
+            resume(exchange)
             await withCheckedContinuation { exchange.bodyReader = $0 }
         }
     }
