@@ -92,7 +92,6 @@ package enum BenchmarkRegistry {
         HashBenchmark(),
         ErasureBenchmark(),
         AEADBenchmark(),
-        StoreBenchmark(),
     ]
 
     package static func benchmark(named name: String) -> (any Benchmark)? {

@@ -1,1 +1,1 @@
-// Replaced by the first real file.
+// Replaced by the target's first real test.

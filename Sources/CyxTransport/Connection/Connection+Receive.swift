@@ -1,0 +1,121 @@
+/// Packets and frames that come in.
+extension Connection {
+    /// Failed decryptions after which a key is given up (decisions.md §D).
+    static let failedOpensMax: UInt64 = 1 << 36
+
+    /// Takes a short-header packet; `plaintext` is room that the caller lends.
+    mutating func handlePacket(
+        _ packet: UnsafeRawBufferPointer, plaintext: UnsafeMutableRawBufferPointer, now: Int64
+    ) {
+        guard phase == .established, let opening else { return }
+        guard
+            let opened = opening.open(
+                packet, numberOffset: PacketFormat.shortHeaderSize,
+                largestReceived: received.largest, into: plaintext)
+        else {
+            failedOpens += 1
+            if remoteResetToken?.isAtEnd(of: packet) == true {
+                close(.statelessReset, telling: nil)
+            } else if failedOpens >= Connection.failedOpensMax {
+                close(.local(.integrityLimit), telling: nil)
+            }
+            return
+        }
+        guard !received.isDuplicate(opened.number) else { return }
+        // Key phase 1 is the seam for key update: until then a peer never sets it.
+        let unused = PacketFormat.shortReservedBits | PacketFormat.keyPhaseBit
+        guard opened.first & unused == 0 else { return fail(.protocolViolation) }
+        lastReceived = now
+        unansweredSince = nil
+        confirmHandshake()
+        do throws(TransportError) {
+            let isAckEliciting = try handleFrames(opened.payload, now: now)
+            received.insert(
+                opened.number, isAckEliciting: isAckEliciting, now: now,
+                maximumDelay: maxAckDelay)
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// A packet of the peer's proves that it has our last handshake message.
+    private mutating func confirmHandshake() {
+        guard !isConfirmed else { return }
+        isConfirmed = true
+        isHandshakeDue = false
+        handshakePacket = []
+    }
+
+    private mutating func handleFrames(
+        _ payload: UnsafeRawBufferPointer, now: Int64
+    ) throws(TransportError) -> Bool {
+        guard !payload.isEmpty else { throw .protocolViolation }
+        var decoder = FrameDecoder(payload)
+        var isAckEliciting = false
+        while let frame = try decoder.next() {
+            if frame.isAckEliciting { isAckEliciting = true }
+            switch frame {
+            case .stream(let stream):
+                lastUse = now
+                try handleStream(stream)
+            case .acknowledgment(let ack): try handleAcknowledgment(ack, now: now)
+            case .padding, .ping, .blocked: break
+            case .maxData(let limit): raiseSendLimit(to: limit)
+            case .maxStreamData(let id, let limit):
+                guard try streams.admit(id) else { break }
+                streams[id]?.send?.raiseLimit(to: limit)
+                streams.enqueue(id)
+            case .maxStreams(let limit):
+                if streams.raiseLocalLimit(to: limit) { events.append(.streamsAvailable) }
+            case .resetStream(let id, let code, let finalSize):
+                try handleReset(id, code: code, finalSize: finalSize)
+            case .stopSending(let id, let code): try handleStop(id, code: code)
+            case .connectionClose(let code):
+                close(.remote(code: code), telling: nil)
+                return isAckEliciting
+            case .handshakeDone:
+                guard role == .initiator else { throw .protocolViolation }
+            }
+        }
+        return isAckEliciting
+    }
+
+    private mutating func raiseSendLimit(to limit: UInt64) {
+        sendLimit = max(sendLimit, limit)
+    }
+
+    private mutating func handleStream(_ frame: StreamFrame) throws(TransportError) {
+        guard try streams.admit(frame.id) else { return }
+        guard let growth = try streams[frame.id]?.receive.insert(frame) else { return }
+        try charge(growth)
+        reportReadable(frame.id)
+    }
+
+    private mutating func charge(_ growth: UInt64) throws(TransportError) {
+        dataReceived += growth
+        guard dataReceived <= receiveWindow.limit else { throw .flowControl }
+    }
+
+    private mutating func reportReadable(_ id: StreamID) {
+        guard streams[id]?.isReadableReported == false else { return }
+        streams[id]?.isReadableReported = true
+        events.append(.readable(id))
+    }
+
+    private mutating func handleReset(
+        _ id: StreamID, code: UInt64, finalSize: UInt64
+    ) throws(TransportError) {
+        guard try streams.admit(id) else { return }
+        guard
+            let growth = try streams[id]?.receive.reset(code: code, finalSize: finalSize)
+        else { return }
+        try charge(growth)
+        reportReadable(id)
+    }
+
+    private mutating func handleStop(_ id: StreamID, code: UInt64) throws(TransportError) {
+        guard try streams.admit(id) else { return }
+        resetStream(id, code: code)
+        events.append(.stopped(id, code: code))
+    }
+}

@@ -1,0 +1,157 @@
+internal import CyxCore
+
+/// Acknowledgments, losses and probes (RFC 9002 §5, §6 and appendix A).
+extension Connection {
+    /// Packets that may be acknowledged before one behind them counts as lost (§6.1.1).
+    static let packetThreshold: UInt64 = 3
+    /// Packets sent when a probe timeout fires (§6.2.4).
+    static let probesPerTimeout = 2
+    /// Probe timeouts that a persistent congestion spans (§7.6.1).
+    static let persistentCongestionThreshold: Int64 = 3
+    /// Probe timeouts without an answer before a peer may count as gone.
+    static let unansweredProbesMin = 2
+
+    mutating func handleAcknowledgment(_ frame: AckFrame, now: Int64) throws(TransportError) {
+        guard frame.largest < sent.nextNumber else { throw .protocolViolation }
+        guard frame.largest >= sent.firstNumber else { return }
+        let wasLimited = isApplicationLimited
+        var largestNew: SentPacket?
+        if let packet = sent.packet(frame.largest), packet.state == .outstanding {
+            largestNew = packet
+        }
+        let acked = try settleAcknowledged(frame)
+        guard acked.count > 0 else { return }
+        largestAcknowledged = max(largestAcknowledged ?? 0, frame.largest)
+        if let largestNew, acked.hasAckEliciting {
+            roundTrip.update(
+                sample: now - largestNew.timeSent,
+                acknowledgmentDelay: min(frame.delay, peerAckDelayMax))
+        }
+        congestion.acknowledged(
+            bytes: acked.bytes, timeSent: acked.latestSent, now: now,
+            roundTrip: roundTrip.smoothed, isApplicationLimited: wasLimited)
+        probeCount = 0
+        detectLoss(now: now)
+        sent.trim()
+    }
+
+    private struct Acknowledged {
+        var count = 0
+        var bytes = 0
+        var latestSent: Int64 = .min
+        var hasAckEliciting = false
+    }
+
+    private mutating func settleAcknowledged(
+        _ frame: AckFrame
+    ) throws(TransportError) -> Acknowledged {
+        // Lowest range first, so that the frame cursor only moves forward.
+        var ranges: [ClosedRange<UInt64>] = []
+        let first = sent.firstNumber
+        try frame.forEachRange { range in
+            if range.upperBound >= first {
+                ranges.append(max(first, range.lowerBound)...range.upperBound)
+            }
+        }
+        var acked = Acknowledged()
+        var cursor = SentPackets.FrameCursor()
+        var frames: [SentFrame] = []
+        for range in ranges.reversed() {
+            for number in range {
+                guard let packet = sent.packet(number), packet.state == .outstanding else {
+                    continue
+                }
+                acked.count += 1
+                acked.latestSent = max(acked.latestSent, packet.timeSent)
+                if packet.isAckEliciting {
+                    acked.hasAckEliciting = true
+                    acked.bytes += Int(packet.size)
+                }
+                sent.settle(number, as: .acknowledged, cursor: &cursor) { frames.append($0) }
+                for frame in frames { frameAcknowledged(frame) }
+                frames.removeAll(keepingCapacity: true)
+            }
+        }
+        return acked
+    }
+
+    private mutating func frameAcknowledged(_ frame: SentFrame) {
+        switch frame {
+        case .stream(let id, let offset, let length, let isFinal):
+            streams[id]?.send?.acknowledge(offset: offset, length: length, isFinal: isFinal)
+            if isFinal || streams[id]?.send?.isFinished == true { finishIfDone(id) }
+        case .resetStream(let id):
+            streams[id]?.send?.resetAcknowledged()
+            finishIfDone(id)
+        case .acknowledgment(let below): received.forget(below: below)
+        case .maxData, .maxStreamData, .maxStreams, .stopSending, .handshakeDone: break
+        }
+    }
+
+    /// Declares packets lost that are far enough behind the largest acknowledged one.
+    mutating func detectLoss(now: Int64) {
+        lossTime = nil
+        guard let largest = largestAcknowledged, largest >= sent.firstNumber else { return }
+        let delay = roundTrip.lossDelay
+        var cursor = SentPackets.FrameCursor()
+        var frames: [SentFrame] = []
+        var lastLost: SentPacket?
+        var firstLost: SentPacket?
+        for number in sent.firstNumber..<largest {
+            guard let packet = sent.packet(number), packet.state == .outstanding else { continue }
+            guard
+                largest - number >= Connection.packetThreshold || packet.timeSent <= now - delay
+            else {
+                lossTime = packet.timeSent + delay
+                break
+            }
+            sent.settle(number, as: .lost, cursor: &cursor) { frames.append($0) }
+            if packet.isAckEliciting {
+                firstLost = firstLost ?? packet
+                lastLost = packet
+            }
+        }
+        for frame in frames { frameLost(frame) }
+        if let firstLost, let lastLost {
+            congestion.lost(timeSent: lastLost.timeSent, now: now)
+            let span =
+                roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
+                * Connection.persistentCongestionThreshold
+            if roundTrip.hasSample, lastLost.timeSent - firstLost.timeSent > span {
+                congestion.persistentCongestion()
+            }
+        }
+        sent.trim()
+    }
+
+    private mutating func frameLost(_ frame: SentFrame) {
+        switch frame {
+        case .stream(let id, let offset, let length, let isFinal):
+            streams[id]?.send?.lose(offset: offset, length: length, isFinal: isFinal)
+            streams.enqueue(id)
+        case .acknowledgment: break
+        case .maxData: control.add(.maxData)
+        case .maxStreamData(let id):
+            if streams[id]?.receive.finalSize == nil { control.add(.maxStreamData(id)) }
+        case .maxStreams: control.add(.maxStreams)
+        case .resetStream(let id): control.add(.resetStream(id))
+        case .stopSending(let id): control.add(.stopSending(id))
+        case .handshakeDone: control.add(.handshakeDone)
+        }
+    }
+
+    /// Repeats the oldest unanswered packets' contents, or declares the peer gone.
+    mutating func probeTimedOut(now: Int64) {
+        if let since = unansweredSince, probeCount >= Connection.unansweredProbesMin,
+            now - since >= timings.unresponsiveAfter.nanoseconds
+        {
+            return close(.unresponsive, telling: nil)
+        }
+        probeCount += 1
+        probesDue = Connection.probesPerTimeout
+        if !isConfirmed { isHandshakeDue = true }
+        var frames: [SentFrame] = []
+        sent.forEachOutstandingFrame(packets: Connection.probesPerTimeout) { frames.append($0) }
+        for frame in frames { frameLost(frame) }
+    }
+}

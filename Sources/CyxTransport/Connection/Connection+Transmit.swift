@@ -1,0 +1,229 @@
+/// What one `pollTransmit` wrote: datagrams of `segmentSize` bytes, the last possibly shorter.
+struct Transmission: Equatable {
+    var byteCount: Int
+    var segmentSize: Int
+}
+
+/// Packets that go out.
+extension Connection {
+    /// Below this room no STREAM frame is started.
+    static let streamRoomMin = 32
+    /// Bytes that a stream sends before the next one in turn.
+    static let streamTurn = 64 << 10
+    static let shortOverheadMax = PacketFormat.shortHeaderSize + 4 + PacketFormat.tagSize
+
+    /// Writes datagrams for this connection's peer into `buffer`; nil if there is nothing to send.
+    mutating func pollTransmit(
+        into buffer: UnsafeMutableRawBufferPointer, segmentsMax: Int, now: Int64
+    ) -> Transmission? {
+        if phase == .closed { return transmitClose(into: buffer, now: now) }
+        if isHandshakeDue { return transmitHandshake(into: buffer, now: now) }
+        guard phase == .established else { return nil }
+        let size = PacketFormat.datagramSize
+        var total = 0
+        var segments = 0
+        while segments < segmentsMax, buffer.count - total >= size {
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[total..<total + size])
+            let written = buildPacket(into: room, fillsSegment: true, now: now)
+            guard written > 0 else { break }
+            total += written
+            segments += 1
+            if written < size { break }
+        }
+        return total == 0
+            ? nil : Transmission(byteCount: total, segmentSize: min(total, size))
+    }
+
+    private mutating func transmitHandshake(
+        into buffer: UnsafeMutableRawBufferPointer, now: Int64
+    ) -> Transmission? {
+        isHandshakeDue = false
+        UnsafeMutableRawBufferPointer(rebasing: buffer[..<handshakePacket.count])
+            .copyBytes(from: handshakePacket)
+        var total = handshakePacket.count
+        if phase == .established {
+            // Data may follow the last message in its datagram.
+            let room = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[total..<PacketFormat.initialDatagramSizeMin])
+            total += buildPacket(into: room, fillsSegment: false, now: now)
+        }
+        return Transmission(byteCount: total, segmentSize: total)
+    }
+
+    private mutating func transmitClose(
+        into buffer: UnsafeMutableRawBufferPointer, now: Int64
+    ) -> Transmission? {
+        guard let code = closeCode, sealing != nil else { return nil }
+        closeCode = nil
+        let room = UnsafeMutableRawBufferPointer(
+            rebasing: buffer[..<PacketFormat.initialDatagramSizeMin])
+        var packet = startPacket(room)
+        packet.writer.writeConnectionClose(code)
+        let size = finishPacket(&packet, room: room, now: now)
+        return Transmission(byteCount: size, segmentSize: size)
+    }
+
+    private struct OpenPacket {
+        var writer: PacketWriter
+        var number: UInt64
+        var numberSize: Int
+        var headerSize: Int
+        var framesBefore: Int
+        var isAckEliciting = false
+    }
+
+    private mutating func startPacket(_ room: UnsafeMutableRawBufferPointer) -> OpenPacket {
+        let number = sent.nextNumber
+        let numberSize = PacketNumber.encodedSize(
+            number, largestAcknowledged: largestAcknowledged)
+        // The tag's room is kept out of the writer's reach.
+        var writer = PacketWriter(
+            UnsafeMutableRawBufferPointer(
+                rebasing: room[..<(room.count - PacketFormat.tagSize)]))
+        writer.write(UInt8(0b0100_0000 | UInt8(numberSize - 1)))
+        writer.write(remoteID.value)
+        for index in (0..<numberSize).reversed() {
+            writer.write(UInt8(truncatingIfNeeded: number >> UInt64(8 * index)))
+        }
+        return OpenPacket(
+            writer: writer, number: number, numberSize: numberSize, headerSize: writer.offset,
+            framesBefore: sent.frameCount)
+    }
+
+    private mutating func finishPacket(
+        _ packet: inout OpenPacket, room: UnsafeMutableRawBufferPointer, now: Int64
+    ) -> Int {
+        guard let sealing else { preconditionFailure("packets are sent once there are keys") }
+        // The header protection sample needs 4 bytes of number and payload (RFC 9001 §5.4.2).
+        packet.writer.pad(to: packet.headerSize + 4)
+        let size = packet.writer.offset + PacketFormat.tagSize
+        sealing.seal(
+            UnsafeMutableRawBufferPointer(rebasing: room[..<size]),
+            headerSize: packet.headerSize, numberSize: packet.numberSize, number: packet.number)
+        sent.append(
+            SentPacket(
+                timeSent: now, size: Int32(size),
+                frameCount: Int32(sent.frameCount - packet.framesBefore), state: .outstanding,
+                isAckEliciting: packet.isAckEliciting))
+        if packet.isAckEliciting {
+            lastAckElicitingSent = now
+            if unansweredSince == nil { unansweredSince = now }
+        }
+        return size
+    }
+
+    /// Builds the next packet; 0 if there is nothing to send or no leave to send it.
+    private mutating func buildPacket(
+        into room: UnsafeMutableRawBufferPointer, fillsSegment: Bool, now: Int64
+    ) -> Int {
+        let isOpen =
+            probesDue > 0 || sent.bytesInFlight + PacketFormat.datagramSize <= congestion.window
+        let hasStreamData = !streams.sendQueue.isEmpty
+        if !isOpen, hasStreamData { isApplicationLimited = false }
+        let wants =
+            received.isAcknowledgmentDue
+            || (isOpen && (hasStreamData || !control.isEmpty || isPingDue || probesDue > 0))
+        guard wants, room.count > Connection.shortOverheadMax + Connection.streamRoomMin else {
+            return 0
+        }
+        var packet = startPacket(room)
+        if received.hasNews { writeAcknowledgment(&packet, now: now) }
+        if isOpen {
+            writeControl(&packet)
+            writeStreams(&packet)
+            if !packet.isAckEliciting, isPingDue || probesDue > 0 {
+                packet.writer.writePing()
+                packet.isAckEliciting = true
+            }
+        }
+        guard packet.writer.offset > packet.headerSize else {
+            if hasStreamData { return 0 }
+            isApplicationLimited = true
+            return 0
+        }
+        if packet.isAckEliciting {
+            isPingDue = false
+            probesDue = max(0, probesDue - 1)
+        }
+        let isMoreComing = isOpen && !streams.sendQueue.isEmpty
+        if isOpen, !isMoreComing { isApplicationLimited = true }
+        if fillsSegment, isMoreComing, packet.writer.remaining <= Connection.streamRoomMin {
+            packet.writer.pad(to: packet.writer.offset + packet.writer.remaining)
+        }
+        return finishPacket(&packet, room: room, now: now)
+    }
+
+    private mutating func writeAcknowledgment(_ packet: inout OpenPacket, now: Int64) {
+        let ranges = received.ranges
+        guard
+            packet.writer.writeAcknowledgment(
+                ranges, delayNanoseconds: received.delay(now: now)),
+            let last = ranges.last
+        else { return }
+        sent.appendFrame(.acknowledgment(below: last.upperBound))
+        received.acknowledged()
+    }
+
+    private mutating func writeControl(_ packet: inout OpenPacket) {
+        while !control.isEmpty, packet.writer.remaining >= PacketWriter.controlFrameSizeMax {
+            guard let item = control.next() else { return }
+            switch item {
+            case .maxData:
+                packet.writer.writeControl(FrameType.maxData, receiveWindow.limit)
+                sent.appendFrame(.maxData)
+            case .maxStreams:
+                packet.writer.writeControl(FrameType.maxStreams, streams.raiseRemoteLimit())
+                sent.appendFrame(.maxStreams)
+            case .handshakeDone:
+                packet.writer.writeHandshakeDone()
+                sent.appendFrame(.handshakeDone)
+            case .maxStreamData(let id):
+                guard let limit = streams[id]?.receive.window.limit else { continue }
+                packet.writer.writeControl(FrameType.maxStreamData, id.value, limit)
+                sent.appendFrame(.maxStreamData(id))
+            case .resetStream(let id):
+                guard let stream = streams[id]?.send, let code = stream.resetCode else {
+                    continue
+                }
+                packet.writer.writeResetStream(id, code: code, finalSize: stream.next)
+                sent.appendFrame(.resetStream(id))
+            case .stopSending(let id):
+                guard let code = streams[id]?.receive.stopCode else { continue }
+                packet.writer.writeControl(FrameType.stopSending, id.value, code)
+                sent.appendFrame(.stopSending(id))
+            }
+            packet.isAckEliciting = true
+        }
+    }
+
+    private mutating func writeStreams(_ packet: inout OpenPacket) {
+        var skipped = 0
+        while packet.writer.remaining > Connection.streamRoomMin,
+            skipped < streams.sendQueue.count, let id = streams.sendQueue.first
+        {
+            let credit = sendLimit - min(sendLimit, dataSent)
+            guard let stream = streams[id]?.send else {
+                streams.rotate(keep: false)
+                continue
+            }
+            let header = PacketWriter.streamHeaderSize(id, offset: stream.next)
+            // The offset of a repeated piece is never longer than that of the next new one.
+            let room = packet.writer.remaining - header
+            guard let piece = stream.nextPiece(room: room, credit: credit) else {
+                // Waits for the connection's credit, or has nothing left to send.
+                streams.rotate(keep: stream.hasPending)
+                if stream.hasPending { skipped += 1 }
+                continue
+            }
+            packet.writer.writeStreamHeader(
+                id, offset: piece.offset, length: piece.length, isFinal: piece.isFinal)
+            stream.copy(piece, to: packet.writer.reserve(piece.length))
+            dataSent += piece.fresh
+            sent.appendFrame(
+                .stream(
+                    id, offset: piece.offset, length: piece.length, isFinal: piece.isFinal))
+            packet.isAckEliciting = true
+            streams.sent(id, piece)
+        }
+    }
+}

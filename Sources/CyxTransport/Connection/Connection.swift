@@ -1,0 +1,193 @@
+internal import CyxCore
+
+/// One connection: a machine without clock, socket or randomness of its own. Times are nanoseconds
+/// of the environment's monotonic clock.
+struct Connection {
+    enum Phase: Equatable {
+        /// The initiator's first message is out.
+        case awaitingResponse
+        /// The responder's answer is out.
+        case awaitingFinish
+        case established
+        case closed
+    }
+
+    let role: ConnectionRole
+    let localID: ConnectionID
+    /// Destination of the very first datagram.
+    let originalDestination: ConnectionID
+    let expectedPeer: PeerID?
+    let timings: TransportTimings
+    let limits: TransportLimits
+    let address: SocketAddress
+    var remoteID: ConnectionID
+    var peer: PeerID?
+    var phase: Phase
+    var remoteResetToken: StatelessResetToken?
+
+    // Handshake.
+    var noise: NoiseHandshake
+    var localParameters: ConnectionParameters
+    /// Our last handshake message with its header, repeated as it is until it is answered.
+    var handshakePacket: [UInt8] = []
+    var isHandshakeDue = false
+    var isConfirmed = false
+    var handshakeDeadline: Int64
+    var handshakeRepeat: Int64
+    var handshakeInterval: Int64
+
+    // Packets.
+    var sealing: PacketProtector?
+    var opening: PacketProtector?
+    var received = ReceivedPackets()
+    var sent = SentPackets()
+    var largestAcknowledged: UInt64?
+    var failedOpens: UInt64 = 0
+
+    // Recovery.
+    var roundTrip: RoundTripTime
+    var congestion = Cubic(packetSize: PacketFormat.datagramSize)
+    var lossTime: Int64?
+    var probeCount = 0
+    var probesDue = 0
+    var lastAckElicitingSent: Int64 = 0
+    /// When the first packet was sent that asked for an answer, since the last one came.
+    var unansweredSince: Int64?
+    var lastReceived: Int64
+    var lastUse: Int64
+    var isApplicationLimited = true
+    var peerAckDelayMax: Int64 = 0
+
+    // Streams and credit.
+    var streams: StreamTable
+    var receiveWindow: FlowWindow
+    var dataReceived: UInt64 = 0
+    var dataConsumed: UInt64 = 0
+    var sendLimit: UInt64 = 0
+    var dataSent: UInt64 = 0
+
+    // What is to be sent besides stream data.
+    var control = ControlQueue()
+    var isPingDue = false
+    var closeCode: UInt64?
+
+    /// Drained by the owner after each batch.
+    var events: [ConnectionEvent] = []
+
+    var isEstablished: Bool { phase == .established }
+    var isClosed: Bool { phase == .closed }
+    var maxAckDelay: Int64 { timings.maxAckDelay.nanoseconds }
+
+    init(
+        role: ConnectionRole, setup: ConnectionSetup, noise: NoiseHandshake, phase: Phase,
+        remoteID: ConnectionID, now: Int64
+    ) {
+        self.role = role
+        self.noise = noise
+        self.phase = phase
+        self.remoteID = remoteID
+        localID = setup.parameters.source
+        originalDestination = setup.originalDestination
+        expectedPeer = setup.expectedPeer
+        timings = setup.timings
+        limits = setup.limits
+        address = setup.address
+        localParameters = setup.parameters
+        handshakeDeadline = now + setup.timings.handshakeTimeout.nanoseconds
+        handshakeInterval = setup.timings.handshakeRetransmit.nanoseconds
+        handshakeRepeat = now + handshakeInterval
+        roundTrip = RoundTripTime(initial: setup.timings.initialRoundTrip.nanoseconds)
+        lastReceived = now
+        lastUse = now
+        streams = StreamTable(role: role, limits: setup.limits)
+        receiveWindow = FlowWindow(
+            size: setup.limits.connectionWindow, sizeMax: setup.limits.connectionWindowMax)
+    }
+
+    /// Ends the connection. With a code, the peer is told once; a stateless reset answers whatever
+    /// it still sends.
+    mutating func close(_ reason: CloseReason, telling code: UInt64?) {
+        guard phase != .closed else { return }
+        if phase == .established { closeCode = code }
+        phase = .closed
+        events.append(.closed(reason))
+    }
+
+    mutating func fail(_ error: TransportError) {
+        close(.local(error), telling: error.rawValue)
+    }
+
+    /// When `handleTimeout` wants to be called, at the latest.
+    var nextDeadline: Int64? {
+        switch phase {
+        case .closed: return nil
+        case .awaitingResponse: return min(handshakeDeadline, handshakeRepeat)
+        case .awaitingFinish: return handshakeDeadline
+        case .established: break
+        }
+        var deadline = idleDeadline ?? .max
+        if let ack = received.deadline, !received.isAcknowledgmentDue {
+            deadline = min(deadline, ack)
+        }
+        if let lossTime {
+            deadline = min(deadline, lossTime)
+        } else if let probe = probeDeadline {
+            deadline = min(deadline, probe)
+        }
+        if let keepAlive = keepAliveDeadline { deadline = min(deadline, keepAlive) }
+        return deadline
+    }
+
+    var probeDeadline: Int64? {
+        guard sent.ackElicitingCount > 0 else { return nil }
+        let base = roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
+        let backedOff = base << Int64(min(probeCount, 10))
+        let bound = max(base, timings.probeTimeoutMax.nanoseconds)
+        return lastAckElicitingSent + min(backedOff, bound)
+    }
+
+    var idleDeadline: Int64? {
+        streams.openCount == 0 ? lastUse + timings.idleTimeout.nanoseconds : nil
+    }
+
+    /// Only connections that somebody waits on are kept alive.
+    var keepAliveDeadline: Int64? {
+        guard streams.openCount > 0, sent.ackElicitingCount == 0 else { return nil }
+        return max(lastReceived, lastAckElicitingSent) + timings.keepAlive.nanoseconds
+    }
+
+    mutating func handleTimeout(now: Int64) {
+        switch phase {
+        case .closed: return
+        case .awaitingResponse, .awaitingFinish:
+            if now >= handshakeDeadline { return close(.handshakeTimeout, telling: nil) }
+            if phase == .awaitingResponse, now >= handshakeRepeat {
+                isHandshakeDue = true
+                handshakeInterval *= 2
+                handshakeRepeat = now + handshakeInterval
+            }
+            return
+        case .established: break
+        }
+        if let ack = received.deadline, now >= ack { received.acknowledgmentTimedOut() }
+        if let lossTime, now >= lossTime {
+            detectLoss(now: now)
+        } else if let probe = probeDeadline, now >= probe {
+            probeTimedOut(now: now)
+        }
+        if let keepAlive = keepAliveDeadline, now >= keepAlive { isPingDue = true }
+        if let idleDeadline, now >= idleDeadline {
+            close(.idle, telling: TransportError.none.rawValue)
+        }
+    }
+}
+
+/// What the endpoint decides about a new connection.
+struct ConnectionSetup {
+    var address: SocketAddress
+    var expectedPeer: PeerID?
+    var originalDestination: ConnectionID
+    var parameters: ConnectionParameters
+    var timings: TransportTimings
+    var limits: TransportLimits
+}

@@ -1,0 +1,29 @@
+internal import CyxCore
+
+/// Why a connection is gone.
+enum CloseReason: Equatable, Sendable {
+    /// We closed it.
+    case local(TransportError)
+    /// The peer closed it, with this code.
+    case remote(code: UInt64)
+    /// Nobody used it for long.
+    case idle
+    /// The address did not answer.
+    case handshakeTimeout
+    /// The peer left packets unanswered for too long.
+    case unresponsive
+    /// The peer has lost the connection's state, most likely by a restart.
+    case statelessReset
+}
+
+/// What a connection tells its owner; in the order in which it happened.
+enum ConnectionEvent: Equatable, Sendable {
+    case established(PeerID)
+    /// More of the stream's message arrived, its end, or a reset. Once per batch and stream.
+    case readable(StreamID)
+    /// The peer does not want the rest of our message.
+    case stopped(StreamID, code: UInt64)
+    /// The peer lets us open more streams.
+    case streamsAvailable
+    case closed(CloseReason)
+}

@@ -1,0 +1,20 @@
+/// Why a connection ends, as it goes on the wire in CONNECTION_CLOSE (RFC 9000 §20.1, and our own
+/// from 0x100).
+enum TransportError: UInt64, Error, Equatable, Sendable {
+    case none = 0x00
+    case internalFailure = 0x01
+    case flowControl = 0x03
+    case streamLimit = 0x04
+    case streamState = 0x05
+    case finalSize = 0x06
+    case frameEncoding = 0x07
+    case parameters = 0x08
+    case protocolViolation = 0x0A
+    case integrityLimit = 0x0F
+    /// Noise payload, signature or identity did not check.
+    case handshakeFailed = 0x100
+    /// No suite or version in common.
+    case noCommonSuite = 0x101
+    /// Somebody else answered than the peer that was dialled.
+    case wrongPeer = 0x102
+}

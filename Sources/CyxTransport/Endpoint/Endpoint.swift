@@ -1,0 +1,276 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// Names a connection of one endpoint; never reused for another.
+struct ConnectionHandle: Hashable, Sendable {
+    var slot: Int
+    var generation: UInt32
+}
+
+/// All connections behind one socket: a machine that routes datagrams by connection ID, opens and
+/// forgets connections, and says what to send and when to be woken.
+///
+/// Keys and connection IDs are drawn from the environment's random source, which the machine is
+/// given: a seeded generator is no source of keys.
+struct Endpoint {
+    /// First datagrams of connections are told apart by all of these.
+    struct InitialKey: Hashable {
+        var address: SocketAddress
+        var destination: ConnectionID
+        var source: ConnectionID
+    }
+
+    struct Slot {
+        var connection: Connection?
+        var generation: UInt32 = 0
+        var armedDeadline: Int64 = .max
+        var isTouched = false
+        var isQueued = false
+        var initialKey: InitialKey?
+        var isPending = false
+    }
+
+    struct TimerTarget: Sendable {
+        var slot: Int
+        var generation: UInt32
+    }
+
+    let context: HandshakeContext
+    let configuration: TransportConfiguration
+    let resetKeys: ResetKeys
+    let random: any RandomSource
+    let plaintext = PacketBuffer(byteCount: 2048)
+
+    var slots: [Slot] = []
+    private var freeSlots: [Int] = []
+    var routes: [ConnectionID: Int] = [:]
+    var initialRoutes: [InitialKey: Int] = [:]
+    var resetRoutes: [ResetKey: Int] = [:]
+    var limiter: HandshakeLimiter
+    var resetLimiter = ResetLimiter()
+    var resets: [PendingReset] = []
+    private var timers = DeadlineHeap<TimerTarget>()
+    /// Slots with possible events, and slots with possible packets, in order.
+    private var touched: [Int] = []
+    private var sendQueue: [Int] = []
+    private(set) var connectionCount = 0
+    /// Answered first messages whose senders have not finished the handshake.
+    private(set) var pendingHandshakes = 0
+
+    init(configuration: TransportConfiguration, random: any RandomSource) {
+        self.configuration = configuration
+        self.random = random
+        context = HandshakeContext(
+            networkKey: configuration.networkKey, networkID: configuration.networkID,
+            identity: configuration.identity, staticKey: X25519.PrivateKey(bytes: random.bytes(32)))
+        resetKeys = ResetKeys(identitySeed: configuration.identity.seed)
+        limiter = HandshakeLimiter(
+            perSecond: configuration.limits.handshakesPerSecond,
+            burst: configuration.limits.handshakeBurst)
+    }
+
+    var localPeer: PeerID { context.localPeer }
+
+    // MARK: Connections
+
+    /// Starts a connection; nil when there are too many.
+    mutating func dial(
+        _ address: SocketAddress, expecting peer: PeerID?, wall: WallTime, now: Int64
+    ) -> ConnectionHandle? {
+        guard connectionCount < configuration.limits.connections else { return nil }
+        let setup = setup(
+            address: address, expecting: peer,
+            originalDestination: ConnectionID(random.next()))
+        do throws(TransportError) {
+            let connection = try Connection.dial(
+                setup, context: context, ephemeral: X25519.PrivateKey(bytes: random.bytes(32)),
+                wall: wall, now: now)
+            return insert(connection, initialKey: nil)
+        } catch {
+            return nil
+        }
+    }
+
+    func setup(
+        address: SocketAddress, expecting peer: PeerID?, originalDestination: ConnectionID
+    ) -> ConnectionSetup {
+        var id = resetKeys.connectionID(random: UInt32(truncatingIfNeeded: random.next()))
+        while routes[id] != nil {
+            id = resetKeys.connectionID(random: UInt32(truncatingIfNeeded: random.next()))
+        }
+        let limits = configuration.limits
+        let timings = configuration.timings
+        let parameters = ConnectionParameters(
+            source: id, resetToken: resetKeys.token(for: id),
+            maxData: limits.connectionWindow, maxStreamData: limits.streamWindow,
+            maxStreams: limits.incomingStreams,
+            idleTimeoutMilliseconds: UInt64(timings.idleTimeout.nanoseconds / 1_000_000),
+            maxAckDelayMilliseconds: UInt64(timings.maxAckDelay.nanoseconds / 1_000_000))
+        return ConnectionSetup(
+            address: address, expectedPeer: peer, originalDestination: originalDestination,
+            parameters: parameters, timings: timings, limits: limits)
+    }
+
+    mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+        } else {
+            slot = slots.count
+            slots.append(Slot())
+        }
+        routes[connection.localID] = slot
+        if let initialKey {
+            initialRoutes[initialKey] = slot
+            slots[slot].isPending = true
+            pendingHandshakes += 1
+        }
+        slots[slot].connection = connection
+        slots[slot].initialKey = initialKey
+        connectionCount += 1
+        touch(slot)
+        return ConnectionHandle(slot: slot, generation: slots[slot].generation)
+    }
+
+    private mutating func remove(_ slot: Int) {
+        guard let connection = slots[slot].connection else { return }
+        routes[connection.localID] = nil
+        if let key = slots[slot].initialKey { initialRoutes[key] = nil }
+        if let token = connection.remoteResetToken {
+            let key = ResetKey(token)
+            if resetRoutes[key] == slot { resetRoutes[key] = nil }
+        }
+        settlePending(slot)
+        slots[slot].connection = nil
+        slots[slot].generation &+= 1
+        slots[slot].armedDeadline = .max
+        slots[slot].initialKey = nil
+        freeSlots.append(slot)
+        connectionCount -= 1
+    }
+
+    func isAlive(_ handle: ConnectionHandle) -> Bool {
+        handle.slot < slots.count && slots[handle.slot].generation == handle.generation
+            && slots[handle.slot].connection != nil
+    }
+
+    /// The connection, if it still lives. Changing it makes its packets and events due.
+    subscript(handle: ConnectionHandle) -> Connection? {
+        _read {
+            if isAlive(handle) {
+                yield slots[handle.slot].connection
+            } else {
+                yield nil
+            }
+        }
+        _modify {
+            if isAlive(handle) {
+                touch(handle.slot)
+                yield &slots[handle.slot].connection
+            } else {
+                var none: Connection?
+                yield &none
+            }
+        }
+    }
+
+    mutating func touch(_ slot: Int) {
+        if !slots[slot].isTouched {
+            slots[slot].isTouched = true
+            touched.append(slot)
+        }
+        if !slots[slot].isQueued {
+            slots[slot].isQueued = true
+            sendQueue.append(slot)
+        }
+    }
+
+    // MARK: Outputs
+
+    /// Passes on the events of every connection that something happened to.
+    mutating func drainEvents(into events: inout [(ConnectionHandle, ConnectionEvent)]) {
+        for slot in touched {
+            slots[slot].isTouched = false
+            let handle = ConnectionHandle(slot: slot, generation: slots[slot].generation)
+            guard let new = slots[slot].connection?.events, !new.isEmpty else { continue }
+            slots[slot].connection?.events.removeAll(keepingCapacity: true)
+            for event in new {
+                if case .established = event { noteEstablished(slot) }
+                events.append((handle, event))
+            }
+        }
+        touched.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func settlePending(_ slot: Int) {
+        guard slots[slot].isPending else { return }
+        slots[slot].isPending = false
+        pendingHandshakes -= 1
+    }
+
+    private mutating func noteEstablished(_ slot: Int) {
+        settlePending(slot)
+        guard let token = slots[slot].connection?.remoteResetToken else { return }
+        resetRoutes[ResetKey(token)] = slot
+    }
+
+    /// Writes the next datagrams for one destination into `buffer`; nil when all is sent.
+    mutating func pollTransmit(
+        into buffer: UnsafeMutableRawBufferPointer, segmentsMax: Int, now: Int64
+    ) -> (destination: SocketAddress, transmission: Transmission)? {
+        if let reset = resets.popLast() {
+            UnsafeMutableRawBufferPointer(rebasing: buffer[..<reset.bytes.count])
+                .copyBytes(from: reset.bytes)
+            let size = reset.bytes.count
+            return (reset.address, Transmission(byteCount: size, segmentSize: size))
+        }
+        while let slot = sendQueue.first {
+            let transmission = slots[slot].connection?.pollTransmit(
+                into: buffer, segmentsMax: segmentsMax, now: now)
+            if let transmission, let address = slots[slot].connection?.address {
+                // The next connection gets its turn after one batch.
+                if sendQueue.count > 1 {
+                    sendQueue.removeFirst()
+                    sendQueue.append(slot)
+                }
+                return (address, transmission)
+            }
+            sendQueue.removeFirst()
+            slots[slot].isQueued = false
+            if slots[slot].connection?.isClosed == true {
+                remove(slot)
+            } else {
+                arm(slot)
+            }
+        }
+        return nil
+    }
+
+    private mutating func arm(_ slot: Int) {
+        guard let deadline = slots[slot].connection?.nextDeadline,
+            deadline < slots[slot].armedDeadline
+        else { return }
+        slots[slot].armedDeadline = deadline
+        timers.insert(
+            TimerTarget(slot: slot, generation: slots[slot].generation), deadline: deadline)
+    }
+
+    /// When `handleTimeout` wants to be called.
+    var nextDeadline: Int64? { timers.first?.deadline }
+
+    mutating func handleTimeout(now: Int64) {
+        while let first = timers.first, first.deadline <= now, let entry = timers.popFirst() {
+            let slot = entry.value.slot
+            guard slots[slot].generation == entry.value.generation,
+                slots[slot].armedDeadline == entry.deadline
+            else { continue }
+            slots[slot].armedDeadline = .max
+            if let deadline = slots[slot].connection?.nextDeadline, deadline <= now {
+                slots[slot].connection?.handleTimeout(now: now)
+                touch(slot)
+            } else {
+                arm(slot)
+            }
+        }
+    }
+}

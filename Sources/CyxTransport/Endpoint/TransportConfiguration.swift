@@ -1,0 +1,23 @@
+package import CyxCore
+package import CyxCrypto
+
+/// What makes an endpoint part of one network, under one identity.
+package struct TransportConfiguration: Sendable {
+    /// The secret of a private network; in a public one, the bytes of `networkID`.
+    package var networkKey: [UInt8]
+    package var networkID: NetworkID
+    package var identity: SigningKey
+    package var timings: TransportTimings
+    package var limits: TransportLimits
+
+    package init(
+        networkKey: [UInt8], networkID: NetworkID, identity: SigningKey,
+        timings: TransportTimings = .production, limits: TransportLimits = TransportLimits()
+    ) {
+        self.networkKey = networkKey
+        self.networkID = networkID
+        self.identity = identity
+        self.timings = timings
+        self.limits = limits
+    }
+}

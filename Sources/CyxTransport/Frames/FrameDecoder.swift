@@ -1,0 +1,95 @@
+/// Reads the frames of one packet's plaintext, one at a time.
+struct FrameDecoder {
+    private var reader: PacketReader
+
+    init(_ plaintext: UnsafeRawBufferPointer) { reader = PacketReader(plaintext) }
+
+    /// The next frame, or nil at the end. Runs of PADDING come as one frame.
+    mutating func next() throws(TransportError) -> Frame? {
+        guard !reader.isAtEnd else { return nil }
+        let type = try reader.readVariable()
+        if type & ~7 == FrameType.stream { return .stream(try stream(type)) }
+        switch type {
+        case FrameType.padding:
+            reader.skipPadding()
+            return .padding
+        case FrameType.ping: return .ping
+        case FrameType.acknowledgment: return .acknowledgment(try acknowledgment())
+        case FrameType.resetStream:
+            return .resetStream(
+                try streamID(), code: try reader.readVariable(),
+                finalSize: try reader.readVariable())
+        case FrameType.stopSending:
+            return .stopSending(try streamID(), code: try reader.readVariable())
+        case FrameType.maxData: return .maxData(try reader.readVariable())
+        case FrameType.maxStreamData:
+            return .maxStreamData(try streamID(), try reader.readVariable())
+        case FrameType.maxStreams: return .maxStreams(try streamCount())
+        case FrameType.dataBlocked:
+            _ = try reader.readVariable()
+            return .blocked
+        case FrameType.streamDataBlocked:
+            _ = try streamID()
+            _ = try reader.readVariable()
+            return .blocked
+        case FrameType.streamsBlocked:
+            _ = try streamCount()
+            return .blocked
+        case FrameType.connectionClose:
+            let code = try reader.readVariable()
+            _ = try reader.readVariable()
+            _ = try reader.readSlice(try reader.readVariable())
+            return .connectionClose(code: code)
+        case FrameType.handshakeDone: return .handshakeDone
+        default: throw .frameEncoding
+        }
+    }
+
+    private mutating func streamID() throws(TransportError) -> StreamID {
+        let id = StreamID(try reader.readVariable())
+        guard id.isBidirectional else { throw .streamState }
+        return id
+    }
+
+    private mutating func streamCount() throws(TransportError) -> UInt64 {
+        let count = try reader.readVariable()
+        guard count <= 1 << 60 else { throw .frameEncoding }
+        return count
+    }
+
+    @inline(__always)
+    private mutating func stream(_ type: UInt64) throws(TransportError) -> StreamFrame {
+        let id = try streamID()
+        let offset = type & FrameType.streamOffset == 0 ? 0 : try reader.readVariable()
+        let length =
+            type & FrameType.streamLength == 0
+            ? UInt64(reader.remaining) : try reader.readVariable()
+        let data = try reader.readSlice(length)
+        guard offset + length <= PacketWriter.variableMax else { throw .frameEncoding }
+        return StreamFrame(
+            id: id, offset: offset, data: data, isFinal: type & FrameType.streamFin != 0)
+    }
+
+    private mutating func acknowledgment() throws(TransportError) -> AckFrame {
+        let largest = try reader.readVariable()
+        let delay = try reader.readVariable()
+        let rangeCount = try reader.readVariable()
+        let firstLength = try reader.readVariable()
+        guard firstLength <= largest, rangeCount <= AckFrame.rangesMax else {
+            throw .frameEncoding
+        }
+        let start = reader.offset
+        for _ in 0..<rangeCount {
+            _ = try reader.readVariable()
+            _ = try reader.readVariable()
+        }
+        let ranges = UnsafeRawBufferPointer(rebasing: reader.bytes[start..<reader.offset])
+        // 2^40 µs is twelve days: any longer delay is nonsense and counts as that.
+        let microseconds = min(delay, 1 << 37) << AckFrame.delayExponent
+        let frame = AckFrame(
+            largest: largest, delay: Int64(microseconds) * 1000, firstLength: firstLength,
+            rangeCount: rangeCount, ranges: ranges)
+        try frame.forEachRange { _ in }
+        return frame
+    }
+}

@@ -1,0 +1,71 @@
+/// Writes frames; sizes are asked first with the functions that end in `Size`.
+extension PacketWriter {
+    mutating func writePing() { writeVariable(FrameType.ping) }
+
+    mutating func writeHandshakeDone() { writeVariable(FrameType.handshakeDone) }
+
+    /// ACK of as many of `ranges` as fit, highest first; false if not even one does.
+    mutating func writeAcknowledgment(_ ranges: RangeSet, delayNanoseconds: Int64) -> Bool {
+        guard let last = ranges.last, remaining >= 32 else { return false }
+        let delay = UInt64(max(0, delayNanoseconds / 1000)) >> AckFrame.delayExponent
+        let largest = last.upperBound - 1
+        // Each further range takes at most 16 bytes here.
+        let more = min(ranges.count - 1, min(Int(AckFrame.rangesMax), (remaining - 32) / 16))
+        writeVariable(FrameType.acknowledgment)
+        writeVariable(largest)
+        writeVariable(delay)
+        writeVariable(UInt64(more))
+        writeVariable(UInt64(last.upperBound - last.lowerBound - 1))
+        var lowest = last.lowerBound
+        for index in 0..<more {
+            let range = ranges[ranges.count - 2 - index]
+            writeVariable(lowest - range.upperBound - 1)
+            writeVariable(range.upperBound - range.lowerBound - 1)
+            lowest = range.lowerBound
+        }
+        return true
+    }
+
+    static let controlFrameSizeMax = 1 + 8 + 8 + 8
+
+    mutating func writeControl(_ type: UInt64, _ first: UInt64) {
+        writeVariable(type)
+        writeVariable(first)
+    }
+
+    mutating func writeControl(_ type: UInt64, _ first: UInt64, _ second: UInt64) {
+        writeVariable(type)
+        writeVariable(first)
+        writeVariable(second)
+    }
+
+    mutating func writeResetStream(_ id: StreamID, code: UInt64, finalSize: UInt64) {
+        writeVariable(FrameType.resetStream)
+        writeVariable(id.value)
+        writeVariable(code)
+        writeVariable(finalSize)
+    }
+
+    mutating func writeConnectionClose(_ code: UInt64) {
+        writeVariable(FrameType.connectionClose)
+        writeVariable(code)
+        writeVariable(0)
+        writeVariable(0)
+    }
+
+    /// Bytes before the data of a STREAM frame that has an offset and a length field of 2 bytes.
+    static func streamHeaderSize(_ id: StreamID, offset: UInt64) -> Int {
+        1 + variableSize(id.value) + variableSize(offset) + 2
+    }
+
+    /// Writes a STREAM frame's header; the caller fills in `length` bytes (< 2^14) after it.
+    mutating func writeStreamHeader(
+        _ id: StreamID, offset: UInt64, length: Int, isFinal: Bool
+    ) {
+        let flags = FrameType.streamOffset | FrameType.streamLength
+        writeVariable(FrameType.stream | flags | (isFinal ? FrameType.streamFin : 0))
+        writeVariable(id.value)
+        writeVariable(offset)
+        write(UInt16(length) | 0x4000)
+    }
+}

@@ -1,0 +1,108 @@
+internal import CyxCore
+
+/// Which connection a call takes, and what becomes of calls when connections come and go.
+extension MessagingMachine {
+    /// Puts as many of a peer's waiting calls on streams as its connection takes; dials if there
+    /// is none.
+    mutating func dispatch(_ peer: PeerID, wall: WallTime, now: Int64) {
+        guard let state = peers[peer], !state.waiting.isEmpty else { return }
+        if let handle = usableConnection(state) {
+            var started = 0
+            for id in state.waiting {
+                guard let call = calls[id],
+                    let stream = endpoint[handle]?.open(
+                        header: call.header.word, body: call.body, now: now)
+                else { break }
+                calls[id]?.stream = RequestID(connection: handle, stream: stream)
+                calls[id]?.body = []
+                links[handle]?.outgoing[stream] = id
+                started += 1
+            }
+            peers[peer]?.waiting.removeFirst(started)
+            return
+        }
+        guard state.dialing == nil else { return }
+        guard let address = state.address,
+            let handle = endpoint.dial(address, expecting: peer, wall: wall, now: now)
+        else { return failWaiting(peer, .unreachable) }
+        peers[peer]?.dialing = handle
+        links[handle] = Link(peer: peer, address: address, isInitiator: true)
+    }
+
+    private func usableConnection(_ state: PeerState) -> ConnectionHandle? {
+        state.connections.first { handle in
+            guard let connection = endpoint[handle], connection.isEstablished else {
+                return false
+            }
+            return connection.sent.nextNumber < MessagingMachine.packetsPerConnectionMax
+        }
+    }
+
+    private mutating func failWaiting(_ peer: PeerID, _ error: RPCError) {
+        let waiting = peers[peer]?.waiting ?? []
+        peers[peer]?.waiting = []
+        for id in waiting { complete(id, .failure(error)) }
+    }
+
+    mutating func established(
+        _ handle: ConnectionHandle, _ peer: PeerID, wall: WallTime, now: Int64
+    ) {
+        guard let connection = endpoint[handle] else { return }
+        let address = connection.address
+        let isInitiator = connection.role == .initiator
+        var link = links[handle] ?? Link(address: address, isInitiator: isInitiator)
+        link.peer = peer
+        let identifies = link.identifies
+        link.identifies = []
+        links[handle] = link
+        var state = peers[peer] ?? PeerState()
+        if state.dialing == handle { state.dialing = nil }
+        state.address = address
+        // When both sides dialled at once, both settle on the connection that the smaller peer ID
+        // opened; among equals the newest, as its peer is surely alive. The other one idles out.
+        if isCanonical(handle, peer) {
+            state.connections.insert(handle, at: 0)
+        } else {
+            let index = state.connections.firstIndex { !isCanonical($0, peer) }
+            state.connections.insert(handle, at: index ?? state.connections.count)
+        }
+        peers[peer] = state
+        for id in identifies where calls.removeValue(forKey: id) != nil {
+            outputs.append(
+                .identified(id, .success(PeerContact(peer: peer, address: address))))
+        }
+        dispatch(peer, wall: wall, now: now)
+    }
+
+    private func isCanonical(_ handle: ConnectionHandle, _ peer: PeerID) -> Bool {
+        (links[handle]?.isInitiator == true) == (endpoint.localPeer < peer)
+    }
+
+    mutating func closed(
+        _ handle: ConnectionHandle, _ reason: CloseReason, wall: WallTime, now: Int64
+    ) {
+        guard let link = links.removeValue(forKey: handle) else { return }
+        for stream in link.outgoing.keys.sorted() {
+            if let id = link.outgoing[stream] { complete(id, .failure(.connectionLost)) }
+        }
+        reservedBytes -= link.reserved.values.reduce(0, +)
+        reservationQueue.removeAll { $0.connection == handle }
+        for id in link.identifies where calls.removeValue(forKey: id) != nil {
+            outputs.append(.identified(id, .failure(.unreachable)))
+        }
+        if let peer = link.peer {
+            let wasDialing = peers[peer]?.dialing == handle
+            if wasDialing { peers[peer]?.dialing = nil }
+            peers[peer]?.connections.removeAll { $0 == handle }
+            if wasDialing, peers[peer]?.connections.isEmpty == true,
+                peers[peer]?.address == link.address
+            {
+                failWaiting(peer, .unreachable)
+            } else {
+                // Not sent yet, or learned of another address meanwhile: try again.
+                dispatch(peer, wall: wall, now: now)
+            }
+        }
+        grantReservations(now: now)
+    }
+}

@@ -1,0 +1,242 @@
+internal import CyxCore
+
+/// Names a call, or a dial of an unknown peer, of this side.
+struct CallID: Hashable, Comparable, Sendable {
+    var value: UInt64
+    static func < (left: CallID, right: CallID) -> Bool { left.value < right.value }
+}
+
+/// Names a request of another peer until it is answered.
+struct RequestID: Hashable, Sendable {
+    var connection: ConnectionHandle
+    var stream: StreamID
+}
+
+/// What the machine wants its shell to do.
+enum MessagingOutput {
+    case completed(CallID, Result<[UInt8], RPCError>)
+    case identified(CallID, Result<PeerContact, RPCError>)
+    case request(RequestID, PeerContact, RPCMethod, [UInt8])
+}
+
+/// Calls over streams: finds or opens a connection for each call, puts requests and responses
+/// together, and bounds what is held for others.
+struct MessagingMachine {
+    /// Calls of this side that have no answer yet, in all.
+    static let callsMax = 1 << 16
+    /// Bytes of unfinished requests that are taken in beyond each stream's first window.
+    static let incomingBytesMax = 128 << 20
+    /// Addresses remembered.
+    static let addressesMax = 1 << 16
+    /// Packets under one key after which new calls go to a new connection (decisions.md §D; key
+    /// update will replace this).
+    static let packetsPerConnectionMax: UInt64 = 1 << 22
+
+    struct Call {
+        var peer: PeerID?
+        var header: RPCHeader
+        /// Emptied once it is handed to a stream.
+        var body: [UInt8]
+        var stream: RequestID?
+        /// The connection being opened for an `identify`.
+        var dialed: ConnectionHandle?
+    }
+
+    struct PeerState {
+        var address: SocketAddress?
+        /// Established connections, the preferred one first.
+        var connections: [ConnectionHandle] = []
+        var dialing: ConnectionHandle?
+        /// Calls that wait for a connection or for stream credit.
+        var waiting: [CallID] = []
+    }
+
+    struct Link {
+        var peer: PeerID?
+        var address: SocketAddress
+        var isInitiator: Bool
+        var identifies: [CallID] = []
+        var outgoing: [StreamID: CallID] = [:]
+        /// Bytes reserved for requests that are still arriving.
+        var reserved: [StreamID: Int] = [:]
+        var running = 0
+    }
+
+    var endpoint: Endpoint
+    var peers: [PeerID: PeerState] = [:]
+    var links: [ConnectionHandle: Link] = [:]
+    var calls: [CallID: Call] = [:]
+    var reservedBytes = 0
+    var reservationQueue: [RequestID] = []
+    private var deadlines = DeadlineHeap<CallID>()
+    private var events: [(ConnectionHandle, ConnectionEvent)] = []
+    private var isShutDown = false
+    var outputs: [MessagingOutput] = []
+
+    init(endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+
+    // MARK: Calls
+
+    /// Starts a call; `completed` follows, at `deadline` at the latest.
+    mutating func call(
+        _ id: CallID, peer: PeerID, method: RPCMethod, request: [UInt8], deadline: Int64,
+        wall: WallTime, now: Int64
+    ) {
+        guard request.count <= PeerMessagingLimits.messageBytes else {
+            return outputs.append(.completed(id, .failure(.tooLarge)))
+        }
+        guard !isShutDown, calls.count < MessagingMachine.callsMax else {
+            return outputs.append(.completed(id, .failure(.cancelled)))
+        }
+        calls[id] = Call(
+            peer: peer, header: RPCHeader(code: method.rawValue, length: request.count),
+            body: request)
+        deadlines.insert(id, deadline: deadline)
+        peers[peer, default: PeerState()].waiting.append(id)
+        dispatch(peer, wall: wall, now: now)
+        finishTurn(wall: wall, now: now)
+    }
+
+    /// Gives a call up: its stream is reset, and nothing is said about it any more.
+    mutating func cancel(_ id: CallID, wall: WallTime, now: Int64) {
+        abandon(id, now: now)
+        finishTurn(wall: wall, now: now)
+    }
+
+    private mutating func abandon(_ id: CallID, now: Int64) {
+        guard let call = calls.removeValue(forKey: id) else { return }
+        if let stream = call.stream {
+            endpoint[stream.connection]?.resetStream(
+                stream.stream, code: RPCStreamCode.cancelled)
+            endpoint[stream.connection]?.stopStream(
+                stream.stream, code: RPCStreamCode.cancelled, now: now)
+            links[stream.connection]?.outgoing[stream.stream] = nil
+        } else if let peer = call.peer {
+            peers[peer]?.waiting.removeAll { $0 == id }
+        } else if let dialed = call.dialed {
+            links[dialed]?.identifies.removeAll { $0 == id }
+        }
+    }
+
+    mutating func complete(_ id: CallID, _ result: Result<[UInt8], RPCError>) {
+        guard calls.removeValue(forKey: id) != nil else { return }
+        outputs.append(.completed(id, result))
+    }
+
+    /// Finds out who answers at `address`; `identified` follows.
+    mutating func identify(
+        _ id: CallID, address: SocketAddress, deadline: Int64, wall: WallTime, now: Int64
+    ) {
+        guard !isShutDown, calls.count < MessagingMachine.callsMax,
+            let handle = endpoint.dial(address, expecting: nil, wall: wall, now: now)
+        else { return outputs.append(.identified(id, .failure(.unreachable))) }
+        calls[id] = Call(header: RPCHeader(code: 0, length: 0), body: [], dialed: handle)
+        deadlines.insert(id, deadline: deadline)
+        links[handle] = Link(address: address, isInitiator: true, identifies: [id])
+        finishTurn(wall: wall, now: now)
+    }
+
+    /// Remembers where a peer can be reached, unless a working connection knows better.
+    mutating func learn(_ contact: PeerContact) {
+        if let state = peers[contact.peer], !state.connections.isEmpty { return }
+        guard peers[contact.peer] != nil || peers.count < MessagingMachine.addressesMax else {
+            return
+        }
+        peers[contact.peer, default: PeerState()].address = contact.address
+    }
+
+    /// Answers a request; nothing happens if its connection or stream is gone.
+    mutating func respond(
+        _ id: RequestID, _ result: Result<[UInt8], RPCFailure>, wall: WallTime, now: Int64
+    ) {
+        links[id.connection]?.running -= 1
+        var status = RPCStatus.success
+        var body: [UInt8]
+        switch result {
+        case .success(let bytes): body = bytes
+        case .failure(let failure):
+            status = RPCStatus.refused
+            body = failure.encoded
+        }
+        if body.count > PeerMessagingLimits.messageBytes {
+            status = RPCStatus.refused
+            body =
+                RPCFailure(code: RPCFailure.handlerFailed, message: "response too large").encoded
+        }
+        let header = RPCHeader(code: status, length: body.count)
+        _ = endpoint[id.connection]?.answer(id.stream, header: header.word, body: body, now: now)
+        finishTurn(wall: wall, now: now)
+    }
+
+    // MARK: Time and packets
+
+    mutating func handle(_ datagrams: ReceivedDatagrams, wall: WallTime, now: Int64) {
+        endpoint.handle(datagrams, wall: wall, now: now)
+    }
+
+    /// When `handleTimeout` wants to be called.
+    var nextDeadline: Int64? {
+        switch (endpoint.nextDeadline, deadlines.first?.deadline) {
+        case (let left?, let right?): min(left, right)
+        case (let left, let right): left ?? right
+        }
+    }
+
+    mutating func handleTimeout(wall: WallTime, now: Int64) {
+        endpoint.handleTimeout(now: now)
+        while let first = deadlines.first, first.deadline <= now {
+            guard let id = deadlines.popFirst()?.value, let call = calls[id] else { continue }
+            abandon(id, now: now)
+            if call.peer == nil {
+                outputs.append(.identified(id, .failure(.timedOut)))
+            } else {
+                outputs.append(.completed(id, .failure(.timedOut)))
+            }
+        }
+        finishTurn(wall: wall, now: now)
+    }
+
+    /// Carries out what the connections report, until they report nothing more.
+    mutating func finishTurn(wall: WallTime, now: Int64) {
+        endpoint.drainEvents(into: &events)
+        while !events.isEmpty {
+            let batch = events
+            events.removeAll(keepingCapacity: true)
+            for (connection, event) in batch { handle(connection, event, wall: wall, now: now) }
+            endpoint.drainEvents(into: &events)
+        }
+    }
+
+    private mutating func handle(
+        _ handle: ConnectionHandle, _ event: ConnectionEvent, wall: WallTime, now: Int64
+    ) {
+        switch event {
+        case .established(let peer): established(handle, peer, wall: wall, now: now)
+        case .readable(let stream): readable(RequestID(connection: handle, stream: stream), now)
+        case .stopped: break
+        case .streamsAvailable:
+            if let peer = links[handle]?.peer { dispatch(peer, wall: wall, now: now) }
+        case .closed(let reason): closed(handle, reason, wall: wall, now: now)
+        }
+    }
+
+    /// Ends everything; calls fail with `cancelled`.
+    mutating func shutDown(wall: WallTime, now: Int64) {
+        isShutDown = true
+        for id in calls.keys.sorted() {
+            let call = calls[id]
+            abandon(id, now: now)
+            outputs.append(
+                call?.peer == nil
+                    ? .identified(id, .failure(.cancelled))
+                    : .completed(id, .failure(.cancelled)))
+        }
+        for handle in links.keys.sorted(by: { ($0.slot, $0.generation) < ($1.slot, $1.generation) })
+        {
+            endpoint[handle]?.close(.local(.none), telling: TransportError.none.rawValue)
+        }
+        finishTurn(wall: wall, now: now)
+    }
+}
