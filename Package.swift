@@ -44,6 +44,7 @@ let package = Package(
         library("CYAML", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
         library("CCurl", pkgConfig: "libcurl", debian: "libcurl4-openssl-dev"),
         .target(name: "CyxKernels", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "CyxHTTPShims", dependencies: ["CMicroHTTPD"]),
 
         // Base.
         module("CyxCore", ["CyxKernels"]),
@@ -67,8 +68,8 @@ let package = Package(
             ]),
 
         // Edges.
-        module("CyxHTTP", ["CyxCore", "CMicroHTTPD"]),
-        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects"]),
+        module("CyxHTTP", ["CyxCore", "CyxHTTPShims"]),
+        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "COpenSSL"]),
         module("CyxClient", ["CyxCore", "CyxCrypto", "CCurl"]),
 
         // Programs.

@@ -92,6 +92,7 @@ package enum BenchmarkRegistry {
         HashBenchmark(),
         ErasureBenchmark(),
         AEADBenchmark(),
+        StoreBenchmark(),
     ]
 
     package static func benchmark(named name: String) -> (any Benchmark)? {

@@ -1,1 +1,1 @@
-// Replaced by the target's first real test.
+// Replaced by the first real file.

@@ -12,4 +12,8 @@ double baseline_erasure(int decodes, long k, long m, long shard_size, long calls
 // OpenSSL's AES-256-GCM over one packet, keyed once; below zero if OpenSSL fails.
 double baseline_aes_gcm(int seals, long packet_size, long calls);
 
+// `appends` appends of `size` bytes by `writers` threads (at most 64) to the file at `path`, each
+// durable before its writer goes on; returns elapsed seconds, below zero if it failed.
+double baseline_durable_appends(const char *path, long writers, long appends, long size);
+
 #endif

@@ -1,0 +1,131 @@
+package import CyxCore
+
+/// UTC dates in the three notations that S3 uses, on the proleptic Gregorian calendar.
+package struct CivilDate: Equatable, Sendable {
+    package var year: Int
+    package var month: Int
+    package var day: Int
+    package var hour: Int
+    package var minute: Int
+    package var second: Int
+
+    /// Days are counted by Howard Hinnant's method ("chrono-compatible low-level date algorithms").
+    package init(_ time: WallTime) {
+        let seconds = time.milliseconds.flooredDivision(by: 1000)
+        let days = seconds.flooredDivision(by: 86_400)
+        let rest = Int(seconds - days * 86_400)
+        let shifted = Int(days) + 719_468
+        let era = shifted >= 0 ? shifted / 146_097 : (shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra =
+            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        hour = rest / 3600
+        minute = rest / 60 % 60
+        second = rest % 60
+    }
+
+    private init?(_ fields: [Int]) {
+        guard fields.count == 6, (1970...9999).contains(fields[0]), (1...12).contains(fields[1]),
+            (1...31).contains(fields[2]), (0...23).contains(fields[3]),
+            (0...59).contains(fields[4]), (0...60).contains(fields[5])
+        else { return nil }
+        (year, month, day) = (fields[0], fields[1], fields[2])
+        (hour, minute, second) = (fields[3], fields[4], fields[5])
+    }
+
+    private var days: Int {
+        let shiftedYear = month <= 2 ? year - 1 : year
+        let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
+        let yearOfEra = shiftedYear - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * 146_097 + dayOfEra - 719_468
+    }
+
+    package var wallTime: WallTime {
+        let seconds = days * 86_400 + hour * 3600 + minute * 60 + second
+        return WallTime(milliseconds: Int64(seconds) * 1000)
+    }
+
+    // MARK: Notations
+
+    /// `20130524T000000Z`, as in `x-amz-date`.
+    package init?(basic text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 16, bytes[8] == UInt8(ascii: "T"), bytes[15] == UInt8(ascii: "Z")
+        else { return nil }
+        let ranges = [0..<4, 4..<6, 6..<8, 9..<11, 11..<13, 13..<15]
+        self.init(ranges.compactMap { CivilDate.number(bytes[$0]) })
+    }
+
+    /// `Fri, 24 May 2013 00:00:00 GMT` (RFC 9110 §5.6.7, the fixed format only).
+    package init?(http text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 29, text.hasSuffix(" GMT"), bytes[3] == UInt8(ascii: ",") else {
+            return nil
+        }
+        let name = String(decoding: bytes[8..<11], as: UTF8.self)
+        guard let month = CivilDate.months.firstIndex(of: name) else { return nil }
+        let ranges = [12..<16, 5..<7, 17..<19, 20..<22, 23..<25]
+        var fields = ranges.compactMap { CivilDate.number(bytes[$0]) }
+        guard fields.count == 5 else { return nil }
+        fields.insert(month + 1, at: 1)
+        self.init(fields)
+    }
+
+    package var basic: String {
+        "\(padded(year, 4))\(padded(month))\(padded(day))"
+            + "T\(padded(hour))\(padded(minute))\(padded(second))Z"
+    }
+
+    package var http: String {
+        // Day 0 was a Thursday.
+        let weekday = CivilDate.weekdays[Int(Int64(days + 4).flooredRemainder(by: 7))]
+        return "\(weekday), \(padded(day)) \(CivilDate.months[month - 1]) \(padded(year, 4)) "
+            + "\(padded(hour)):\(padded(minute)):\(padded(second)) GMT"
+    }
+
+    private static let months = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
+    private static let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+
+    private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
+        guard digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+            return nil
+        }
+        return Int(String(decoding: digits, as: UTF8.self))
+    }
+}
+
+private func padded(_ value: Int, _ width: Int = 2) -> String {
+    let text = String(value)
+    return String(repeating: "0", count: max(0, width - text.count)) + text
+}
+
+extension Int64 {
+    fileprivate func flooredDivision(by divisor: Int64) -> Int64 {
+        let quotient = self / divisor
+        return self % divisor < 0 ? quotient - 1 : quotient
+    }
+
+    fileprivate func flooredRemainder(by divisor: Int64) -> Int64 {
+        self - flooredDivision(by: divisor) * divisor
+    }
+}
+
+extension WallTime {
+    /// `2013-05-24T00:00:00.000Z`, as in S3's XML.
+    package var iso8601: String {
+        let date = CivilDate(self)
+        let fraction = Int(milliseconds - milliseconds.flooredDivision(by: 1000) * 1000)
+        return "\(padded(date.year, 4))-\(padded(date.month))-\(padded(date.day))"
+            + "T\(padded(date.hour)):\(padded(date.minute)):\(padded(date.second))"
+            + ".\(padded(fraction, 3))Z"
+    }
+}

@@ -1,0 +1,155 @@
+internal import CyxCore
+internal import CyxHTTP
+
+/// All that a request promises about its body, checked as the body passes by. A machine: `process`
+/// for each piece, `finish` at the end.
+struct PayloadCheck: Sendable {
+    private var decoder: AWSChunkedDecoder?
+    /// Declared in a header; by algorithm, in base 64.
+    private var declared: [ChecksumAlgorithm: String] = [:]
+    private var running: [(algorithm: ChecksumAlgorithm, sum: RunningChecksum)] = []
+    private var trailing: [ChecksumAlgorithm] = []
+    private var signedHash: String?
+    private var payloadDigest: MessageDigest?
+    private var md5: (expected: [UInt8], digest: MessageDigest)?
+    private(set) var byteCount: UInt64 = 0
+
+    /// What the checksums came to, for the response and the object's row.
+    private(set) var checksums: [String: String] = [:]
+
+    /// How many bytes the object itself has, as declared.
+    let length: UInt64
+
+    init(_ request: HTTPRequest, _ claim: SigV4Claim, signingKey: [UInt8]) throws(S3Error) {
+        switch claim.payload {
+        case .unsigned:
+            length = try PayloadCheck.declaredLength(request)
+        case .sha256(let hash):
+            length = try PayloadCheck.declaredLength(request)
+            signedHash = hash
+            payloadDigest = MessageDigest(.sha256)
+        case .chunked(let isSigned, let hasTrailer):
+            guard let text = request.headers["x-amz-decoded-content-length"],
+                let decoded = UInt64(text)
+            else {
+                throw S3Error(
+                    "MissingContentLength", 411,
+                    "A STREAMING- payload needs x-amz-decoded-content-length")
+            }
+            length = decoded
+            let signing = AWSChunkedDecoder.Signing(
+                key: signingKey, timestamp: claim.timestamp, scope: claim.scope,
+                previous: claim.signature)
+            decoder = AWSChunkedDecoder(
+                signing: isSigned ? signing : nil, hasTrailer: hasTrailer, decodedLength: decoded)
+            if hasTrailer { try readTrailerNames(request) }
+        }
+        try readChecksums(request)
+    }
+
+    private static func declaredLength(_ request: HTTPRequest) throws(S3Error) -> UInt64 {
+        guard let length = request.contentLength else {
+            throw S3Error(
+                "MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
+        }
+        return length
+    }
+
+    private mutating func readTrailerNames(_ request: HTTPRequest) throws(S3Error) {
+        for name in (request.headers["x-amz-trailer"] ?? "").split(separator: ",") {
+            let name = name.trimmingSpaces().lowercased()
+            guard let algorithm = ChecksumAlgorithm.allCases.first(where: { $0.header == name })
+            else {
+                throw .invalidRequest("The value specified in the x-amz-trailer header is invalid")
+            }
+            guard !trailing.contains(algorithm) else { continue }
+            trailing.append(algorithm)
+            running.append((algorithm, RunningChecksum(algorithm)))
+        }
+    }
+
+    private mutating func readChecksums(_ request: HTTPRequest) throws(S3Error) {
+        for algorithm in ChecksumAlgorithm.allCases {
+            guard let value = request.headers[algorithm.header] else { continue }
+            guard Base64.decode(value)?.count == algorithm.byteCount else {
+                throw .invalidRequest("Value for \(algorithm.header) header is invalid.")
+            }
+            guard !trailing.contains(algorithm) else {
+                throw .invalidRequest("Expecting a single \(algorithm.header) header or trailer")
+            }
+            declared[algorithm] = value
+            running.append((algorithm, RunningChecksum(algorithm)))
+        }
+        if let text = request.headers["content-md5"] {
+            guard let expected = Base64.decode(text), expected.count == 16 else {
+                throw S3Error(
+                    "InvalidDigest", 400, "The Content-MD5 you specified is not valid base 64")
+            }
+            md5 = (expected, MessageDigest(.md5))
+        }
+    }
+
+    /// Whether a piece costs more than passing it on.
+    var isHeavy: Bool {
+        decoder != nil || payloadDigest != nil || md5 != nil || !running.isEmpty
+    }
+
+    /// Takes the next bytes of the body as sent and returns the object's bytes among them.
+    mutating func process(_ input: [UInt8]) throws(S3Error) -> [UInt8] {
+        let bytes = decoder == nil ? input : try decoder?.decode(input) ?? []
+        byteCount += UInt64(bytes.count)
+        bytes.withUnsafeBytes { raw in
+            payloadDigest?.update(raw)
+            md5?.digest.update(raw)
+            for index in running.indices { running[index].sum.update(raw) }
+        }
+        return bytes
+    }
+
+    /// Call once, when the body as sent has ended: throws unless every promise was kept.
+    mutating func finish() throws(S3Error) {
+        try decoder?.finish()
+        guard byteCount == length else {
+            throw S3Error(
+                "IncompleteBody", 400,
+                "The body has \(byteCount) of \(length) bytes; nothing was stored")
+        }
+        if let signedHash, let payloadDigest {
+            let computed = Hex.encode(payloadDigest.finish())
+            guard isEqualInConstantTime(computed, signedHash) else {
+                throw S3Error(
+                    "XAmzContentSHA256Mismatch", 400,
+                    "x-amz-content-sha256 was \(signedHash), but \(byteCount) bytes hash to "
+                        + "\(computed); nothing was stored")
+            }
+        }
+        if let md5 {
+            let computed = md5.digest.finish()
+            guard computed == md5.expected else {
+                throw badDigest("MD5", Base64.encode(md5.expected), Base64.encode(computed))
+            }
+        }
+        for (algorithm, sum) in running {
+            let computed = Base64.encode(sum.finish())
+            guard let expected = declared[algorithm] ?? trailer(algorithm) else {
+                throw S3Error(
+                    "MalformedTrailerError", 400, "The trailer \(algorithm.header) did not come")
+            }
+            guard computed == expected else {
+                throw badDigest(algorithm.rawValue.uppercased(), expected, computed)
+            }
+            checksums[algorithm.rawValue] = computed
+        }
+    }
+
+    private func trailer(_ algorithm: ChecksumAlgorithm) -> String? {
+        decoder?.trailers.first { $0.name == algorithm.header }?.value
+    }
+
+    private func badDigest(_ name: String, _ expected: String, _ computed: String) -> S3Error {
+        S3Error(
+            "BadDigest", 400,
+            "\(name) expected \(expected), computed \(computed) over \(byteCount) bytes; nothing "
+                + "was stored")
+    }
+}

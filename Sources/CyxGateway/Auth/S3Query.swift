@@ -1,0 +1,44 @@
+/// The query of a request target, decoded once.
+struct S3Query: Sendable {
+    struct Item: Sendable {
+        var name: String
+        var value: String
+    }
+
+    private(set) var items: [Item] = []
+
+    /// More than this, and the request is refused.
+    static let maximumItems = 100
+
+    /// Reads what follows the first `?` of `target`.
+    init(target: String) throws(S3Error) {
+        guard let mark = target.firstIndex(of: "?") else { return }
+        for part in target[target.index(after: mark)...].split(separator: "&") {
+            let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let value = pair.count > 1 ? pair[1] : ""
+            guard let nameBytes = PercentEncoding.decode(pair[0], plusIsSpace: true),
+                let valueBytes = PercentEncoding.decode(value, plusIsSpace: true),
+                let name = String(validating: nameBytes, as: UTF8.self),
+                let text = String(validating: valueBytes, as: UTF8.self)
+            else { throw S3Error("InvalidURI", 400, "The query is not percent-encoded UTF-8") }
+            items.append(Item(name: name, value: text))
+        }
+        guard items.count <= S3Query.maximumItems else {
+            throw S3Error("InvalidURI", 400, "The query has too many parameters")
+        }
+    }
+
+    /// The first value of that name; empty if it has none.
+    subscript(name: String) -> String? { items.first { $0.name == name }?.value }
+
+    func has(_ name: String) -> Bool { items.contains { $0.name == name } }
+
+    /// "Canonical query string" of the SigV4 documentation.
+    func canonical(excluding excluded: String?) -> String {
+        items.filter { $0.name != excluded }
+            .map { (PercentEncoding.encode($0.name.utf8), PercentEncoding.encode($0.value.utf8)) }
+            .sorted { ($0.0, $0.1) < ($1.0, $1.1) }
+            .map { "\($0.0)=\($0.1)" }
+            .joined(separator: "&")
+    }
+}

@@ -1,0 +1,274 @@
+internal import CyxCore
+internal import CyxHTTP
+
+/// How the payload of a request is vouched for (`x-amz-content-sha256`).
+enum PayloadSigning: Equatable, Sendable {
+    case unsigned
+    /// Hexadecimal SHA-256 of the body.
+    case sha256(String)
+    /// `aws-chunked`; with a signature on each chunk, and with trailing fields.
+    case chunked(isSigned: Bool, hasTrailer: Bool)
+}
+
+/// What AWS Signature Version 4 says about one request, taken apart but not yet believed.
+struct SigV4Claim: Sendable {
+    static let algorithm = "AWS4-HMAC-SHA256"
+    static let maximumSkew = Duration.seconds(15 * 60)
+    static let maximumPresignedSeconds: Int64 = 604_800
+
+    var accessKey: String
+    /// `20130524`, the first part of the scope.
+    var day: String
+    var region: String
+    var signedHeaders: [String]
+    var signature: String
+    var time: WallTime
+    /// The same in the notation that was signed.
+    var timestamp: String
+    /// Seconds that a presigned URL lives; nil for a signed header.
+    var expires: Int64?
+    var payload: PayloadSigning
+    /// What stands for the payload in the canonical request.
+    var payloadHash: String
+
+    var scope: String { "\(day)/\(region)/s3/aws4_request" }
+
+    // MARK: Reading
+
+    /// Reads the signature of a request; throws `AccessDenied` if it has none.
+    init(_ request: HTTPRequest, _ query: S3Query) throws(S3Error) {
+        if let authorization = request.headers["authorization"] {
+            guard query["X-Amz-Signature"] == nil else {
+                throw .invalidArgument("Only one auth mechanism allowed: header and query have one")
+            }
+            try self.init(authorization: authorization, request)
+        } else if query["X-Amz-Algorithm"] != nil {
+            try self.init(presigned: query, request)
+        } else {
+            throw .accessDenied("The request is not signed; this gateway has no anonymous access")
+        }
+    }
+
+    private init(authorization: String, _ request: HTTPRequest) throws(S3Error) {
+        let malformed = S3Error(
+            "AuthorizationHeaderMalformed", 400,
+            "The authorization header is not AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, "
+                + "Signature=…")
+        guard authorization.hasPrefix(SigV4Claim.algorithm + " ") else {
+            if authorization.hasPrefix("AWS ") {
+                throw .invalidRequest("Signature version 2 is not supported; use version 4")
+            }
+            throw malformed
+        }
+        var fields: [Substring: Substring] = [:]
+        for part in authorization.dropFirst(SigV4Claim.algorithm.count + 1).split(separator: ",") {
+            let pair = part.trimmingSpaces().split(separator: "=", maxSplits: 1)
+            guard pair.count == 2, fields.updateValue(pair[1], forKey: pair[0]) == nil else {
+                throw malformed
+            }
+        }
+        guard let credential = fields["Credential"], let signed = fields["SignedHeaders"],
+            let signature = fields["Signature"]
+        else { throw malformed }
+        try self.init(
+            credential: String(credential), signedHeaders: String(signed),
+            signature: String(signature),
+            timestamp: try SigV4Claim.timestamp(of: request), expires: nil)
+        guard let hash = request.headers["x-amz-content-sha256"] else {
+            throw .invalidRequest("Missing required header for this request: x-amz-content-sha256")
+        }
+        payloadHash = hash
+        payload = try SigV4Claim.payload(hash)
+    }
+
+    private init(presigned query: S3Query, _ request: HTTPRequest) throws(S3Error) {
+        func field(_ name: String) throws(S3Error) -> String {
+            guard let value = query[name] else {
+                throw S3Error(
+                    "AuthorizationQueryParametersError", 400,
+                    "Query-string authentication version 4 needs \(name)")
+            }
+            return value
+        }
+        guard try field("X-Amz-Algorithm") == SigV4Claim.algorithm else {
+            throw S3Error(
+                "AuthorizationQueryParametersError", 400,
+                "X-Amz-Algorithm only supports AWS4-HMAC-SHA256")
+        }
+        guard let seconds = Int64(try field("X-Amz-Expires")),
+            (1...SigV4Claim.maximumPresignedSeconds).contains(seconds)
+        else {
+            throw S3Error(
+                "AuthorizationQueryParametersError", 400,
+                "X-Amz-Expires must be 1 to 604800 seconds (a week)")
+        }
+        try self.init(
+            credential: try field("X-Amz-Credential"),
+            signedHeaders: try field("X-Amz-SignedHeaders"),
+            signature: try field("X-Amz-Signature"), timestamp: try field("X-Amz-Date"),
+            expires: seconds)
+        let hash =
+            query["X-Amz-Content-Sha256"] ?? request.headers["x-amz-content-sha256"]
+            ?? "UNSIGNED-PAYLOAD"
+        payloadHash = hash
+        payload = try SigV4Claim.payload(hash)
+    }
+
+    private init(
+        credential: String, signedHeaders: String, signature: String, timestamp: String,
+        expires: Int64?
+    ) throws(S3Error) {
+        let parts = credential.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count >= 5, parts[parts.count - 1] == "aws4_request",
+            parts[parts.count - 2] == "s3"
+        else {
+            throw S3Error(
+                expires == nil
+                    ? "AuthorizationHeaderMalformed" : "AuthorizationQueryParametersError", 400,
+                "The credential must be KEY/DATE/REGION/s3/aws4_request")
+        }
+        guard let date = CivilDate(basic: timestamp), timestamp.hasPrefix(parts[parts.count - 4])
+        else {
+            throw .accessDenied(
+                "The date must be like 20130524T000000Z and be of the credential's day")
+        }
+        accessKey = parts[..<(parts.count - 4)].joined(separator: "/")
+        day = String(parts[parts.count - 4])
+        region = String(parts[parts.count - 3])
+        self.signedHeaders = signedHeaders.split(separator: ";").map(String.init)
+        self.signature = signature
+        self.timestamp = timestamp
+        self.expires = expires
+        time = date.wallTime
+        payload = .unsigned
+        payloadHash = ""
+    }
+
+    private static func timestamp(of request: HTTPRequest) throws(S3Error) -> String {
+        if let date = request.headers["x-amz-date"] { return date }
+        guard let text = request.headers["date"] else {
+            throw .accessDenied("AWS authentication requires a valid Date or x-amz-date header")
+        }
+        if let date = CivilDate(http: text) { return date.basic }
+        return text
+    }
+
+    private static func payload(_ hash: String) throws(S3Error) -> PayloadSigning {
+        switch hash {
+        case "UNSIGNED-PAYLOAD": return .unsigned
+        case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD":
+            return .chunked(isSigned: true, hasTrailer: false)
+        case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER":
+            return .chunked(isSigned: true, hasTrailer: true)
+        case "STREAMING-UNSIGNED-PAYLOAD-TRAILER":
+            return .chunked(isSigned: false, hasTrailer: true)
+        default:
+            guard Hex.decode(hash)?.count == 32, hash == hash.lowercased() else {
+                throw .invalidArgument(
+                    "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- value that S3 "
+                        + "defines, or a SHA-256 in lower-case hexadecimal")
+            }
+            return .sha256(hash)
+        }
+    }
+
+    // MARK: Checking
+
+    /// Throws unless the time is near `now`, or inside a presigned URL's life.
+    func checkTime(_ now: WallTime) throws(S3Error) {
+        let ahead = time.milliseconds - now.milliseconds
+        let skew = SigV4Claim.maximumSkew.nanoseconds / 1_000_000
+        if let expires {
+            guard ahead <= skew else {
+                throw .accessDenied("Request is not yet valid: it is dated \(time.iso8601)")
+            }
+            let end = WallTime(milliseconds: time.milliseconds + expires * 1000)
+            guard now <= end else {
+                let hours = (now.milliseconds - end.milliseconds) / 3_600_000
+                throw .accessDenied(
+                    "Request has expired: the link expired at \(end.iso8601) (\(hours) h ago); "
+                        + "make a new one")
+            }
+        } else if abs(ahead) > skew {
+            throw S3Error(
+                "RequestTimeTooSkewed", 403,
+                "The difference between the request time and the current time is too large: "
+                    + "yours \(time.iso8601), ours \(now.iso8601), limit 15 min")
+        }
+    }
+
+    /// The key that signs this request and its chunks.
+    func signingKey(secret: String) -> [UInt8] {
+        var key = Array("AWS4\(secret)".utf8)
+        for part in [day, region, "s3", "aws4_request"] {
+            key = MessageDigest.hmac(key: key, Array(part.utf8))
+        }
+        return key
+    }
+
+    /// Throws unless the request was signed with `signingKey`.
+    func check(_ request: HTTPRequest, _ query: S3Query, signingKey: [UInt8]) throws(S3Error) {
+        guard signedHeaders.contains("host") else {
+            throw .accessDenied("The header host must be signed")
+        }
+        for field in request.headers.fields
+        where field.name.hasPrefix("x-amz-") && !signedHeaders.contains(field.name) {
+            throw .accessDenied(
+                "There were headers present in the request which were not signed: \(field.name)")
+        }
+        let canonical = try canonicalRequest(request, query)
+        let hash = Hex.encode(MessageDigest.hash(.sha256, Array(canonical.utf8)))
+        let signed = "\(SigV4Claim.algorithm)\n\(timestamp)\n\(scope)\n\(hash)"
+        let expected = Hex.encode(MessageDigest.hmac(key: signingKey, Array(signed.utf8)))
+        guard isEqualInConstantTime(expected, signature) else {
+            throw S3Error(
+                "SignatureDoesNotMatch", 403,
+                "The request signature does not match. Check the secret key; here the canonical "
+                    + "request hashes to \(hash) with host \(request.headers["host"] ?? "(none)") "
+                    + "(a proxy that changes it breaks the signature)")
+        }
+    }
+
+    /// "Create a canonical request" of the SigV4 documentation, with S3's rule that the path is
+    /// encoded once and never normalised.
+    func canonicalRequest(
+        _ request: HTTPRequest, _ query: S3Query
+    ) throws(S3Error) -> String {
+        let rawPath = request.target.prefix { $0 != "?" }
+        guard let path = PercentEncoding.decode(rawPath) else {
+            throw S3Error("InvalidURI", 400, "The path has a broken percent escape")
+        }
+        var text = "\(request.method)\n"
+        text += PercentEncoding.encode(path, keepingSlashes: true) + "\n"
+        text += query.canonical(excluding: expires == nil ? nil : "X-Amz-Signature") + "\n"
+        for name in signedHeaders {
+            let values = request.headers.fields.filter { $0.name == name }.map {
+                $0.value.split(whereSeparator: { $0 == " " || $0 == "\t" }).joined(separator: " ")
+            }
+            guard !values.isEmpty else {
+                throw .accessDenied("The signed header \(name) is not in the request")
+            }
+            text += "\(name):\(values.joined(separator: ","))\n"
+        }
+        return text + "\n\(signedHeaders.joined(separator: ";"))\n\(payloadHash)"
+    }
+}
+
+/// Takes as long for any two texts of the same length.
+func isEqualInConstantTime(_ left: String, _ right: String) -> Bool {
+    let (left, right) = (Array(left.utf8), Array(right.utf8))
+    guard left.count == right.count else { return false }
+    var difference: UInt8 = 0
+    for index in left.indices { difference |= left[index] ^ right[index] }
+    return difference == 0
+}
+
+extension Substring {
+    func trimmingSpaces() -> Substring {
+        let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+        guard let first = firstIndex(where: { !isSpace($0) }),
+            let last = lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return self[first...last]
+    }
+}

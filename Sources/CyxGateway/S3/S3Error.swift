@@ -1,0 +1,108 @@
+internal import CyxCore
+internal import CyxHTTP
+internal import CyxObjects
+
+/// An answer that says no: S3's code, its HTTP status, and words for people.
+struct S3Error: Error, Equatable {
+    var code: String
+    var status: Int
+    var message: String
+    /// In seconds, for what is worth trying again.
+    var retryAfter: Int?
+
+    init(_ code: String, _ status: Int, _ message: String, retryAfter: Int? = nil) {
+        self.code = code
+        self.status = status
+        self.message = message
+        self.retryAfter = retryAfter
+    }
+
+    static func invalidArgument(_ message: String) -> S3Error {
+        S3Error("InvalidArgument", 400, message)
+    }
+
+    static func invalidRequest(_ message: String) -> S3Error {
+        S3Error("InvalidRequest", 400, message)
+    }
+
+    static func accessDenied(_ message: String) -> S3Error {
+        S3Error("AccessDenied", 403, message)
+    }
+
+    static func notImplemented(_ operation: String) -> S3Error {
+        S3Error("NotImplemented", 501, "\(operation): see the compatibility page")
+    }
+
+    static let malformedXML = S3Error(
+        "MalformedXML", 400,
+        "The XML is not well-formed, has a DOCTYPE, is over 2 MiB or not what this operation takes")
+
+    static let noSuchKey = S3Error("NoSuchKey", 404, "The specified key does not exist.")
+    static let preconditionFailed = S3Error(
+        "PreconditionFailed", 412, "A condition of the request does not hold for this object")
+
+    /// What the gateway says for what the object service could not do.
+    init(_ error: ObjectError) {
+        switch error {
+        case .noSuchBucket:
+            self.init(
+                "NoSuchBucket", 404, "The specified bucket does not exist; create it first")
+        case .bucketExists:
+            self.init(
+                "BucketAlreadyOwnedByYou", 409, "You already have a bucket of that name")
+        case .bucketNotEmpty:
+            self.init(
+                "BucketNotEmpty", 409, "The bucket still holds objects or unfinished uploads")
+        case .noSuchKey: self = .noSuchKey
+        case .noSuchUpload:
+            self.init(
+                "NoSuchUpload", 404, "The upload was completed, aborted or never begun")
+        case .invalidPart(let reason): self.init("InvalidPart", 400, reason)
+        case .partTooSmall(let number, let size):
+            self.init(
+                "EntityTooSmall", 400,
+                "part \(number) has \(size) bytes; all but the last need 5 MiB")
+        case .preconditionFailed: self = .preconditionFailed
+        case .conflict:
+            self.init(
+                "ConditionalRequestConflict", 409,
+                "Another write of this key came in between; try again")
+        case .invalidRange(let size):
+            self.init(
+                "InvalidRange", 416, "The range lies outside the object, which has \(size) bytes")
+        case .unavailable(let reason):
+            self.init("ServiceUnavailable", 503, reason, retryAfter: S3Error.retrySeconds)
+        case .noSpace(let reason):
+            // Not a 503: SDKs would retry for minutes what does not get better by itself.
+            self.init("InsufficientStorage", 507, reason)
+        case .bodyLength(let expected, let actual):
+            self.init(
+                "IncompleteBody", 400,
+                "The body has \(actual) of \(expected) bytes; nothing was stored")
+        case .dataLost(let reason):
+            self.init(
+                "InternalError", 500, "The object cannot be read at present: \(reason)")
+        case .cancelled:
+            self.init(
+                "RequestTimeout", 400, "The request was given up before it was complete")
+        }
+    }
+
+    private static let retrySeconds = 2
+
+    func response(resource: String, requestID: String, isHead: Bool) -> HTTPResponse {
+        var headers = HTTPHeaders()
+        if let retryAfter { headers.add("retry-after", String(retryAfter)) }
+        guard !isHead, status != 304 else {
+            return HTTPResponse(status: status, headers: headers)
+        }
+        headers.add("content-type", "application/xml")
+        let body = XMLWriter.document("Error", hasNamespace: false) { xml in
+            xml.element("Code", code)
+            xml.element("Message", message)
+            xml.element("Resource", resource)
+            xml.element("RequestId", requestID)
+        }
+        return HTTPResponse(status: status, headers: headers, body: .bytes(body))
+    }
+}

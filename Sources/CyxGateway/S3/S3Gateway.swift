@@ -1,0 +1,182 @@
+package import CyxCore
+package import CyxHTTP
+internal import CyxObjects
+
+/// S3's REST interface over the object services of a few accounts.
+///
+/// `handle` is an `HTTPServer` handler. Every request is authenticated in one place, before anything
+/// else of it is looked at (decisions §G).
+package struct S3Gateway: Sendable {
+    package struct Settings: Sendable {
+        /// `s3.example.com`, where buckets may be named in the host; nil: in the path only.
+        package var hostSuffix: String?
+        /// What GetBucketLocation tells.
+        package var region = "auto"
+        package init() {}
+    }
+
+    /// An authenticated request on its way to its operation.
+    struct Call: Sendable {
+        var request: S3Request
+        var service: any ObjectService
+        var accessKey: String
+        var body: CheckedBody
+
+        var headers: HTTPHeaders { request.http.headers }
+        var query: S3Query { request.query }
+
+        /// The bucket that the operation is about; its routing made sure of it.
+        var bucket: String { request.bucket ?? "" }
+        var key: String { request.key ?? "" }
+    }
+
+    let environment: Environment
+    let accounts: S3Accounts
+    let settings: Settings
+
+    package init(
+        environment: Environment, accounts: S3Accounts, settings: Settings = Settings()
+    ) {
+        self.environment = environment
+        self.accounts = accounts
+        self.settings = settings
+    }
+
+    /// Answers one request; errors become S3's XML. Throws only when the client is gone.
+    package func handle(
+        _ request: HTTPRequest, _ body: HTTPRequestBody
+    ) async throws -> HTTPResponse {
+        let requestID = Hex.encode(environment.random.bytes(8)).uppercased()
+        var operationName = "Unknown"
+        var response: HTTPResponse
+        var code = "OK"
+        do {
+            response = try await answer(request, body, &operationName)
+        } catch {
+            let refusal = try describe(error)
+            code = refusal.code
+            response = refusal.response(
+                resource: String(request.target.prefix { $0 != "?" }), requestID: requestID,
+                isHead: request.method == "HEAD")
+        }
+        response.headers.set("x-amz-request-id", requestID)
+        response.headers.set("server", "cyxcloud")
+        record(request, response, operationName, code)
+        return response
+    }
+
+    private func answer(
+        _ request: HTTPRequest, _ body: HTTPRequestBody, _ operationName: inout String
+    ) async throws -> HTTPResponse {
+        let call = try authenticate(request, body)
+        let operation = try S3Operation(call.request)
+        operationName = operation.name
+        if let bucket = call.request.bucket, operation == .createBucket,
+            let objection = S3Request.objection(to: bucket)
+        {
+            throw S3Error("InvalidBucketName", 400, "The bucket name is not valid: \(objection)")
+        }
+        return try await perform(operation, call)
+    }
+
+    private func authenticate(
+        _ http: HTTPRequest, _ body: HTTPRequestBody
+    ) throws(S3Error) -> Call {
+        do throws(S3Error) {
+            let query = try S3Query(target: http.target)
+            let claim = try SigV4Claim(http, query)
+            guard let account = accounts[claim.accessKey] else {
+                throw S3Error(
+                    "InvalidAccessKeyId", 403,
+                    "No such access key here: \(claim.accessKey) (a key of another network?)")
+            }
+            try claim.checkTime(environment.wallTime())
+            let signingKey = claim.signingKey(secret: account.secret)
+            try claim.check(http, query, signingKey: signingKey)
+            let request = try S3Request(http, hostSuffix: settings.hostSuffix)
+            let check = try PayloadCheck(http, claim, signingKey: signingKey)
+            return Call(
+                request: request, service: account.service, accessKey: claim.accessKey,
+                body: CheckedBody(body, check, blocking: environment.blocking))
+        } catch {
+            if error.status == 403 {
+                environment.metrics.counter(
+                    "cyxcloud_auth_failures_total", [("reason", error.code)]
+                ).add()
+            }
+            throw error
+        }
+    }
+
+    private func perform(_ operation: S3Operation, _ call: Call) async throws -> HTTPResponse {
+        switch operation {
+        case .listBuckets: try await listBuckets(call)
+        case .createBucket: try await createBucket(call)
+        case .deleteBucket: try await deleteBucket(call)
+        case .headBucket: try await headBucket(call)
+        case .getBucketLocation: try await getBucketLocation(call)
+        case .getBucketVersioning: try await getBucketVersioning(call)
+        case .getBucketAcl, .getObjectAcl: try await getAcl(call)
+        case .listObjects: try await listObjects(call)
+        case .listObjectsV2: try await listObjectsV2(call)
+        case .listMultipartUploads: try await listMultipartUploads(call)
+        case .deleteObjects: try await deleteObjects(call)
+        case .getObject: try await getObject(call)
+        case .headObject: try await headObject(call)
+        case .putObject: try await putObject(call)
+        case .deleteObject: try await deleteObject(call)
+        case .copyObject: try await copyObject(call)
+        case .getObjectTagging: try await getObjectTagging(call)
+        case .createMultipartUpload: try await createMultipartUpload(call)
+        case .uploadPart: try await uploadPart(call)
+        case .uploadPartCopy: try await uploadPartCopy(call)
+        case .listParts: try await listParts(call)
+        case .completeMultipartUpload: try await completeMultipartUpload(call)
+        case .abortMultipartUpload: try await abortMultipartUpload(call)
+        case .unsupported(let name): throw S3Error.notImplemented(name)
+        }
+    }
+
+    /// What to answer for an error; rethrows what nobody is left to hear.
+    private func describe(_ error: any Error) throws -> S3Error {
+        switch error {
+        case let error as S3Error: return error
+        case let error as ObjectError: return S3Error(error)
+        case is CancellationError, is HTTPBodyError: throw error
+        default:
+            environment.logger.error("request failed", [("error", "\(error)")])
+            return S3Error(
+                "InternalError", 500, "The gateway failed: \(error)")
+        }
+    }
+
+    private func record(
+        _ request: HTTPRequest, _ response: HTTPResponse, _ operation: String, _ code: String
+    ) {
+        let elapsed = environment.now() - request.received
+        let sent: UInt64 =
+            switch response.body {
+            case .bytes(let bytes): UInt64(bytes.count)
+            case .stream(let length, _): length
+            case .head: 0
+            }
+        environment.metrics.counter(
+            "cyxcloud_s3_requests_total", [("operation", operation), ("code", code)]
+        ).add()
+        environment.logger.labelled("s3").info(
+            "request",
+            [
+                ("operation", operation), ("status", String(response.status)), ("code", code),
+                ("received", String(request.contentLength ?? 0)), ("sent", String(sent)),
+                ("ms", String(elapsed.nanoseconds / 1_000_000)),
+            ])
+    }
+
+    // MARK: Common answers
+
+    static func xml(_ bytes: [UInt8], status: Int = 200) -> HTTPResponse {
+        HTTPResponse(
+            status: status, headers: HTTPHeaders([("content-type", "application/xml")]),
+            body: .bytes(bytes))
+    }
+}

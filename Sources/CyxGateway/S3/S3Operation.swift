@@ -1,0 +1,118 @@
+internal import CyxHTTP
+
+/// What a request asks for, by the names of S3's reference.
+enum S3Operation: Equatable, Sendable {
+    case listBuckets
+    case createBucket, deleteBucket, headBucket
+    case getBucketLocation, getBucketVersioning, getBucketAcl
+    case listObjects, listObjectsV2, listMultipartUploads, deleteObjects
+    case getObject, headObject, putObject, deleteObject, copyObject
+    case getObjectAcl, getObjectTagging
+    case createMultipartUpload, uploadPart, uploadPartCopy, listParts
+    case completeMultipartUpload, abortMultipartUpload
+    /// S3 knows it, this gateway does not (yet).
+    case unsupported(String)
+
+    /// `GetObject`; what is not in S3's reference at all counts as one name.
+    var name: String {
+        if case .unsupported(let name) = self { return name }
+        let name = "\(self)"
+        return name.prefix(1).uppercased() + name.dropFirst()
+    }
+
+    /// Sub-resources of buckets and objects; `Acl` becomes `GetBucketAcl` and so on.
+    private static let subresources: [(query: String, name: String)] = [
+        ("accelerate", "AccelerateConfiguration"), ("acl", "Acl"),
+        ("analytics", "AnalyticsConfiguration"), ("attributes", "Attributes"), ("cors", "Cors"),
+        ("encryption", "Encryption"), ("intelligent-tiering", "IntelligentTieringConfiguration"),
+        ("inventory", "InventoryConfiguration"), ("legal-hold", "LegalHold"),
+        ("lifecycle", "LifecycleConfiguration"), ("location", "Location"), ("logging", "Logging"),
+        ("metrics", "MetricsConfiguration"), ("notification", "NotificationConfiguration"),
+        ("object-lock", "LockConfiguration"), ("ownershipControls", "OwnershipControls"),
+        ("policy", "Policy"), ("policyStatus", "PolicyStatus"),
+        ("publicAccessBlock", "PublicAccessBlock"), ("replication", "Replication"),
+        ("requestPayment", "RequestPayment"), ("restore", "Restore"), ("retention", "Retention"),
+        ("select", "SelectContent"), ("tagging", "Tagging"), ("torrent", "Torrent"),
+        ("versioning", "Versioning"), ("versions", "Versions"), ("website", "Website"),
+    ]
+
+    init(_ request: S3Request) throws(S3Error) {
+        let method = request.http.method
+        let query = request.query
+        let isObject = request.key != nil
+        guard request.bucket != nil else {
+            guard method == "GET" || method == "HEAD" else { throw .methodNotAllowed(method) }
+            self = .listBuckets
+            return
+        }
+        if let found = S3Operation.subresources.first(where: { query.has($0.query) }) {
+            self = S3Operation.subresource(found.name, method, isObject: isObject)
+        } else if isObject {
+            self = try S3Operation.object(method, query, request)
+        } else {
+            self = try S3Operation.bucket(method, query)
+        }
+    }
+
+    private static func subresource(
+        _ name: String, _ method: String, isObject: Bool
+    ) -> S3Operation {
+        switch (method, name, isObject) {
+        case ("GET", "Location", false): return .getBucketLocation
+        case ("GET", "Versioning", false): return .getBucketVersioning
+        case ("GET", "Acl", false): return .getBucketAcl
+        case ("GET", "Acl", true): return .getObjectAcl
+        case ("GET", "Tagging", true): return .getObjectTagging
+        case ("GET", "Versions", false): return .unsupported("ListObjectVersions")
+        default: break
+        }
+        let verb =
+            switch method {
+            case "PUT", "POST": "Put"
+            case "DELETE": "Delete"
+            default: "Get"
+            }
+        return .unsupported(verb + (isObject ? "Object" : "Bucket") + name)
+    }
+
+    private static func bucket(_ method: String, _ query: S3Query) throws(S3Error) -> S3Operation {
+        switch method {
+        case "GET" where query.has("uploads"): return .listMultipartUploads
+        case "GET": return query["list-type"] == "2" ? .listObjectsV2 : .listObjects
+        case "HEAD": return .headBucket
+        case "PUT": return .createBucket
+        case "DELETE": return .deleteBucket
+        case "POST" where query.has("delete"): return .deleteObjects
+        case "POST": return .unsupported("PostObject")
+        default: throw .methodNotAllowed(method)
+        }
+    }
+
+    private static func object(
+        _ method: String, _ query: S3Query, _ request: S3Request
+    ) throws(S3Error) -> S3Operation {
+        let isCopy = request.http.headers.contains("x-amz-copy-source")
+        if query.has("versionId"), query["versionId"] != "null" {
+            return .unsupported("\(method) with versionId")
+        }
+        switch method {
+        case "GET": return query.has("uploadId") ? .listParts : .getObject
+        case "HEAD": return .headObject
+        case "PUT" where query.has("partNumber") || query.has("uploadId"):
+            return isCopy ? .uploadPartCopy : .uploadPart
+        case "PUT": return isCopy ? .copyObject : .putObject
+        case "DELETE": return query.has("uploadId") ? .abortMultipartUpload : .deleteObject
+        case "POST" where query.has("uploads"): return .createMultipartUpload
+        case "POST" where query.has("uploadId"): return .completeMultipartUpload
+        case "POST": throw .methodNotAllowed(method)
+        default: throw .methodNotAllowed(method)
+        }
+    }
+}
+
+extension S3Error {
+    static func methodNotAllowed(_ method: String) -> S3Error {
+        S3Error(
+            "MethodNotAllowed", 405, "The method \(method) is not allowed against this resource.")
+    }
+}

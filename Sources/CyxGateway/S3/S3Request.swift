@@ -1,0 +1,91 @@
+internal import CyxCore
+internal import CyxHTTP
+
+/// A request as S3 reads it: which bucket, which key, which sub-resource. Decoded once.
+struct S3Request: Sendable {
+    static let maximumKeyBytes = 1024
+
+    var http: HTTPRequest
+    var query: S3Query
+    var bucket: String?
+    var key: String?
+
+    /// `hostSuffix`: with `s3.example.com`, the host `photos.s3.example.com` names the bucket.
+    init(_ http: HTTPRequest, hostSuffix: String?) throws(S3Error) {
+        self.http = http
+        query = try S3Query(target: http.target)
+        guard http.target.hasPrefix("/") else {
+            throw S3Error("InvalidURI", 400, "The request target must begin with a slash")
+        }
+        var path = http.target.prefix { $0 != "?" }.dropFirst()
+        if let name = S3Request.virtualBucket(http.headers["host"], hostSuffix) {
+            bucket = name
+        } else {
+            let first = path.prefix { $0 != "/" }
+            path = path[first.endIndex...].dropFirst()
+            if !first.isEmpty { bucket = try S3Request.decode(first) }
+        }
+        guard bucket != nil, !path.isEmpty else { return }
+        let key = try S3Request.decode(path)
+        guard key.utf8.count <= S3Request.maximumKeyBytes else {
+            throw S3Error(
+                "KeyTooLongError", 400,
+                "Your key is too long: \(key.utf8.count) bytes, at most 1024 are allowed")
+        }
+        self.key = key
+    }
+
+    private static func virtualBucket(_ host: String?, _ suffix: String?) -> String? {
+        guard let suffix, let host else { return nil }
+        let name = host.prefix { $0 != ":" }
+        guard name.hasSuffix("." + suffix) else { return nil }
+        return String(name.dropLast(suffix.count + 1))
+    }
+
+    static func decode(_ text: Substring) throws(S3Error) -> String {
+        guard let bytes = PercentEncoding.decode(text),
+            let decoded = String(validating: bytes, as: UTF8.self)
+        else {
+            throw S3Error("InvalidURI", 400, "The path is not percent-encoded UTF-8")
+        }
+        return decoded
+    }
+
+    // MARK: Bucket names
+
+    /// Why `name` may not name a bucket; nil if it may.
+    static func objection(to name: String) -> String? {
+        let reserved = ["api", "health", "metrics", "console"]
+        if reserved.contains(name) { return "`\(name)` is reserved" }
+        let bytes = Array(name.utf8)
+        guard (3...63).contains(bytes.count) else {
+            return "it has \(bytes.count) characters, 3 to 63 are allowed"
+        }
+        var faults: [String] = []
+        if bytes.contains(where: { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }) {
+            faults.append("has upper case")
+        }
+        if let other = name.unicodeScalars.first(where: { !isAllowed($0) && !isUpper($0) }) {
+            faults.append("has `\(other)`")
+        }
+        let edges = [bytes[0], bytes[bytes.count - 1]]
+        if edges.contains(UInt8(ascii: ".")) || edges.contains(UInt8(ascii: "-")) {
+            faults.append("begins or ends with `.` or `-`")
+        }
+        if name.contains("..") { faults.append("has two dots in a row") }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        if parts.count == 4, parts.allSatisfy({ UInt8($0) != nil }) {
+            faults.append("looks like an IP address")
+        }
+        return faults.isEmpty ? nil : "`\(name)` " + faults.joined(separator: " and ")
+    }
+
+    private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar {
+        case "a"..."z", "0"..."9", ".", "-": true
+        default: false
+        }
+    }
+
+    private static func isUpper(_ scalar: Unicode.Scalar) -> Bool { ("A"..."Z").contains(scalar) }
+}

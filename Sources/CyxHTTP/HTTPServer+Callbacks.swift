@@ -1,0 +1,248 @@
+internal import CyxCore
+internal import CyxHTTPShims
+
+// The library calls these inside `cyx_http_run`, so on the server's actor. `context` is the server,
+// `request` the retained exchange. The pointers are marked unsafe only to pass them into
+// `assumeIsolated`, which runs its body at once, on the same thread.
+
+private func owner(_ context: UnsafeMutableRawPointer?) -> HTTPServer? {
+    context.map { Unmanaged<HTTPServer>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private func exchange(_ request: UnsafeMutableRawPointer?) -> HTTPExchange? {
+    request.map { Unmanaged<HTTPExchange>.fromOpaque($0).takeUnretainedValue() }
+}
+
+func httpCallbacks(_ server: HTTPServer) -> cyx_http_callbacks {
+    cyx_http_callbacks(
+        context: Unmanaged.passUnretained(server).toOpaque(), begin: onBegin, handle: onHandle,
+        end: onEnd, opened: onOpened, closed: onClosed)
+}
+
+private func onBegin(
+    context: UnsafeMutableRawPointer?, target: UnsafePointer<CChar>?, count: Int,
+    connection: UnsafeMutableRawPointer?
+) -> UnsafeMutableRawPointer? {
+    guard let server = owner(context), let target else { return nil }
+    let text = String(
+        decoding: UnsafeRawBufferPointer(start: target, count: count), as: UTF8.self)
+    nonisolated(unsafe) let connection = connection
+    let exchange = server.assumeIsolated { UInt(bitPattern: $0.begin(text, on: connection)) }
+    return UnsafeMutableRawPointer(bitPattern: exchange)
+}
+
+private func onHandle(
+    context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?,
+    method: UnsafePointer<CChar>?, version: UnsafePointer<CChar>?, bytes: UnsafePointer<CChar>?,
+    count: UnsafeMutablePointer<Int>?, request: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+) -> Int32 {
+    guard let server = owner(context), let found = exchange(request?.pointee), let count else {
+        return 0
+    }
+    nonisolated(unsafe) let current = found
+    guard let bytes else {
+        guard let connection, let method else { return 0 }
+        nonisolated(unsafe) let unsafe = connection
+        let name = String(cString: method)
+        return server.assumeIsolated { $0.advance(current, on: unsafe, method: name) } ? 1 : 0
+    }
+    nonisolated(unsafe) let body = UnsafeRawBufferPointer(start: bytes, count: count.pointee)
+    guard let rest = server.assumeIsolated({ $0.receive(body, on: current) }) else { return 0 }
+    count.pointee = rest
+    return 1
+}
+
+private func onEnd(
+    context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?,
+    request: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, completed: Int32
+) {
+    guard let server = owner(context), let request, let pointer = request.pointee else { return }
+    request.pointee = nil
+    nonisolated(unsafe) let exchange = Unmanaged<HTTPExchange>.fromOpaque(pointer)
+        .takeRetainedValue()
+    nonisolated(unsafe) let connection = connection
+    server.assumeIsolated { $0.end(exchange, on: connection) }
+}
+
+private func onOpened(
+    context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?, descriptor: Int32
+) {
+    guard let server = owner(context), let connection else { return }
+    nonisolated(unsafe) let opened = connection
+    server.assumeIsolated { $0.opened(opened, descriptor) }
+}
+
+private func onClosed(
+    context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?
+) {
+    guard let server = owner(context), let connection else { return }
+    nonisolated(unsafe) let closed = connection
+    server.assumeIsolated { $0.connections[closed] = nil }
+}
+
+extension HTTPServer {
+    func opened(_ connection: UnsafeMutableRawPointer, _ descriptor: Int32) {
+        connections[connection] = HTTPConnection(
+            descriptor: descriptor, idleSince: environment.now())
+    }
+
+    /// A request line came in. Returns the exchange, retained.
+    func begin(
+        _ target: String, on connection: UnsafeMutableRawPointer?
+    ) -> UnsafeMutableRawPointer {
+        lastExchange += 1
+        let exchange = HTTPExchange(id: lastExchange, target: target, began: environment.now())
+        exchange.connection = connection
+        exchanges[exchange.id] = exchange
+        if let connection { connections[connection]?.exchange = exchange }
+        return Unmanaged.passRetained(exchange).toOpaque()
+    }
+
+    /// The head is complete, the connection was resumed, or the body has ended. False drops the
+    /// connection.
+    func advance(
+        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer,
+        method: String
+    ) -> Bool {
+        guard !exchange.isGone, !isStopping else { return false }
+        switch exchange.progress {
+        case .line:
+            return receiveHead(exchange, on: connection, method)
+        case .head:
+            if exchange.response != nil {
+                if refusesBody(exchange) { return queue(exchange, on: connection) }
+            } else if !exchange.wantsBody {
+                exchange.suspend()
+                return true
+            }
+            exchange.progress = .body
+            exchange.windowStart = environment.now()
+            return true
+        case .body:
+            exchange.progress = .complete
+            exchange.wakeReader()
+        case .complete: break
+        }
+        if exchange.response != nil { return queue(exchange, on: connection) }
+        exchange.suspend()
+        return true
+    }
+
+    private func receiveHead(
+        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer, _ method: String
+    ) -> Bool {
+        if cyx_http_head_bytes(connection) > limits.headBytes {
+            exchange.response = HTTPResponse(status: 431)
+            exchange.progress = .complete
+            return queue(exchange, on: connection)
+        }
+        var headers = HTTPHeaders()
+        withUnsafeMutablePointer(to: &headers) { headers in
+            cyx_http_each_header(connection, headers) {
+                context, name, nameCount, value, valueCount in
+                guard let context else { return }
+                let nameBytes = UnsafeRawBufferPointer(start: name, count: nameCount)
+                let valueBytes = UnsafeRawBufferPointer(start: value, count: valueCount)
+                context.assumingMemoryBound(to: HTTPHeaders.self).pointee.add(
+                    String(decoding: nameBytes, as: UTF8.self),
+                    String(decoding: valueBytes, as: UTF8.self))
+            }
+        }
+        let request = HTTPRequest(
+            method: method, target: exchange.target, headers: headers, received: exchange.began)
+        exchange.request = request
+        // Without a body the library calls again at once, and only then keeps the connection open.
+        let hasBody = request.contentLength != 0
+        exchange.progress = hasBody ? .head : .body
+        if hasBody { exchange.suspend() }
+        arrived.yield(exchange.id)
+        return true
+    }
+
+    /// Whether to answer without reading the body, which closes the connection.
+    private func refusesBody(_ exchange: HTTPExchange) -> Bool {
+        guard let request = exchange.request else { return true }
+        return request.headers.contains("expect")
+            || (request.contentLength ?? limits.drainBytes) >= limits.drainBytes
+    }
+
+    /// Takes body bytes; returns how many it left for later, nil to drop the connection.
+    func receive(_ bytes: UnsafeRawBufferPointer, on exchange: HTTPExchange) -> Int? {
+        guard !exchange.isGone else { return nil }
+        if exchange.isDraining {
+            exchange.windowBytes += bytes.count
+            return 0
+        }
+        guard exchange.bufferedBytes < limits.bodyBufferBytes else {
+            exchange.suspend()
+            return bytes.count
+        }
+        exchange.windowBytes += bytes.count
+        exchange.append(bytes)
+        exchange.wakeReader()
+        return 0
+    }
+
+    func end(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer?) {
+        exchange.connection = nil
+        exchange.isSuspended = false
+        if let connection {
+            connections[connection]?.exchange = nil
+            connections[connection]?.idleSince = environment.now()
+            connections[connection]?.hasServed = true
+        }
+        // A handler that still runs after a complete response only finishes; any other is cancelled.
+        exchange.abandon()
+        if exchange.isFinished || exchange.request == nil { exchanges[exchange.id] = nil }
+    }
+
+    private func queue(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer) -> Bool {
+        guard let response = exchange.response, let native = makeResponse(response, exchange) else {
+            return false
+        }
+        for field in response.headers.fields where field.name != "content-length" {
+            // The library refuses control characters; such a header is left out.
+            _ = cyx_http_response_header(native, field.name, field.value)
+        }
+        exchange.isQueued = true
+        return cyx_http_respond(connection, UInt32(response.status), native) != 0
+    }
+
+    private func makeResponse(
+        _ response: HTTPResponse, _ exchange: HTTPExchange
+    ) -> UnsafeMutableRawPointer? {
+        let length: UInt64
+        switch response.body {
+        case .bytes(let bytes):
+            return bytes.withUnsafeBytes { cyx_http_response_bytes($0.baseAddress, $0.count) }
+        case .head(let declared): length = declared
+        case .stream(let declared, _): length = declared
+        }
+        guard length > 0 else { return cyx_http_response_bytes(nil, 0) }
+        return cyx_http_response_stream(
+            length, HTTPServer.responseBlockBytes, readResponse,
+            Unmanaged.passRetained(exchange).toOpaque()
+        ) { context in
+            if let context { Unmanaged<HTTPExchange>.fromOpaque(context).release() }
+        }
+    }
+
+    /// What the library holds of a streamed response at a time.
+    static let responseBlockBytes = 128 << 10
+}
+
+/// Only exchange state is touched, on the server's actor like every other callback.
+private func readResponse(
+    context: UnsafeMutableRawPointer?, offset: UInt64, buffer: UnsafeMutablePointer<CChar>?,
+    capacity: Int
+) -> Int {
+    guard let exchange = exchange(context), let buffer, !exchange.isGone else { return -1 }
+    let count = exchange.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
+    if count > 0 {
+        exchange.wakeWriter()
+        return count
+    }
+    if exchange.sourceHasEnded { return -1 }
+    exchange.suspend()
+    return 0
+}

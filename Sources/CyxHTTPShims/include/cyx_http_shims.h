@@ -1,0 +1,68 @@
+// libmicrohttpd as CyxHTTP uses it: its variadic calls behind plain functions, so that Swift sees
+// neither `va_list` options nor the library's own header.
+#ifndef CYX_HTTP_SHIMS_H
+#define CYX_HTTP_SHIMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct cyx_http_callbacks {
+    void *context;
+    // A request line came in: `target` undecoded, as sent. Returns what later calls see in
+    // `*request`.
+    void *(*begin)(void *context, const char *target, size_t target_count, void *connection);
+    // The head is complete (`bytes` null), body bytes are there (`*count` of them; set it to how
+    // many were left), or the body has ended (`bytes` null again). Returns 0 to drop the connection.
+    int (*handle)(
+        void *context, void *connection, const char *method, const char *version,
+        const char *bytes, size_t *count, void **request);
+    // The request is over; `completed` is 0 if the connection failed under it.
+    void (*end)(void *context, void *connection, void **request, int completed);
+    // A connection was opened or closed.
+    void (*opened)(void *context, void *connection, int descriptor);
+    void (*closed)(void *context, void *connection);
+} cyx_http_callbacks;
+
+typedef struct cyx_http_limits {
+    size_t connection_memory_bytes;
+    unsigned connections;
+    unsigned inactivity_seconds;
+} cyx_http_limits;
+
+// Listens on 16 bytes of IPv6 (or IPv4-mapped) address; returns the descriptor or minus errno.
+int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bound_port);
+
+// Starts a daemon without threads on a listening descriptor, which it owns from then on. Null if it
+// could not. The callbacks are copied.
+void *cyx_http_start(int descriptor, const cyx_http_callbacks *callbacks, cyx_http_limits limits);
+void cyx_http_stop(void *daemon);
+
+// The descriptor that is readable whenever `cyx_http_run` has something to do.
+int cyx_http_descriptor(void *daemon);
+
+// Does what can be done without blocking; returns 1 if more can be done at once.
+int cyx_http_run(void *daemon);
+
+void cyx_http_suspend(void *connection);
+void cyx_http_resume(void *connection);
+
+// How many bytes the head took.
+size_t cyx_http_head_bytes(void *connection);
+
+typedef void (*cyx_http_field)(
+    void *context, const char *name, size_t name_count, const char *value, size_t value_count);
+void cyx_http_each_header(void *connection, void *context, cyx_http_field field);
+
+// Fills up to `capacity` bytes and returns how many; 0 after suspending the connection; -1 to fail.
+typedef ssize_t (*cyx_http_reader)(void *context, uint64_t offset, char *buffer, size_t capacity);
+
+void *cyx_http_response_bytes(const void *bytes, size_t count);
+void *cyx_http_response_stream(
+    uint64_t length, size_t block_bytes, cyx_http_reader reader, void *context,
+    void (*release)(void *context));
+int cyx_http_response_header(void *response, const char *name, const char *value);
+// Queues and releases the response; returns 0 if the connection takes none now.
+int cyx_http_respond(void *connection, unsigned status, void *response);
+
+#endif

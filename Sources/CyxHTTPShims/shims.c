@@ -1,0 +1,187 @@
+#include "cyx_http_shims.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef struct server {
+    struct MHD_Daemon *daemon;
+    cyx_http_callbacks callbacks;
+} server;
+
+int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bound_port) {
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+    struct sockaddr_storage storage;
+    memset(&storage, 0, sizeof storage);
+    socklen_t size;
+    int family;
+    if (memcmp(ip, mapped, 12) == 0) {
+        struct sockaddr_in *address = (struct sockaddr_in *)&storage;
+        family = address->sin_family = AF_INET;
+        memcpy(&address->sin_addr, ip + 12, 4);
+        address->sin_port = htons(port);
+        size = sizeof *address;
+    } else {
+        struct sockaddr_in6 *address = (struct sockaddr_in6 *)&storage;
+        family = address->sin6_family = AF_INET6;
+        memcpy(&address->sin6_addr, ip, 16);
+        address->sin6_port = htons(port);
+        size = sizeof *address;
+    }
+    int descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0) return -errno;
+    int on = 1;
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(descriptor, (struct sockaddr *)&storage, size) != 0 ||
+        listen(descriptor, backlog) != 0 ||
+        getsockname(descriptor, (struct sockaddr *)&storage, &size) != 0) {
+        int error = errno;
+        close(descriptor);
+        return -error;
+    }
+    *bound_port = ntohs(
+        family == AF_INET ? ((struct sockaddr_in *)&storage)->sin_port
+                          : ((struct sockaddr_in6 *)&storage)->sin6_port);
+    return descriptor;
+}
+
+// Percent escapes stay as they are: keys are decoded once, by who knows what they are.
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text) {
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection) {
+    server *self = context;
+    return self->callbacks.begin(self->callbacks.context, target, strlen(target), connection);
+}
+
+static enum MHD_Result on_request(
+    void *context, struct MHD_Connection *connection, const char *url, const char *method,
+    const char *version, const char *bytes, size_t *count, void **request) {
+    (void)url;
+    server *self = context;
+    int kept = self->callbacks.handle(
+        self->callbacks.context, connection, method, version, bytes, count, request);
+    return kept ? MHD_YES : MHD_NO;
+}
+
+static void on_completed(
+    void *context, struct MHD_Connection *connection, void **request,
+    enum MHD_RequestTerminationCode code) {
+    server *self = context;
+    self->callbacks.end(
+        self->callbacks.context, connection, request,
+        code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+}
+
+static void on_connection(
+    void *context, struct MHD_Connection *connection, void **socket_context,
+    enum MHD_ConnectionNotificationCode code) {
+    (void)socket_context;
+    server *self = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        self->callbacks.opened(
+            self->callbacks.context, connection, info ? info->connect_fd : -1);
+    } else {
+        self->callbacks.closed(self->callbacks.context, connection);
+    }
+}
+
+void *cyx_http_start(int descriptor, const cyx_http_callbacks *callbacks, cyx_http_limits limits) {
+    server *self = calloc(1, sizeof *self);
+    if (self == NULL) return NULL;
+    self->callbacks = *callbacks;
+    self->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)descriptor,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits.connection_memory_bytes,
+        MHD_OPTION_CONNECTION_LIMIT, limits.connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, limits.inactivity_seconds,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, self,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, self,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, self,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, self,
+        MHD_OPTION_END);
+    if (self->daemon == NULL) {
+        free(self);
+        return NULL;
+    }
+    return self;
+}
+
+void cyx_http_stop(void *daemon) {
+    server *self = daemon;
+    MHD_stop_daemon(self->daemon);
+    free(self);
+}
+
+int cyx_http_descriptor(void *daemon) {
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(((server *)daemon)->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    return info ? info->epoll_fd : -1;
+}
+
+int cyx_http_run(void *daemon) {
+    struct MHD_Daemon *self = ((server *)daemon)->daemon;
+    MHD_UNSIGNED_LONG_LONG milliseconds = 0;
+    MHD_run(self);
+    return MHD_get_timeout(self, &milliseconds) == MHD_YES && milliseconds == 0;
+}
+
+void cyx_http_suspend(void *connection) { MHD_suspend_connection(connection); }
+
+void cyx_http_resume(void *connection) { MHD_resume_connection(connection); }
+
+size_t cyx_http_head_bytes(void *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
+typedef struct header_walk {
+    void *context;
+    cyx_http_field field;
+} header_walk;
+
+static enum MHD_Result on_header(
+    void *context, enum MHD_ValueKind kind, const char *name, size_t name_count,
+    const char *value, size_t value_count) {
+    (void)kind;
+    header_walk *walk = context;
+    walk->field(walk->context, name, name_count, value ? value : "", value ? value_count : 0);
+    return MHD_YES;
+}
+
+void cyx_http_each_header(void *connection, void *context, cyx_http_field field) {
+    header_walk walk = {context, field};
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &walk);
+}
+
+void *cyx_http_response_bytes(const void *bytes, size_t count) {
+    return MHD_create_response_from_buffer(count, (void *)bytes, MHD_RESPMEM_MUST_COPY);
+}
+
+void *cyx_http_response_stream(
+    uint64_t length, size_t block_bytes, cyx_http_reader reader, void *context,
+    void (*release)(void *context)) {
+    return MHD_create_response_from_callback(length, block_bytes, reader, context, release);
+}
+
+int cyx_http_response_header(void *response, const char *name, const char *value) {
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+int cyx_http_respond(void *connection, unsigned status, void *response) {
+    enum MHD_Result queued = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return queued == MHD_YES;
+}

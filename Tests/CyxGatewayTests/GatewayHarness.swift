@@ -1,0 +1,67 @@
+import CyxCore
+import CyxGateway
+import CyxHTTP
+import CyxObjects
+
+/// A data directory that is never opened.
+final class NoStorage: StorageDevice {
+    func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore {
+        throw .closed
+    }
+    func freeBytes() -> Int64 { 0 }
+}
+
+final class DiscardedLog: LogSink {
+    func write(
+        level: LogLevel, time: WallTime, part: String, message: String,
+        fields: [(key: String, value: String)]
+    ) {}
+}
+
+/// A gateway with an account `demo` over memory, served on a loopback port while `body` runs.
+struct GatewayHarness {
+    static let accessKey = "demo"
+    static let secretKey = "demo-secret"
+
+    var environment: Environment
+    var objects: MemoryObjects
+    var port: UInt16
+
+    static func run(
+        port: UInt16 = 0, sink: any LogSink = DiscardedLog(),
+        _ body: @Sendable (GatewayHarness) async throws -> Void
+    ) async throws {
+        let reactor = try Reactor()
+        try reactor.start()
+        let pool = try ThreadPool(threadCount: 2)
+        defer {
+            reactor.stop()
+            reactor.join()
+            pool.stop()
+        }
+        let environment = Environment.production(
+            reactor: reactor, storage: NoStorage(), blocking: pool, sink: sink,
+            metrics: MetricsRegistry())
+        let objects = MemoryObjects { reactor.wallTime() }
+        var accounts = S3Accounts()
+        accounts[accessKey] = S3Accounts.Account(secret: secretKey, service: objects)
+        let gateway = S3Gateway(environment: environment, accounts: accounts)
+        let server = try HTTPServer(
+            environment: environment, reactor: reactor,
+            listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port)
+        ) { request, body in try await gateway.handle(request, body) }
+        let harness = GatewayHarness(
+            environment: environment, objects: objects, port: server.address.port)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask(executorPreference: reactor) { try await server.run() }
+            do {
+                try await body(harness)
+            } catch {
+                group.cancelAll()
+                throw error
+            }
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+}
