@@ -60,7 +60,7 @@ package struct Lookup: Sendable {
     package mutating func handleAnswer(from peer: PeerID, contacts: [PeerContact]) {
         guard let index = settle(peer, as: .answered) else { return }
         let best = candidates.first { $0.progress != .failed }?.distance
-        add(Array(contacts.prefix(parameters.bucketSize)), hops: candidates[index].hops + 1)
+        add(Array(contacts.prefix(parameters.answerSize)), hops: candidates[index].hops + 1)
         let isCloser = candidates.first { $0.progress != .failed }?.distance != best
         adapt(progressed: isCloser)
     }

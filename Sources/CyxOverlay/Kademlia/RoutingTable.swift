@@ -5,6 +5,9 @@ package import CyxTransport
 package struct KademliaParameters: Sendable {
     /// k: contacts of a bucket and results of a lookup.
     package var bucketSize = 20
+    /// Contacts in one answer: more than k, so that the k closest that live are found although some
+    /// of the closest have died unnoticed.
+    package var answerSize = 40
     /// α: requests in flight at first, and at most.
     package var concurrency = (least: 3, most: 10)
     /// Contacts of one diversity group in one bucket and in the whole table. A group is a /24 in

@@ -63,7 +63,7 @@ extension Overlay {
     /// The k live peers closest to `target` that this peer can find, closest first.
     package func lookup(_ target: Digest) async -> [PeerContact] {
         let seeds = table.closest(
-            to: target, count: options.kademlia.bucketSize, verifiedOnly: false)
+            to: target, count: options.kademlia.answerSize, verifiedOnly: false)
         var lookup = Lookup(
             target: target, local: machine.localPeer, seeds: seeds, parameters: options.kademlia)
         await withTaskGroup(of: (PeerContact, [PeerContact]?).self) { group in
@@ -94,7 +94,7 @@ extension Overlay {
             let bytes = try await messaging.call(
                 contact.peer, .overlayFindNode, request, timeout: options.timings.probeTimeout)
             let response = try FindNodeResponse(protobuf: bytes)
-            return try response.contacts.prefix(options.kademlia.bucketSize)
+            return try response.contacts.prefix(options.kademlia.answerSize)
                 .map { try PeerContact($0) }
         } catch {
             logger.debug("no contacts", [("peer", contact.peer.description), ("why", "\(error)")])
@@ -109,7 +109,7 @@ extension Overlay {
         }
         table.insert(remote, answered: false, now: environment.now())
         let closest = table.closest(
-            to: target, count: options.kademlia.bucketSize, verifiedOnly: true)
+            to: target, count: options.kademlia.answerSize, verifiedOnly: true)
         let response = FindNodeResponse(contacts: closest.map { ContactRecord($0) })
         return response.protobufBytes()
     }
