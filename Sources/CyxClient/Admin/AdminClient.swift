@@ -1,0 +1,47 @@
+/// The admin API of one `cyxpeer` (`--admin-listen`), with the token from its data directory. Its
+/// calls block the thread that makes them.
+package struct AdminClient: Sendable {
+    /// `127.0.0.1:7790`.
+    package var address: String
+    private let token: String
+    private let http: HTTPClient
+
+    package init(address: String, token: String, http: HTTPClient) {
+        self.address = address
+        self.token = token
+        self.http = http
+    }
+
+    package func status() throws(ClientError) -> PeerStatus {
+        let response = try get("/api/v1/status")
+        let json: JSONValue
+        do {
+            json = try JSONValue(parsing: response.body)
+        } catch {
+            throw ClientError(
+                code: "NET-09", message: "\(address) answered with something other than JSON",
+                remedy: "check --admin: it is not the S3 port")
+        }
+        return try PeerStatus(json)
+    }
+
+    /// GET of a path; throws for every answer but success.
+    package func get(_ path: String) throws(ClientError) -> HTTPResponse {
+        var request = HTTPRequest(method: "GET", url: "http://\(address)\(path)")
+        request.headers = [("authorization", "Bearer \(token)")]
+        let response = try http.perform(request)
+        if response.isSuccess { return response }
+        switch response.status {
+        case 401, 403:
+            throw ClientError(
+                code: "ADMIN-01", message: "the token is not that of the peer at \(address)",
+                remedy: "--data-dir DIR of that peer, or --admin-token FILE",
+                status: response.status)
+        default:
+            throw ClientError(
+                code: "ADMIN-02", message: "\(address)\(path) answered HTTP \(response.status)",
+                cause: String(decoding: response.body.prefix(200), as: UTF8.self),
+                status: response.status)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+internal import Glibc
+
+/// Gets one object, in parallel ranges if it is large, and puts it in place when it is complete.
+package struct Download: Sendable {
+    /// The length of one range.
+    package static let rangeBytes: UInt64 = 16 << 20
+
+    package var client: S3Client
+    package var bucket: String
+    package var key: String
+    package var parallel: Int
+
+    package init(client: S3Client, bucket: String, key: String, parallel: Int) {
+        self.client = client
+        self.bucket = bucket
+        self.key = key
+        self.parallel = parallel
+    }
+
+    /// Writes the object, or bytes `wanted` of it, to the file at `path`.
+    ///
+    /// A file beside it takes the bytes and is renamed at the end, so that `path` is the old file
+    /// or all of the new one. Every range is asked of the version seen first; if the object changes
+    /// meanwhile, the download fails with `PreconditionFailed`.
+    package func run(
+        object: RemoteObject, wanted: Range<UInt64>, path: String, meter: TransferMeter
+    ) async throws {
+        let partial = path + ".cyxpart"
+        let file = try OpenFile.writing(partial)
+        try file.resize(to: UInt64(wanted.count))
+        let starts = stride(
+            from: wanted.lowerBound, to: wanted.upperBound, by: Int(Self.rangeBytes))
+        _ = try await inParallel(Array(starts), limit: parallel) { start in
+            let range = start..<min(start + Self.rangeBytes, wanted.upperBound)
+            try await client.get(
+                bucket: bucket, key: key, range: range, etag: object.etag,
+                sink: .file(file, offset: start - wanted.lowerBound, count: UInt64(range.count)),
+                meter: meter)
+        }
+        try file.synchronize()
+        guard rename(partial, path) == 0 else {
+            throw ClientError.file("rename \(partial) to", path, errno: errno)
+        }
+    }
+
+    /// Writes the bytes in order to standard output.
+    package func stream(
+        object: RemoteObject, wanted: Range<UInt64>, meter: TransferMeter
+    ) async throws {
+        try await client.get(
+            bucket: bucket, key: key, range: wanted, etag: object.etag,
+            sink: .stream(.standardOutput()), meter: meter)
+    }
+}
