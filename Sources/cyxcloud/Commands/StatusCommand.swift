@@ -1,0 +1,77 @@
+internal import CyxClient
+internal import CyxCore
+internal import Glibc
+
+/// `cyxcloud status`.
+enum StatusCommand {
+    private static let watchInterval: Int32 = 2_000
+
+    static let command = Command(
+        spec: CommandSpec(
+            name: "cyxcloud status", summary: "Say how the network and a peer are.",
+            flags: [
+                FlagSpec("data-dir", "DIR", "data directory of the peer to ask (cyxpeer-data)"),
+                FlagSpec("admin", "HOST:PORT", "its admin address (from DIR, or 127.0.0.1:7790)"),
+                FlagSpec("admin-token", "FILE", "its token (DIR/admin.token)"),
+                FlagSpec("watch", nil, "again every 2 s, until Ctrl-C"),
+            ] + Command.globalFlags),
+        run: run)
+
+    private static func run(_ parsed: ParsedCommand, _ console: Console) throws {
+        let directory = parsed.value("data-dir") ?? "cyxpeer-data"
+        let tokenFile = parsed.value("admin-token") ?? directory + "/admin.token"
+        let address =
+            parsed.value("admin") ?? SmallFile.read(directory + "/admin") ?? "127.0.0.1:7790"
+        guard let token = SmallFile.read(tokenFile) else {
+            throw ClientError(
+                code: "ADMIN-03", message: "there is no admin token in \(tokenFile)",
+                cause: SystemError.words(errno),
+                remedy: "--data-dir DIR of a running peer (of a devnet: DIR/peers/0)")
+        }
+        let admin = AdminClient(address: address, token: token, http: HTTPClient())
+        while true {
+            let status = try admin.status()
+            if parsed.has("watch"), StandardStream.output.isTerminal, !console.isJSON {
+                StandardStream.output.write("\u{1b}[H\u{1b}[2J")
+            }
+            if console.isJSON, !parsed.has("watch") {
+                console.result(status.json)
+            } else {
+                console.emit(status.json)
+                console.say(text(status, console))
+            }
+            guard parsed.has("watch") else { return }
+            poll(nil, 0, watchInterval)
+        }
+    }
+
+    /// The whole screen.
+    static func text(_ status: PeerStatus, _ console: Console) -> String {
+        let colors = [PeerStatus.Health.green: "32", .amber: "33", .red: "31"]
+        let health = console.color(colors[status.health] ?? "0", status.health.rawValue)
+        let zones = status.zones.map { "\($0.name) \($0.peers)" }.joined(separator: ", ")
+        func counts(_ items: [(name: String, count: Int64)]) -> String {
+            items.map { "\($0.count) \($0.name.replacingUnderscores)" }.joined(separator: ", ")
+        }
+        let store = status.store.map { item in
+            item.name == "shards"
+                ? "\(item.value) shards"
+                : "\(Units.format(bytes: UInt64(max(item.value, 0)))) \(item.name)"
+        }
+        return """
+            network   \(status.network.prefix(12)): \(health). \(status.sentence)
+            objects   \(status.redundancy), survives \(status.survives) more peers
+            peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead
+            zones     \(zones)
+            tables    \(status.fullPartitions) of \(status.partitions) partitions whole, \
+            \(status.unavailablePartitions) unavailable
+            segments  \(counts(status.segments))
+            store     \(store.joined(separator: ", "))
+            peer      \(status.peer.prefix(12)), version \(status.version)
+            """
+    }
+}
+
+extension String {
+    fileprivate var replacingUnderscores: String { split(separator: "_").joined(separator: " ") }
+}

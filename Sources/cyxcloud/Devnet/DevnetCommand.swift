@@ -1,0 +1,69 @@
+internal import CyxClient
+internal import CyxCore
+
+/// `cyxcloud devnet`: a whole network as separate processes on this machine.
+enum DevnetCommand {
+    static let command = Command(
+        spec: CommandSpec(
+            name: "cyxcloud devnet", summary: "Run a whole network on this machine.",
+            flags: [
+                FlagSpec("peers", "N", "how many peers (14); peer 0 is the gateway"),
+                FlagSpec("data", "DIR", "where all data is kept (required)"),
+                FlagSpec("s3-listen", "HOST:PORT", "S3 address (127.0.0.1:9000)"),
+                FlagSpec("zones", "Z", "zones z0 … to spread the peers over (7)"),
+                FlagSpec("access-key", "KEY", "S3 key (made at the first start)"),
+                FlagSpec("secret-key", "KEY", "its secret, 8 bytes or more"),
+                FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
+                FlagSpec("allocated", "SIZE", "space per peer (an equal share of what is free)"),
+                FlagSpec("cyxpeer", "PATH", "the peer's program (the one beside this)"),
+            ] + Command.globalFlags),
+        run: run)
+
+    private static func run(_ parsed: ParsedCommand, _ console: Console) throws {
+        let plan = try DevnetPlan(parsed)
+        var devnet = Devnet(plan, console)
+        do {
+            let status = try devnet.start()
+            announce(plan, status, console)
+            devnet.run()
+            console.note("stopping \(plan.peers) peers; the data stays in \(plan.directory)")
+        } catch is Devnet.Interrupted {
+            console.note("stopping before the network was ready")
+        } catch {
+            devnet.stop()
+            throw error
+        }
+        devnet.stop()
+    }
+
+    private static func announce(_ plan: DevnetPlan, _ status: PeerStatus, _ console: Console) {
+        let folder = plan.folder(of: 0)
+        let s3 = "http://" + (SmallFile.read(folder + "/s3") ?? plan.s3Listen)
+        let admin = SmallFile.read(folder + "/admin") ?? ""
+        let accounts = (SmallFile.read(folder + "/accounts") ?? "").split(separator: "\n")
+        let named = plan.accounts.map { $0.prefix { $0 != ":" } }
+        let listed = accounts.filter { line in
+            named.contains { line.hasPrefix($0 + " ") }
+        }
+        if listed.count < Set(named).count {
+            console.warn("\(folder)/accounts does not name the ID of every account")
+        }
+        console.say("ready")
+        console.say("S3       \(s3)")
+        console.say("admin    http://\(admin) (token in \(folder)/admin.token)")
+        console.say("network  \(status.redundancy), survives \(status.survives) peers")
+        for line in listed { console.say("account \(line)") }
+        console.say(
+            "export AWS_ENDPOINT_URL=\(s3) AWS_ACCESS_KEY_ID=\(plan.credentials.accessKey) "
+                + "AWS_SECRET_ACCESS_KEY=\(plan.credentials.secretKey) AWS_REGION=auto")
+        if status.health != .green { console.warn(status.sentence) }
+        console.note("next: cyxcloud bucket create photos && cyxcloud upload FILE --bucket photos")
+        console.note("kill a peer: kill -9 $(cat \(plan.folder(of: min(1, plan.peers - 1)))/pid)")
+        console.note("Ctrl-C stops the network and keeps its data")
+        console.emit(
+            .object([
+                ("ready", .bool(true)), ("s3", .string(s3)), ("admin", .string(admin)),
+                ("redundancy", .string(status.redundancy)), ("survives", .integer(status.survives)),
+            ]))
+    }
+}
