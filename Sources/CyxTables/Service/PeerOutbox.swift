@@ -20,6 +20,8 @@ struct PeerOutbox {
 
     var isIdle: Bool { items.isEmpty && !scheduled && inFlight == 0 }
 
+    var isFull: Bool { items.count >= TableMessageLimits.waitingItems }
+
     /// Queues a request; true if a flush must be started.
     mutating func add(_ item: Item) -> Bool {
         items.append(item)

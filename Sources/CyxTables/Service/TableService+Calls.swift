@@ -9,9 +9,21 @@ extension TableService {
         _ request: [UInt8], _ method: RPCMethod, to peer: PeerID,
         completion: @escaping (Result<[UInt8], RPCError>) -> Void
     ) {
+        guard !isStopped else { return completion(.failure(.cancelled)) }
         let destination = PeerOutbox.Destination(peer: peer, method: method)
+        guard outboxes[destination]?.isFull != true else {
+            return completion(.failure(.timedOut))
+        }
         let item = PeerOutbox.Item(request: request, completion: completion)
         if outboxes[destination, default: PeerOutbox()].add(item) { startFlush(destination) }
+    }
+
+    /// Fails whatever waits to be sent, for good.
+    func stopSending() {
+        isStopped = true
+        let waiting = outboxes.values.flatMap(\.items)
+        outboxes = [:]
+        for item in waiting { item.completion(.failure(.cancelled)) }
     }
 
     private func startFlush(_ destination: PeerOutbox.Destination) {

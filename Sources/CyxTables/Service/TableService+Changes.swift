@@ -8,7 +8,9 @@ internal import CyxTransport
 extension TableService {
     /// Looks for what should happen next. Sends nothing unless something should.
     func tick() {
-        if configuration.isFounder, replicas.isEmpty {
+        if configuration.isFounder, replicas.isEmpty, catalog.isEmpty {
+            guard !changes.isFounding else { return }
+            changes.isFounding = true
             start { [weak self] in await self?.found() }
             return
         }
@@ -28,6 +30,7 @@ extension TableService {
     }
 
     private func found() async {
+        defer { changes.isFounding = false }
         do {
             // Whoever lost its store must not found the network again.
             if let partition = Partition(depth: configuration.genesisDepth, index: 0) {

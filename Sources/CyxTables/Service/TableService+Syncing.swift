@@ -107,7 +107,13 @@ extension TableService {
             let call = await ask(
                 [peer], .tableViews, request.protobufBytes(), as: ViewReply.self
             ) { _ in .finish }
-            guard let reply = call.answers.first?.reply, reply.status == .done else { return false }
+            guard let reply = call.answers.first?.reply, reply.status == .done else {
+                if let reply = call.answers.first?.reply, reply.status == .decided {
+                    adopt(reply.certificate, for: old.partition)
+                    enterKnownView(old.partition)
+                }
+                return false
+            }
             let failures = rows.failures
             for row in reply.rows {
                 guard !row.key.lexicographicallyPrecedes(from),
@@ -160,7 +166,13 @@ extension TableService {
         if let certificate = adopt(request.certificate, for: old.partition) {
             _ = installLocally(certificate)
         }
-        guard isSource(of: old) else { return ViewReply(status: .busy, detail: "not sealed") }
+        guard isSource(of: old) else {
+            // Perhaps the view that the asker wants to join has been succeeded already.
+            if let known = knownCertificate(old.partition), known.view.id.isNewer(than: old) {
+                return ViewReply(status: .decided, certificate: known.bytes)
+            }
+            return ViewReply(status: .busy, detail: "not sealed")
+        }
         try await rows.settle()
         let range = StorageKey.rows(of: old.partition)
         guard !request.key.lexicographicallyPrecedes(range.from) else {

@@ -154,6 +154,9 @@ extension TableService {
         let view = certificate.view
         let held = replicas[view.partition]
         let isMember = view.contains(ViewMember(peer: localPeer, store: storeID))
+        if let known = knownCertificate(view.partition), known.view.id.isNewer(than: view.id) {
+            return false
+        }
         if let held, !view.id.isNewer(than: held.view.id) { return false }
         guard isMember else {
             guard var held, held.successor.map({ view.id.isNewer(than: $0.view.id) }) ?? true
@@ -167,6 +170,7 @@ extension TableService {
             replica.frozen = Replica.Frozen(view: held.view.id, isSource: held.isSynced)
         }
         catalog[view.partition] = nil
+        if let held { changes.synced[held.view.id] = nil }
         changes.causeSince[view.partition] = nil
         changes.retryAt[view.partition] = nil
         stage(replica)

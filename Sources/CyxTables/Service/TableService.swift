@@ -32,6 +32,7 @@ package actor TableService: Tables {
     var clock = HybridClock()
     var random: SeededGenerator
 
+    var isStopped = false
     var outboxes: [PeerOutbox.Destination: PeerOutbox] = [:]
     var graceCalls: [UInt64: any Finishable] = [:]
     var nextGraceCall: UInt64 = 0
@@ -103,6 +104,7 @@ package actor TableService: Tables {
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()
         }
+        stopSending()
         let store = rows.store
         await environment.blocking.run { store.close() }
         throw CancellationError()

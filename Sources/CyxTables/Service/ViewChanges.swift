@@ -17,6 +17,8 @@ struct ViewChanges {
     private var targetChanged = Instant(nanoseconds: 0)
     private(set) var absentSince: [PeerID: Instant] = [:]
 
+    var isFounding = false
+
     /// What was last made of it.
     var planner: ViewPlanner?
     /// Whom this peer could reach at its last look.

@@ -12,6 +12,8 @@ enum TableMessageLimits {
     /// Requests to one peer that travel together.
     static let batchItems = 256
     static let batchBytes = 4 << 20
+    /// Requests of one kind that may wait for one peer; more fail at once.
+    static let waitingItems = 16_384
     /// Rows and bytes of one page.
     static let pageRows = RowLimits.scanPageRows
     static let pageBytes = 2 << 20
