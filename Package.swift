@@ -69,7 +69,7 @@ let package = Package(
 
         // Edges.
         module("CyxHTTP", ["CyxCore", "CyxHTTPShims"]),
-        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "COpenSSL"]),
+        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects"]),
         module("CyxClient", ["CyxCore", "CyxCrypto", "CCurl"]),
 
         // Programs.

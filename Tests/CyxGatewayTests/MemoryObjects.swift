@@ -1,4 +1,5 @@
 import CyxCore
+import CyxCrypto
 import CyxObjects
 import Synchronization
 
@@ -70,7 +71,7 @@ final class MemoryObjects: ObjectService {
         }
         var options = options
         options.checksums.merge(options.checksumsAtEnd?() ?? [:]) { $1 }
-        let etag = Hex.encode(MessageDigest.hash(.md5, bytes))
+        let etag = Hex.encode(MD5.hash(bytes))
         return try commit(key, in: bucket, options, bytes, etag: etag)
     }
 
@@ -184,7 +185,7 @@ final class MemoryObjects: ObjectService {
         let bytes = try await read(body)
         let info = PartInfo(
             number: number, size: UInt64(bytes.count),
-            etag: Hex.encode(MessageDigest.hash(.md5, bytes)), modified: time())
+            etag: Hex.encode(MD5.hash(bytes)), modified: time())
         state.withLock { $0[bucket]?.uploads[upload]?.parts[number] = (info, bytes) }
         return info
     }
@@ -209,7 +210,7 @@ final class MemoryObjects: ObjectService {
             bytes += stored.bytes
             hashes += Hex.decode(stored.info.etag) ?? []
         }
-        let etag = Hex.encode(MessageDigest.hash(.md5, hashes)) + "-\(parts.count)"
+        let etag = Hex.encode(MD5.hash(hashes)) + "-\(parts.count)"
         let info = try commit(key, in: bucket, found.options, bytes, etag: etag)
         state.withLock { $0[bucket]?.uploads[upload] = nil }
         return info

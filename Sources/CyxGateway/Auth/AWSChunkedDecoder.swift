@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 
 /// Takes `aws-chunked` framing off a body and checks each chunk's signature against the one before
 /// ("Transferring payload in multiple chunks" of the SigV4 documentation).
@@ -16,7 +17,7 @@ struct AWSChunkedDecoder: Sendable {
         fileprivate func signature(_ kind: String, _ hashes: [String]) -> String {
             let text = (["AWS4-HMAC-SHA256-\(kind)", timestamp, scope, previous] + hashes)
                 .joined(separator: "\n")
-            return Hex.encode(MessageDigest.hmac(key: key, Array(text.utf8)))
+            return Hex.encode(HMACSHA256.code(key: key, Array(text.utf8)))
         }
     }
 
@@ -31,7 +32,7 @@ struct AWSChunkedDecoder: Sendable {
     /// A chunk's head or a trailing field.
     static let maximumLineBytes = 1024
     static let maximumTrailers = 8
-    private static let emptyHash = Hex.encode(MessageDigest.hash(.sha256, []))
+    private static let emptyHash = Hex.encode(SHA256.hash([]))
 
     private var signing: Signing?
     private let hasTrailer: Bool
@@ -39,7 +40,7 @@ struct AWSChunkedDecoder: Sendable {
     private var state = State.chunkHeader
     private var line: [UInt8] = []
     private var produced: UInt64 = 0
-    private var chunkHash: MessageDigest?
+    private var chunkHash: SHA256?
     private var chunkSignature = ""
     private var isLastChunk = false
     private var isTrailerSigned = false
@@ -113,7 +114,7 @@ struct AWSChunkedDecoder: Sendable {
     private mutating func take(_ bytes: ArraySlice<UInt8>, into output: inout [UInt8]) {
         produced += UInt64(bytes.count)
         output += bytes
-        bytes.withUnsafeBytes { chunkHash?.update($0) }
+        chunkHash?.update(bytes)
     }
 
     private mutating func endLine() throws(S3Error) {
@@ -148,7 +149,7 @@ struct AWSChunkedDecoder: Sendable {
                 throw malformed("a chunk has no signature")
             }
             chunkSignature = String(field.dropFirst(prefix.count))
-            chunkHash = MessageDigest(.sha256)
+            chunkHash = SHA256()
         }
         if size > 0 {
             state = .data(remaining: size)
@@ -162,7 +163,7 @@ struct AWSChunkedDecoder: Sendable {
     private mutating func checkChunk() throws(S3Error) {
         guard let hash = chunkHash, signing != nil else { return }
         chunkHash = nil
-        let hashes = [AWSChunkedDecoder.emptyHash, Hex.encode(hash.finish())]
+        let hashes = [AWSChunkedDecoder.emptyHash, Hex.encode(hash.finalize())]
         try check(chunkSignature, "PAYLOAD", hashes)
     }
 
@@ -192,7 +193,7 @@ struct AWSChunkedDecoder: Sendable {
         let value = String(text[text.index(after: colon)...].trimmingSpaces())
         if name == "x-amz-trailer-signature" {
             let canonical = trailers.map { "\($0.name):\($0.value)\n" }.joined()
-            let hash = Hex.encode(MessageDigest.hash(.sha256, Array(canonical.utf8)))
+            let hash = Hex.encode(SHA256.hash(Array(canonical.utf8)))
             try check(value, "TRAILER", [hash])
             isTrailerSigned = true
         } else {

@@ -1,3 +1,6 @@
+internal import CyxCore
+internal import CyxCrypto
+
 /// The checksums that S3 stores with objects, by the ends of their header names.
 enum ChecksumAlgorithm: String, CaseIterable, Sendable {
     case crc32, crc32c, crc64nvme, sha1, sha256
@@ -15,33 +18,45 @@ enum ChecksumAlgorithm: String, CaseIterable, Sendable {
 
 /// One checksum on its way.
 enum RunningChecksum: Sendable {
-    case cyclic(CyclicRedundancyCheck)
-    case digest(MessageDigest)
+    case crc32(UInt32)
+    case crc32c(UInt32)
+    case crc64nvme(UInt64)
+    case sha1(SHA1)
+    case sha256(SHA256)
 
     init(_ algorithm: ChecksumAlgorithm) {
         switch algorithm {
-        case .crc32: self = .cyclic(CyclicRedundancyCheck(.crc32))
-        case .crc32c: self = .cyclic(CyclicRedundancyCheck(.crc32c))
-        case .crc64nvme: self = .cyclic(CyclicRedundancyCheck(.crc64NVMe))
-        case .sha1: self = .digest(MessageDigest(.sha1))
-        case .sha256: self = .digest(MessageDigest(.sha256))
+        case .crc32: self = .crc32(0)
+        case .crc32c: self = .crc32c(0)
+        case .crc64nvme: self = .crc64nvme(0)
+        case .sha1: self = .sha1(SHA1())
+        case .sha256: self = .sha256(SHA256())
         }
     }
 
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
         switch self {
-        case .cyclic(var check):
-            check.update(bytes)
-            self = .cyclic(check)
-        case .digest(let digest): digest.update(bytes)
+        case .crc32(let sum): self = .crc32(CRC.crc32(bytes, continuing: sum))
+        case .crc32c(let sum): self = .crc32c(CRC.crc32c(bytes, continuing: sum))
+        case .crc64nvme(let sum): self = .crc64nvme(CRC.crc64NVME(bytes, continuing: sum))
+        case .sha1(var hash):
+            hash.update(bytes)
+            self = .sha1(hash)
+        case .sha256(var hash):
+            hash.update(bytes)
+            self = .sha256(hash)
         }
     }
 
-    /// Call once.
+    /// CRCs big-endian, as S3 encodes them in base 64.
     func finish() -> [UInt8] {
+        var writer = ByteWriter()
         switch self {
-        case .cyclic(let check): check.bytes
-        case .digest(let digest): digest.finish()
+        case .crc32(let sum), .crc32c(let sum): writer.write(sum)
+        case .crc64nvme(let sum): writer.write(sum)
+        case .sha1(let hash): return hash.finalize()
+        case .sha256(let hash): return hash.finalize()
         }
+        return writer.bytes
     }
 }

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 internal import CyxHTTP
 
 /// All that a request promises about its body, checked as the body passes by. A machine: `process`
@@ -10,8 +11,8 @@ struct PayloadCheck: Sendable {
     private var running: [(algorithm: ChecksumAlgorithm, sum: RunningChecksum)] = []
     private var trailing: [ChecksumAlgorithm] = []
     private var signedHash: String?
-    private var payloadDigest: MessageDigest?
-    private var md5: (expected: [UInt8], digest: MessageDigest)?
+    private var payloadDigest: SHA256?
+    private var md5: (expected: [UInt8], digest: MD5)?
     private(set) var byteCount: UInt64 = 0
 
     /// What the checksums came to, for the response and the object's row.
@@ -27,7 +28,7 @@ struct PayloadCheck: Sendable {
         case .sha256(let hash):
             length = try PayloadCheck.declaredLength(request)
             signedHash = hash
-            payloadDigest = MessageDigest(.sha256)
+            payloadDigest = SHA256()
         case .chunked(let isSigned, let hasTrailer):
             guard let text = request.headers["x-amz-decoded-content-length"],
                 let decoded = UInt64(text)
@@ -85,7 +86,7 @@ struct PayloadCheck: Sendable {
                 throw S3Error(
                     "InvalidDigest", 400, "The Content-MD5 you specified is not valid base 64")
             }
-            md5 = (expected, MessageDigest(.md5))
+            md5 = (expected, MD5())
         }
     }
 
@@ -115,7 +116,7 @@ struct PayloadCheck: Sendable {
                 "The body has \(byteCount) of \(length) bytes; nothing was stored")
         }
         if let signedHash, let payloadDigest {
-            let computed = Hex.encode(payloadDigest.finish())
+            let computed = Hex.encode(payloadDigest.finalize())
             guard isEqualInConstantTime(computed, signedHash) else {
                 throw S3Error(
                     "XAmzContentSHA256Mismatch", 400,
@@ -124,7 +125,7 @@ struct PayloadCheck: Sendable {
             }
         }
         if let md5 {
-            let computed = md5.digest.finish()
+            let computed = md5.digest.finalize()
             guard computed == md5.expected else {
                 throw badDigest("MD5", Base64.encode(md5.expected), Base64.encode(computed))
             }

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 internal import CyxHTTP
 
 /// How the payload of a request is vouched for (`x-amz-content-sha256`).
@@ -201,7 +202,7 @@ struct SigV4Claim: Sendable {
     func signingKey(secret: String) -> [UInt8] {
         var key = Array("AWS4\(secret)".utf8)
         for part in [day, region, "s3", "aws4_request"] {
-            key = MessageDigest.hmac(key: key, Array(part.utf8))
+            key = HMACSHA256.code(key: key, Array(part.utf8))
         }
         return key
     }
@@ -217,9 +218,9 @@ struct SigV4Claim: Sendable {
                 "There were headers present in the request which were not signed: \(field.name)")
         }
         let canonical = try canonicalRequest(request, query)
-        let hash = Hex.encode(MessageDigest.hash(.sha256, Array(canonical.utf8)))
+        let hash = Hex.encode(SHA256.hash(Array(canonical.utf8)))
         let signed = "\(SigV4Claim.algorithm)\n\(timestamp)\n\(scope)\n\(hash)"
-        let expected = Hex.encode(MessageDigest.hmac(key: signingKey, Array(signed.utf8)))
+        let expected = Hex.encode(HMACSHA256.code(key: signingKey, Array(signed.utf8)))
         guard isEqualInConstantTime(expected, signature) else {
             throw S3Error(
                 "SignatureDoesNotMatch", 403,
@@ -256,11 +257,7 @@ struct SigV4Claim: Sendable {
 
 /// Takes as long for any two texts of the same length.
 func isEqualInConstantTime(_ left: String, _ right: String) -> Bool {
-    let (left, right) = (Array(left.utf8), Array(right.utf8))
-    guard left.count == right.count else { return false }
-    var difference: UInt8 = 0
-    for index in left.indices { difference |= left[index] ^ right[index] }
-    return difference == 0
+    CyxCrypto.isEqualInConstantTime(Array(left.utf8), Array(right.utf8))
 }
 
 extension Substring {

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 internal import CyxHTTP
 internal import CyxObjects
 
