@@ -1,0 +1,81 @@
+internal import CyxCore
+internal import CyxTransport
+
+/// Asks other peers about shards: requests as calls.
+struct ShardClient: Sendable {
+    let messaging: any PeerMessaging
+    let timings: ObjectTimings
+
+    /// Why a holder gave nothing usable.
+    enum Failure: Error, Equatable {
+        case call(RPCError)
+        /// The answer is not a message, or not what was asked for.
+        case garbage
+    }
+
+    /// Adds bytes to a shard file; with `core`, finishes it and returns the holder's entry and
+    /// receipt.
+    func append(
+        _ data: [UInt8], to shard: ShardID, at offset: Int, core: [UInt8], root: Digest?,
+        peer: PeerID
+    ) async throws(Failure) -> (entry: HolderEntry, receipt: StoreReceipt)? {
+        let request = AppendShardRequest(
+            segment: shard.segment.bytes, index: UInt32(shard.index), offset: UInt64(offset),
+            data: data, core: core)
+        let answer = try await call(
+            peer, .appendShard, request, AppendShardResponse.self, timings.appendTimeout)
+        guard let root else { return nil }
+        guard let receipt = answer.receipt,
+            let entry = receipt.entry(
+                segment: shard.segment, index: shard.index, root: root, peer: peer)
+        else { throw .garbage }
+        return (entry, receipt)
+    }
+
+    /// A range of a shard file, not yet verified.
+    func read(
+        _ shard: ShardID, _ range: Range<Int>, from peer: PeerID
+    ) async throws(Failure) -> ReadShardResponse {
+        let request = ReadShardRequest(
+            segment: shard.segment.bytes, index: UInt32(shard.index),
+            offset: UInt64(range.lowerBound), length: UInt64(range.count))
+        return try await call(
+            peer, .readShard, request, ReadShardResponse.self, timings.readTimeout)
+    }
+
+    func delete(_ statement: [UInt8], at peer: PeerID) async throws(Failure) {
+        _ = try await call(
+            peer, .deleteSegment, DeleteSegmentRequest(statement: statement),
+            DeleteSegmentResponse.self, timings.readTimeout)
+    }
+
+    func drop(_ shard: ShardID, at peer: PeerID) async throws(Failure) {
+        _ = try await call(
+            peer, .dropUpload,
+            DropUploadRequest(segment: shard.segment.bytes, index: UInt32(shard.index)),
+            DropUploadResponse.self, timings.readTimeout)
+    }
+
+    /// `suspect` and `index`: whose shard was wrong; nil for an incomplete placement.
+    func report(
+        _ segment: SegmentID, suspect: PeerID?, index: Int, to custodian: PeerID
+    ) async throws(Failure) {
+        _ = try await call(
+            custodian, .reportSegment,
+            ReportSegmentRequest(
+                segment: segment.bytes, peer: suspect?.bytes ?? [], index: UInt32(index)),
+            ReportSegmentResponse.self, timings.readTimeout)
+    }
+
+    private func call<Answer: ProtobufMessage>(
+        _ peer: PeerID, _ method: RPCMethod, _ request: some ProtobufMessage,
+        _ type: Answer.Type, _ timeout: Duration
+    ) async throws(Failure) -> Answer {
+        let bytes: [UInt8]
+        do {
+            bytes = try await messaging.call(
+                peer, method, request.protobufBytes(), timeout: timeout)
+        } catch { throw .call(error) }
+        do { return try Answer(protobuf: bytes) } catch { throw .garbage }
+    }
+}

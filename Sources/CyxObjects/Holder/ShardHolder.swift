@@ -1,0 +1,218 @@
+package import CyxCore
+package import CyxCrypto
+package import CyxStorage
+package import CyxTransport
+
+/// The storage side of a peer: takes shard files, proves what it took, gives ranges back.
+package actor ShardHolder {
+    /// Trees of recently read files that are kept decoded.
+    static let cachedTrees = 64
+
+    let environment: Environment
+    let messaging: any PeerMessaging
+    let store: ShardStore
+    let signing: SigningKey
+    let timings: ObjectTimings
+    let logger: Logger
+    let storedBytes: Counter
+    let servedBytes: Counter
+    var uploads = UploadTable()
+    var files = BoundedCache<ShardID, StoredFile>(capacity: ShardHolder.cachedTrees)
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        environment.executor.asUnownedSerialExecutor()
+    }
+
+    /// `signing`: the peer's identity key.
+    package init(
+        environment: Environment, messaging: any PeerMessaging, store: ShardStore,
+        signing: SigningKey, timings: ObjectTimings
+    ) {
+        self.environment = environment
+        self.messaging = messaging
+        self.store = store
+        self.signing = signing
+        self.timings = timings
+        logger = environment.logger.labelled("holder")
+        storedBytes = environment.metrics.counter("cyxcloud_shard_bytes_stored_total")
+        servedBytes = environment.metrics.counter("cyxcloud_shard_bytes_served_total")
+    }
+
+    /// Answers requests from now on.
+    package nonisolated func start() {
+        messaging.handle(.appendShard) { remote, request in
+            try await self.append(request, from: remote.peer)
+        }
+        messaging.handle(.readShard) { _, request in try await self.read(request) }
+        messaging.handle(.deleteSegment) { _, request in try await self.deleteSegment(request) }
+        messaging.handle(.dropUpload) { remote, request in
+            try await self.dropUpload(request, from: remote.peer)
+        }
+    }
+
+    /// Drops files that were begun and never finished.
+    package func run() async throws {
+        while true {
+            try await environment.sleep(for: timings.unfinishedUpload / 8)
+            let limit = environment.now() - timings.unfinishedUpload
+            for shard in uploads.expire(before: limit) { await removePieces(of: shard) }
+        }
+    }
+
+    // MARK: Writing
+
+    private func append(_ bytes: [UInt8], from writer: PeerID) async throws -> [UInt8] {
+        guard let request = Self.decoded(AppendShardRequest.self, bytes),
+            let shard = ShardID(segment: request.segment, index: request.index),
+            request.offset <= UInt64(max(0, ShardFile.bytes - request.data.count))
+        else { throw ShardRefusal.malformed.failure("append") }
+        if let answer = try await answerForFinished(shard, request) { return answer }
+        let offset = Int(request.offset)
+        let progress: UploadTable.Progress
+        switch uploads.claim(shard, offset: offset, writer: writer, now: environment.now()) {
+        case .granted(let soFar): progress = soFar
+        case .refused(let refusal): throw refusal.failure("append at \(offset)")
+        }
+        do throws(RPCFailure) {
+            let step = try await take(request, shard, progress)
+            try await put(step.puts)
+            storedBytes.add(UInt64(request.data.count))
+            guard let receipt = step.receipt else {
+                uploads.wrote(shard, step.progress)
+                return AppendShardResponse().protobufBytes()
+            }
+            uploads.remove(shard)
+            files.remove(shard)
+            return AppendShardResponse(receipt: receipt).protobufBytes()
+        } catch {
+            await removePieces(of: shard)
+            uploads.remove(shard)
+            throw error
+        }
+    }
+
+    private struct Step: Sendable {
+        var progress: UploadTable.Progress
+        var puts: [(key: ShardKey, bytes: [UInt8])]
+        /// Not to be shown before `puts` are durable.
+        var receipt: StoreReceipt?
+    }
+
+    /// Hashes and cuts into pieces, and with a core checks the whole, in one visit to the pool.
+    private func take(
+        _ request: AppendShardRequest, _ shard: ShardID, _ before: UploadTable.Progress
+    ) async throws(RPCFailure) -> Step {
+        let nonce = environment.random.bytes(16)
+        let storeID = store.storeID
+        return try await environment.blocking.run { [signing] () throws(RPCFailure) in
+            var progress = before
+            let first = progress.storedPieces
+            let isLast = !request.core.isEmpty
+            let pieces = progress.take(request.data, isLast: isLast)
+            var puts = pieces.enumerated().map { number, bytes in
+                (key: ShardFile.key(shard, first + UInt32(number)), bytes: bytes)
+            }
+            guard isLast else { return Step(progress: progress, puts: puts) }
+            let tree = progress.tree.finalize()
+            let shape: SegmentShape
+            do {
+                shape = try SegmentShape.verified(request.core, of: shard.segment).shape
+            } catch { throw ShardRefusal.malformed.failure("core") }
+            guard shard.index < shape.roots.count, shape.roots[shard.index] == tree.root,
+                shape.fileBytes == progress.byteCount
+            else { throw ShardRefusal.wrongRoot.failure("finish") }
+            let record = ShardRecord(
+                core: request.core, tree: Digests.join(tree.groups),
+                fileBytes: UInt64(progress.byteCount))
+            puts.append((ShardFile.record(shard), record.protobufBytes()))
+            let receipt = StoreReceipt.signed(
+                segment: shard.segment, index: shard.index, root: tree.root, store: storeID,
+                nonce: nonce, by: signing)
+            return Step(progress: progress, puts: puts, receipt: receipt)
+        }
+    }
+
+    private func put(_ puts: [(key: ShardKey, bytes: [UInt8])]) async throws(RPCFailure) {
+        do {
+            try await store.put(puts)
+        } catch { throw ShardHolder.refusal(error) }
+    }
+
+    /// What to say about a file that is finished already: a receipt to who asks for nothing else,
+    /// a refusal to who would write it again, unless it has gone bad. Nil: write on.
+    private func answerForFinished(
+        _ shard: ShardID, _ request: AppendShardRequest
+    ) async throws -> [UInt8]? {
+        guard request.offset == 0 || request.data.isEmpty, uploads.uploads[shard] == nil,
+            let file = try await finishedFile(shard)
+        else { return nil }
+        guard await isIntact(file) else {
+            files.remove(shard)
+            await removePieces(of: shard)
+            return nil
+        }
+        guard request.data.isEmpty, !request.core.isEmpty else {
+            throw ShardRefusal.exists.failure("append")
+        }
+        let receipt = StoreReceipt.signed(
+            segment: shard.segment, index: shard.index, root: file.tree.root,
+            store: store.storeID, nonce: environment.random.bytes(16), by: signing)
+        return AppendShardResponse(receipt: receipt).protobufBytes()
+    }
+
+    // MARK: Removing
+
+    private func deleteSegment(_ bytes: [UInt8]) async throws -> [UInt8] {
+        guard let request = Self.decoded(DeleteSegmentRequest.self, bytes),
+            let statement = SegmentDeletion(verifying: request.statement)
+        else { throw ShardRefusal.malformed.failure("delete") }
+        do throws(StoreError) {
+            let keys = try await store.list(statement.segment).map(\.key)
+            for key in keys where key.chunk == ShardFile.recordNumber {
+                let shard = ShardID(segment: statement.segment, index: Int(key.index))
+                if let record = try await record(of: shard),
+                    let core = SegmentShape.owner(record.core, of: statement.segment),
+                    core != statement.account
+                {
+                    throw .failed(operation: "delete", detail: "the segment is another's")
+                }
+                files.remove(shard)
+            }
+            try await store.delete(segment: statement.segment)
+            return DeleteSegmentResponse(deleted: UInt32(keys.count)).protobufBytes()
+        } catch { throw ShardHolder.refusal(error) }
+    }
+
+    private func dropUpload(_ bytes: [UInt8], from writer: PeerID) async throws -> [UInt8] {
+        guard let request = Self.decoded(DropUploadRequest.self, bytes),
+            let shard = ShardID(segment: request.segment, index: request.index)
+        else { throw ShardRefusal.malformed.failure("drop") }
+        if let upload = uploads.uploads[shard], upload.writer == writer, !upload.isBusy {
+            uploads.remove(shard)
+            await removePieces(of: shard)
+        }
+        return DropUploadResponse().protobufBytes()
+    }
+
+    private func removePieces(of shard: ShardID) async {
+        do throws(StoreError) {
+            let keys = try await store.list(shard.segment).map(\.key)
+            try await store.delete(keys.filter { $0.index == UInt8(shard.index) })
+        } catch {
+            logger.warning("a shard file could not be removed", [("error", "\(error)")])
+        }
+    }
+
+    static func refusal(_ error: StoreError) -> RPCFailure {
+        switch error {
+        case .noSpace: ShardRefusal.noSpace.failure("no space left")
+        default: ShardRefusal.storeFailed.failure("\(error)")
+        }
+    }
+
+    static func decoded<Message: ProtobufMessage>(
+        _ type: Message.Type, _ bytes: [UInt8]
+    ) -> Message? {
+        do { return try Message(protobuf: bytes) } catch { return nil }
+    }
+}

@@ -1,0 +1,97 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// The shard files that a holder is being sent: how far each is, and its hash so far. A machine.
+struct UploadTable {
+    /// Files that may be under way at once; each has up to 150 KB of hash tree and of bytes that do
+    /// not fill a piece yet.
+    static let capacity = 512
+
+    /// What has come of a file.
+    struct Progress: Sendable {
+        var byteCount = 0
+        var tree = ShardTree.Builder()
+        /// Bytes behind the last whole piece.
+        var rest: [UInt8] = []
+
+        var storedPieces: UInt32 { UInt32((byteCount - rest.count) / ShardFile.pieceBytes) }
+
+        /// Takes more bytes; returns the pieces that are whole now, all of them with `isLast`.
+        mutating func take(_ data: [UInt8], isLast: Bool) -> [[UInt8]] {
+            tree.update(data)
+            byteCount += data.count
+            if rest.isEmpty, data.count <= ShardFile.pieceBytes, isLast {
+                return data.isEmpty ? [] : [data]
+            }
+            rest += data
+            var pieces: [[UInt8]] = []
+            var start = 0
+            while rest.count - start >= ShardFile.pieceBytes || (isLast && start < rest.count) {
+                let end = min(start + ShardFile.pieceBytes, rest.count)
+                pieces.append(Array(rest[start..<end]))
+                start = end
+            }
+            rest.removeFirst(start)
+            return pieces
+        }
+    }
+
+    struct Upload {
+        var writer: PeerID
+        var progress: Progress
+        /// A request is writing right now.
+        var isBusy: Bool
+        var touched: Instant
+    }
+
+    private(set) var uploads: [ShardID: Upload] = [:]
+
+    enum Claim {
+        /// Go on and write behind this.
+        case granted(Progress)
+        case refused(ShardRefusal)
+    }
+
+    /// Claims the file for one request that writes at `offset`. At offset 0 a file begins anew.
+    mutating func claim(
+        _ shard: ShardID, offset: Int, writer: PeerID, now: Instant
+    ) -> Claim {
+        if let upload = uploads[shard] {
+            guard !upload.isBusy else { return .refused(.busy) }
+            if offset > 0 {
+                guard upload.writer == writer, upload.progress.byteCount == offset else {
+                    return .refused(.outOfOrder)
+                }
+                // The bytes move out and come back, so that they are never copied.
+                uploads[shard] = Upload(
+                    writer: writer, progress: Progress(), isBusy: true, touched: now)
+                return .granted(upload.progress)
+            }
+        } else {
+            guard offset == 0 else { return .refused(.outOfOrder) }
+            guard uploads.count < UploadTable.capacity else { return .refused(.busy) }
+        }
+        uploads[shard] = Upload(
+            writer: writer, progress: Progress(), isBusy: true, touched: now)
+        return .granted(Progress())
+    }
+
+    /// The claimed request has brought the file this far.
+    mutating func wrote(_ shard: ShardID, _ progress: Progress) {
+        uploads[shard]?.progress = progress
+        uploads[shard]?.isBusy = false
+    }
+
+    /// The file is finished, or given up.
+    mutating func remove(_ shard: ShardID) {
+        uploads[shard] = nil
+    }
+
+    /// Takes out the files that nobody has written to since `limit`, in a stable order.
+    mutating func expire(before limit: Instant) -> [ShardID] {
+        let old = uploads.filter { !$0.value.isBusy && $0.value.touched < limit }.map(\.key)
+            .sorted()
+        for shard in old { uploads[shard] = nil }
+        return old
+    }
+}

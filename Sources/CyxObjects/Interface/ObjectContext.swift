@@ -1,0 +1,67 @@
+package import CyxCore
+package import CyxOverlay
+package import CyxTables
+package import CyxTransport
+
+/// What every part of the object layer works with: the peer's environment, its view of the
+/// network, its tables, and the way to other peers.
+package struct ObjectContext: Sendable {
+    package let environment: Environment
+    package let messaging: any PeerMessaging
+    package let membership: any Membership
+    package let tables: any Tables
+    package let timings: ObjectTimings
+    let client: ShardClient
+    let logger: Logger
+
+    package init(
+        environment: Environment, messaging: any PeerMessaging, membership: any Membership,
+        tables: any Tables, timings: ObjectTimings
+    ) {
+        self.environment = environment
+        self.messaging = messaging
+        self.membership = membership
+        self.tables = tables
+        self.timings = timings
+        client = ShardClient(messaging: messaging, timings: timings)
+        logger = environment.logger.labelled("objects")
+    }
+
+    /// The widest code that the network can hold now.
+    func bestCode() throws(ObjectError) -> Redundancy {
+        let snapshot = membership.snapshot
+        let candidates = Placement.candidates(snapshot)
+        guard let code = Redundancy.widest(for: candidates.count) else {
+            throw snapshot.storers.isEmpty
+                ? .unavailable("no reachable peer stores data")
+                : .noSpace("every reachable storage peer is full")
+        }
+        return code
+    }
+
+    func reachable() -> Set<PeerID> {
+        Set(membership.snapshot.reachable.map(\.peer))
+    }
+}
+
+extension ObjectError {
+    /// What a table's failure means for an object.
+    init(_ error: TableError) {
+        switch error {
+        case .unavailable(let reason): self = .unavailable(reason)
+        case .contended: self = .conflict
+        case .tooLarge: self = .unavailable("a row is larger than tables take")
+        case .rejected(let reason): self = .unavailable("custodians refused a row: \(reason)")
+        case .cancelled: self = .cancelled
+        }
+    }
+}
+
+/// Runs `body` and turns what tables throw into what objects throw.
+func withTables<Value>(
+    _ body: () async throws(TableError) -> Value
+) async throws(ObjectError) -> Value {
+    do {
+        return try await body()
+    } catch { throw ObjectError(error) }
+}

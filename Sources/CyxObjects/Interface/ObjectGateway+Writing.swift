@@ -1,0 +1,184 @@
+package import CyxCore
+internal import CyxCrypto
+internal import CyxOverlay
+internal import CyxTables
+internal import Synchronization
+
+/// What the commit of a head found.
+private enum CommitOutcome: Sendable {
+    case committed(replaced: HeadRow?)
+    case refused(ObjectError)
+    /// The head was there already: an earlier try of the same write had got through.
+    case repeated(HeadRow)
+}
+
+extension ObjectGateway {
+    package func put(
+        _ key: String, in bucket: String, options: PutOptions, body: any ByteSource
+    ) async throws -> ObjectInfo {
+        try check(key: key)
+        let handle = try await handle(bucket)
+        if options.condition != .none {
+            // Spares the upload of a body whose condition is false already.
+            let head = try await readHead(key, in: handle)
+            if let refusal = options.condition.refusal(head) { throw refusal }
+        }
+        let writer = ObjectWriter(context: context, keys: keys, bucket: handle.keys)
+        do {
+            let content = try await writer.write(body, size: options.size)
+            var head = HeadRow(key: key, size: content.size, etag: Hex.encode(content.md5))
+            head.headers = options.headers
+            head.checksums = options.checksums
+            for (name, value) in options.checksumsAtEnd?() ?? [:] { head.checksums[name] = value }
+            return try await publish(content, &head, options.condition, in: handle)
+        } catch let failure as CommitUnknown {
+            // The head may yet take effect: its segments must stay.
+            throw failure.error
+        } catch {
+            await abandon(writer, in: handle)
+            throw error
+        }
+    }
+
+    /// A commit of which nobody knows whether it took effect.
+    private struct CommitUnknown: Error {
+        var error: ObjectError
+    }
+
+    /// Removes, in the background, what a failed write had stored.
+    func abandon(_ writer: ObjectWriter, in bucket: BucketHandle) async {
+        let store = store(bucket)
+        let unfinished = await writer.unfinished
+        if !unfinished.isEmpty { await cleaner.submit(.uploads(unfinished), in: store) }
+        let segments = await writer.begun
+        guard !segments.isEmpty else { return }
+        let storers = context.membership.snapshot.storers.map(\.peer)
+        await cleaner.submit(.segments(segments, hints: storers), in: store)
+    }
+
+    /// Writes manifest and layout, then commits the head.
+    private func publish(
+        _ content: WrittenContent, _ head: inout HeadRow, _ condition: PutCondition,
+        in bucket: BucketHandle
+    ) async throws -> ObjectInfo {
+        let placed = content.segments.map(\.placed)
+        try await prepare(
+            &head, chunks: content.chunks, placed: placed, inline: content.inline,
+            code: content.code, in: bucket)
+        return try await commit(head, condition, in: bucket)
+    }
+
+    /// Everything of a version but its head: manifest pages and layout (B2's order).
+    func prepare(
+        _ head: inout HeadRow, chunks: [ManifestChunk], placed: [PlacedSegment],
+        inline: [UInt8]?, code: Redundancy, in bucket: BucketHandle
+    ) async throws {
+        let version = VersionID(
+            position: bucket.keys.position(of: head.key),
+            write: context.environment.random.bytes(VersionID.writeBytes))
+        head.write = version.write
+        head.modifiedMs = context.environment.wallTime().milliseconds
+        let store = store(bucket)
+        let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
+        if let inline {
+            head.data = inline
+            head.version = BLAKE3.keyedHash(key: bucket.keys.dedup, inline).bytes
+            return
+        }
+        head.version = VersionStore.version(of: manifest).bytes
+        head.dataShards = UInt32(code.dataShards)
+        head.parityShards = UInt32(code.parityShards)
+        if manifest.count <= ObjectLimits.inlineManifestBytes {
+            head.manifest = manifest
+        } else {
+            head.manifestPages = UInt32(try await store.writePages(manifest, of: version))
+        }
+        try await store.writeLayout(placed, of: version)
+        if let content = try? VersionContent(
+            chunks: chunks, placed: placed, layoutGeneration: 1)
+        {
+            versions.insert(content, for: version, cost: content.cost)
+        }
+    }
+
+    /// The compare-and-set that makes a version visible (A8).
+    func commit(
+        _ head: HeadRow, _ condition: PutCondition, in bucket: BucketHandle
+    ) async throws -> ObjectInfo {
+        let key = bucket.keys.head(head.key)
+        let store = store(bucket)
+        let outcome = Mutex<CommitOutcome?>(nil)
+        do throws(TableError) {
+            _ = try await context.tables.update(key) { state in
+                let current = state.value.flatMap { store.head($0, at: key) }
+                if let current, current.write == head.write {
+                    outcome.withLock { if $0 == nil { $0 = .repeated(current) } }
+                    return .abandon
+                }
+                if let refusal = condition.refusal(current) {
+                    outcome.withLock { $0 = .refused(refusal) }
+                    return .abandon
+                }
+                var next = head
+                next.previous = current?.version ?? []
+                outcome.withLock { $0 = .committed(replaced: current) }
+                return .set(store.seal(next, at: key))
+            }
+        } catch {
+            throw error == .contended
+                ? ObjectError.conflict : CommitUnknown(error: ObjectError(error))
+        }
+        switch outcome.withLock({ $0 }) {
+        case .committed(let replaced?):
+            await discard(replaced, in: bucket)
+        case .refused(let error): throw error
+        case .committed(nil), .repeated, nil: break
+        }
+        return info(of: head)
+    }
+
+    /// Has a version that is no longer current removed.
+    func discard(_ head: HeadRow, in bucket: BucketHandle) async {
+        guard head.chunkBytesAreElsewhere else { return }
+        let version = VersionID(position: bucket.keys.position(of: head.key), write: head.write)
+        versions.remove(version)
+        await cleaner.submit(
+            .version(version, manifestPages: Int(head.manifestPages)), in: store(bucket))
+    }
+
+    package func delete(_ key: String, in bucket: String) async throws {
+        try check(key: key)
+        let handle = try await handle(bucket)
+        let row = handle.keys.head(key)
+        let store = store(handle)
+        let removed = Mutex<HeadRow?>(nil)
+        try await withTables { () async throws(TableError) in
+            _ = try await context.tables.update(row) { state in
+                guard let value = state.value else { return .abandon }
+                removed.withLock { $0 = store.head(value, at: row) }
+                return .delete
+            }
+        }
+        if let head = removed.withLock({ $0 }) { await discard(head, in: handle) }
+    }
+}
+
+extension VersionStore {
+    /// A head that can be opened.
+    func head(_ value: [UInt8], at key: RowKey) -> HeadRow? {
+        do { return try open(HeadRow.self, value, at: key) } catch { return nil }
+    }
+}
+
+extension PutCondition {
+    /// Why a put under this condition must not replace `head`; nil if it may.
+    func refusal(_ head: HeadRow?) -> ObjectError? {
+        switch self {
+        case .none: return nil
+        case .absent: return head == nil ? nil : .preconditionFailed
+        case .matches(let etag):
+            guard let head else { return .noSuchKey }
+            return etag == "*" || head.etag == etag ? nil : .preconditionFailed
+        }
+    }
+}

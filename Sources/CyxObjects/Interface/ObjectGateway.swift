@@ -1,0 +1,172 @@
+package import CyxCore
+internal import CyxCrypto
+internal import CyxTables
+
+/// A bucket that this account owns, with its keys.
+struct BucketHandle: Sendable {
+    var name: String
+    var created: WallTime
+    var keys: BucketKeys
+}
+
+/// The objects of one account, for a gateway or any other program of the owner's.
+package actor ObjectGateway: ObjectService {
+    /// Memory for decoded manifests and layouts, in bytes.
+    static let versionCacheBytes = 32 << 20
+    /// Buckets whose names or listings are remembered.
+    static let cachedBuckets = 64
+
+    let context: ObjectContext
+    let keys: AccountKeys
+    let runner = JobRunner()
+    let fetcher: SegmentFetcher
+    let cleaner: Cleaner
+    var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
+        capacity: ObjectGateway.cachedBuckets)
+    var indexes = BoundedCache<Digest, BucketIndex>(capacity: ObjectGateway.cachedBuckets)
+    var versions = BoundedCache<VersionID, VersionContent>(
+        capacity: ObjectGateway.versionCacheBytes)
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        context.environment.executor.asUnownedSerialExecutor()
+    }
+
+    /// `accountSeed`: 32 secret bytes that the account's keys are derived from.
+    package init(context: ObjectContext, accountSeed: [UInt8]) {
+        self.context = context
+        keys = AccountKeys(seed: accountSeed)
+        fetcher = SegmentFetcher(context: context, runner: runner)
+        cleaner = Cleaner(context: context, keys: keys, runner: runner)
+    }
+
+    package nonisolated var account: AccountID { keys.account }
+
+    /// Read-ahead, clean-up and re-coding, until the task is cancelled.
+    package func run() async throws {
+        let recoder = Recoder(gateway: self, context: context)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.runner.run() }
+            group.addTask { try await recoder.run() }
+            group.addTask { await self.cleaner.kick() }
+            try await group.waitForAll()
+        }
+    }
+
+    func store(_ bucket: BucketHandle) -> VersionStore {
+        VersionStore(context: context, keys: keys, bucket: bucket.keys)
+    }
+
+    // MARK: Heads
+
+    /// The head of an object, nil if there is none.
+    func readHead(_ key: String, in bucket: BucketHandle) async throws -> HeadRow? {
+        try check(key: key)
+        let row = bucket.keys.head(key)
+        let state = try await withTables { () async throws(TableError) in
+            try await context.tables.read(row)
+        }
+        guard let value = state.value else { return nil }
+        do throws(RowError) {
+            return try store(bucket).open(HeadRow.self, value, at: row)
+        } catch {
+            throw ObjectError.dataLost("the head of an object cannot be read: \(error)")
+        }
+    }
+
+    func check(key: String) throws(ObjectError) {
+        let count = key.utf8.count
+        guard count > 0, count <= ObjectLimits.keyBytes else { throw .noSuchKey }
+    }
+
+    func info(of head: HeadRow) -> ObjectInfo {
+        let code =
+            head.dataShards == 0
+            ? "rows" : "rs(\(head.dataShards),\(head.parityShards))"
+        return ObjectInfo(
+            key: head.key, size: head.size, etag: head.etag,
+            modified: WallTime(milliseconds: head.modifiedMs), headers: head.headers,
+            checksums: head.checksums, cid: ContentID.text(ofManifest: head.version),
+            redundancy: code)
+    }
+
+    package func head(_ key: String, in bucket: String) async throws -> ObjectInfo {
+        guard let head = try await readHead(key, in: try await handle(bucket)) else {
+            throw ObjectError.noSuchKey
+        }
+        return info(of: head)
+    }
+
+    // MARK: Reading
+
+    package func get(
+        _ key: String, in bucket: String, range: ByteRange
+    ) async throws -> ObjectBody {
+        let handle = try await handle(bucket)
+        guard let head = try await readHead(key, in: handle) else { throw ObjectError.noSuchKey }
+        let bytes = try range.resolved(size: head.size)
+        guard head.chunkBytesAreElsewhere else {
+            let slice = Array(head.data[Int(bytes.lowerBound)..<Int(bytes.upperBound)])
+            return ObjectBody(info: info(of: head), range: bytes, source: FixedBytes(slice))
+        }
+        let content = try await content(of: head, in: handle)
+        guard content.size == head.size else {
+            throw ObjectError.dataLost("the manifest has another size than the head")
+        }
+        let reader = ObjectReader(
+            context: context, fetcher: fetcher, runner: runner, content: content, range: bytes,
+            reload: { try await self.reload(head, content.layoutGeneration, in: handle) })
+        return ObjectBody(
+            info: info(of: head), range: bytes, source: ObjectSource(reader: reader))
+    }
+
+    /// Manifest and layout of a version, from memory or the tables.
+    func content(of head: HeadRow, in bucket: BucketHandle) async throws -> VersionContent {
+        let version = VersionID(position: bucket.keys.position(of: head.key), write: head.write)
+        if let cached = versions[version] { return cached }
+        let store = store(bucket)
+        async let manifest = store.manifest(of: head, at: version.position)
+        let layout = try await store.layout(of: version)
+        guard let layout else { throw ObjectError.noSuchKey }
+        do {
+            let content = try VersionContent(
+                chunks: try await manifest.chunks, placed: layout.segments,
+                layoutGeneration: layout.row.generation)
+            versions.insert(content, for: version, cost: content.cost)
+            return content
+        } catch let error as RowError {
+            throw ObjectError.dataLost("manifest and layout do not fit: \(error)")
+        }
+    }
+
+    /// The content again if its layout has changed since `generation`; nil if it has not.
+    private func reload(
+        _ head: HeadRow, _ generation: UInt64, in bucket: BucketHandle
+    ) async throws -> VersionContent? {
+        versions.remove(
+            VersionID(position: bucket.keys.position(of: head.key), write: head.write))
+        let fresh = try await content(of: head, in: bucket)
+        return fresh.layoutGeneration == generation ? nil : fresh
+    }
+}
+
+extension HeadRow {
+    /// Whether the bytes lie in segments rather than in the head.
+    var chunkBytesAreElsewhere: Bool { dataShards > 0 }
+}
+
+extension ByteRange {
+    /// The offsets meant in an object of `size` bytes.
+    package func resolved(size: UInt64) throws(ObjectError) -> Range<UInt64> {
+        switch self {
+        case .whole: return 0..<size
+        case .from(let first, let last):
+            guard first < size, last.map({ $0 >= first }) ?? true else {
+                throw .invalidRange(size: size)
+            }
+            return first..<min(size, (last ?? size - 1).addingReportingOverflow(1).partialValue)
+        case .last(let count):
+            guard count > 0, size > 0 else { throw .invalidRange(size: size) }
+            return size - min(count, size)..<size
+        }
+    }
+}

@@ -1,0 +1,110 @@
+package import CyxCore
+package import CyxCrypto
+internal import CyxTables
+
+/// The keys of one account, all derived from its seed (`decisions.md` B3, E).
+package struct AccountKeys: Sendable {
+    package static let seedSize = 32
+
+    package let signing: SigningKey
+    package let account: AccountID
+    private let root: [UInt8]
+
+    /// `seed`: 32 secret bytes.
+    package init(seed: [UInt8]) {
+        precondition(seed.count == AccountKeys.seedSize, "an account's seed has 32 bytes")
+        signing = SigningKey(
+            seed: BLAKE3.deriveKey(context: "cyxcloud v1 account signing key", seed, count: 32))
+        account = signing.verifyingKey.accountID
+        root = BLAKE3.deriveKey(context: "cyxcloud v1 account bucket root", seed, count: 32)
+    }
+
+    /// Seals the account's own rows, such as its list of buckets.
+    var rowKey: Digest {
+        BLAKE3.deriveKey(context: "cyxcloud v1 account row key", root)
+    }
+
+    /// The keys of the bucket whose random ID is `bucket`.
+    package func keys(for bucket: Digest) -> BucketKeys {
+        BucketKeys(material: root + bucket.bytes, bucket: bucket)
+    }
+}
+
+/// The keys of one bucket: one for each purpose, each derived under its own context.
+package struct BucketKeys: Sendable {
+    package let bucket: Digest
+    /// Turns key names into row positions.
+    let name: Digest
+    /// Turns contents into chunk keys: equal data of one bucket is equal ciphertext.
+    let dedup: Digest
+    /// Seals rows.
+    let row: Digest
+    /// The first 32 bits of every row of the bucket (A2): a listing is a scan of one prefix.
+    let prefix: UInt32
+
+    init(material: [UInt8], bucket: Digest) {
+        self.bucket = bucket
+        name = BLAKE3.deriveKey(context: "cyxcloud v1 bucket name key", material)
+        dedup = BLAKE3.deriveKey(context: "cyxcloud v1 bucket dedup key", material)
+        row = BLAKE3.deriveKey(context: "cyxcloud v1 bucket row key", material)
+        prefix = UInt32(
+            truncatingIfNeeded: BLAKE3.hash(Array("cyx bucket prefix".utf8) + bucket.bytes).word0
+                >> 32)
+    }
+
+    static let prefixBits = 32
+
+    /// Where the rows of the object `key` lie: H(bucket)[0..<32] ‖ PRF(name) (A2).
+    func position(of key: String) -> Digest {
+        var digest = BLAKE3.keyedHash(key: name, Array(key.utf8))
+        digest.word0 = UInt64(prefix) << 32 | (digest.word0 & 0xFFFF_FFFF)
+        return digest
+    }
+
+    /// The lowest position of the bucket.
+    var firstPosition: Digest { Digest(UInt64(prefix) << 32, 0, 0, 0) }
+
+    func head(_ key: String) -> RowKey {
+        RowKey(table: .heads, position: position(of: key))
+    }
+
+    /// Page `page` of the manifest of the write `write` at `position`.
+    func manifestPage(_ position: Digest, write: [UInt8], page: Int) -> RowKey {
+        RowKey(table: .manifests, position: position, suffix: write + bigEndian(page))
+    }
+
+    func layout(_ position: Digest, write: [UInt8]) -> RowKey {
+        RowKey(table: .layouts, position: position, suffix: write)
+    }
+
+    func layoutPage(
+        _ position: Digest, write: [UInt8], generation: UInt64, page: Int
+    ) -> RowKey {
+        RowKey(
+            table: .layouts, position: position,
+            suffix: write + bigEndian(Int(truncatingIfNeeded: generation)) + bigEndian(page))
+    }
+
+    func upload(_ position: Digest, _ upload: [UInt8]) -> RowKey {
+        RowKey(table: .uploads, position: position, suffix: upload)
+    }
+
+    func part(_ position: Digest, _ upload: [UInt8], _ number: Int) -> RowKey {
+        RowKey(table: .parts, position: position, suffix: upload + bigEndian(number))
+    }
+
+    private func bigEndian(_ number: Int) -> [UInt8] {
+        var writer = ByteWriter(capacity: 4)
+        writer.write(UInt32(truncatingIfNeeded: number))
+        return writer.bytes
+    }
+}
+
+/// Names of buckets.
+enum BucketNames {
+    /// Where the bucket `name` lies: names are global within a network.
+    static func row(_ name: String) -> RowKey {
+        RowKey(
+            table: .buckets, position: BLAKE3.hash(Array("cyx bucket\0".utf8) + Array(name.utf8)))
+    }
+}

@@ -1,0 +1,83 @@
+internal import CyxCore
+internal import CyxCrypto
+package import CyxTables
+
+/// Why a row's bytes are not what they should be.
+package enum RowError: Error, Equatable, Sendable {
+    /// Not a message of that table.
+    case malformed(TableID)
+    /// The signature is not its account's for this row.
+    case unsigned
+    /// Belongs to another account or bucket.
+    case foreign
+}
+
+/// Signs rows for the custodians and seals them against everybody but the owner.
+///
+/// A signature covers the row's key, so that no row can be put in another's place. Sealing is
+/// AES-256-GCM with the row's key as associated data and a random nonce of 12 bytes: below 2^32
+/// rows per bucket key, as SP 800-38D §8.3 wants.
+enum Rows {
+    private static let nonceBytes = 12
+    private static let context = Array("cyx row v1\0".utf8)
+
+    private static func associated(_ key: RowKey) -> [UInt8] {
+        var writer = ByteWriter(capacity: 64 + key.suffix.count)
+        writer.write(context)
+        writer.write(key.table.rawValue)
+        writer.write(key.position)
+        writer.write(UInt16(truncatingIfNeeded: key.suffix.count))
+        writer.write(key.suffix)
+        return writer.bytes
+    }
+
+    /// A `SignedRow` around `payload`.
+    static func sign(_ payload: [UInt8], at key: RowKey, with signing: SigningKey) -> [UInt8] {
+        SignedRow(
+            accountKey: signing.verifyingKey.bytes, payload: payload,
+            signature: signing.sign(associated(key) + payload)
+        ).protobufBytes()
+    }
+
+    /// The payload and the account that signed it, after checking the signature.
+    static func verify(
+        _ value: [UInt8], at key: RowKey
+    ) throws(RowError) -> (payload: [UInt8], account: AccountID) {
+        let row: SignedRow
+        do { row = try SignedRow(protobuf: value) } catch { throw .malformed(key.table) }
+        guard let verifying = VerifyingKey(bytes: row.accountKey),
+            verifying.isValid(signature: row.signature, for: associated(key) + row.payload)
+        else { throw .unsigned }
+        return (row.payload, verifying.accountID)
+    }
+
+    /// Encrypts `message` for the row at `key` and signs the result.
+    static func seal(
+        _ message: some ProtobufMessage, at key: RowKey, keys: (seal: Digest, sign: SigningKey),
+        random: any RandomSource
+    ) -> [UInt8] {
+        let nonce = random.bytes(nonceBytes)
+        let sealed = AESGCM(key: keys.seal.bytes).seal(
+            nonce: nonce, aad: associated(key), plaintext: message.protobufBytes())
+        return sign(nonce + sealed, at: key, with: keys.sign)
+    }
+
+    /// Opens what `seal` made. Only the owner has the key, so that the cipher's tag proves what the
+    /// signature would: it is left to those who cannot open the row.
+    static func open<Message: ProtobufMessage>(
+        _ type: Message.Type, _ value: [UInt8], at key: RowKey, key sealKey: Digest
+    ) throws(RowError) -> Message {
+        let row: SignedRow
+        do { row = try SignedRow(protobuf: value) } catch { throw .malformed(key.table) }
+        guard row.payload.count >= nonceBytes + ObjectLimits.tagBytes else {
+            throw .malformed(key.table)
+        }
+        let plain: [UInt8]
+        do {
+            plain = try AESGCM(key: sealKey.bytes).open(
+                nonce: Array(row.payload.prefix(nonceBytes)), aad: associated(key),
+                sealed: Array(row.payload.dropFirst(nonceBytes)))
+        } catch { throw .foreign }
+        do { return try Message(protobuf: plain) } catch { throw .malformed(key.table) }
+    }
+}

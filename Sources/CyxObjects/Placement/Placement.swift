@@ -1,0 +1,74 @@
+package import CyxCore
+internal import CyxCrypto
+package import CyxOverlay
+
+/// Which peers are to hold a segment, and who steps in when one of them fails.
+package struct Placement: Equatable, Sendable {
+    /// One peer per index.
+    package var holders: [PeerID]
+    /// Further candidates, best first.
+    package var spares: [PeerID]
+
+    /// Space that a storer must have left to be offered more.
+    static let reserveBytes: UInt64 = 128 << 20
+    /// Spares that are worth remembering.
+    static let spareCount = 8
+
+    /// Peers that can take shards at all.
+    package static func candidates(
+        _ snapshot: MembershipSnapshot, avoiding: Set<PeerID> = []
+    ) -> [Member] {
+        snapshot.storers.filter { member in
+            member.info.store != nil && !avoiding.contains(member.peer)
+                && member.info.freeBytes >= min(reserveBytes, member.info.allocatedBytes / 64)
+        }
+    }
+
+    /// Picks `count` of `candidates` for `segment` by highest random weight (Thaler and Ravishankar
+    /// 1998), alive before suspected, no zone above its share while zones allow (B2): at most
+    /// max(m, ⌈n/zones⌉) shards of a segment in one zone. `used` counts what zones hold already.
+    ///
+    /// Nil when there are fewer candidates than that.
+    package static func choose(
+        _ count: Int, of candidates: [Member], for segment: SegmentID, code: Redundancy,
+        used: [String: Int] = [:]
+    ) -> Placement? {
+        guard count <= candidates.count else { return nil }
+        let zones = Set(candidates.map(\.info.zone)).union(used.keys).count
+        let share = (code.shards + max(zones, 1) - 1) / max(zones, 1)
+        let cap = max(code.parityShards, share)
+        var inZone = used
+        var chosen: [PeerID] = []
+        var crowded: [PeerID] = []
+        var spares: [PeerID] = []
+        for member in ranked(candidates, for: segment) {
+            if chosen.count == count {
+                spares.append(member.peer)
+            } else if inZone[member.info.zone, default: 0] < cap {
+                inZone[member.info.zone, default: 0] += 1
+                chosen.append(member.peer)
+            } else {
+                crowded.append(member.peer)
+            }
+        }
+        // Zones do not suffice: a crowded zone is better than a missing shard.
+        let missing = count - chosen.count
+        chosen += crowded.prefix(missing)
+        spares = Array((spares + crowded.dropFirst(missing)).prefix(spareCount))
+        return Placement(holders: chosen, spares: spares)
+    }
+
+    private static func ranked(_ candidates: [Member], for segment: SegmentID) -> [Member] {
+        let weighted = candidates.map { member in
+            (
+                member: member, isAlive: member.state == .alive,
+                weight: BLAKE3.hash(segment.bytes + member.peer.bytes)
+            )
+        }
+        let sorted = weighted.sorted { first, second in
+            if first.isAlive != second.isAlive { return first.isAlive }
+            return first.weight > second.weight
+        }
+        return sorted.map(\.member)
+    }
+}

@@ -1,0 +1,255 @@
+package import CyxCore
+internal import CyxCrypto
+internal import CyxTables
+internal import Synchronization
+
+/// Multipart uploads (A8): the upload is a register open → completing → done, or open → aborted;
+/// completion joins the parts' chunks and segments without moving a byte.
+enum MultipartLimits {
+    /// Every part but the last is at least this large (S3).
+    static let partBytes: UInt64 = 5 << 20
+    static let partNumbers = 1...10_000
+    /// Bytes of the ID that S3 shows in hexadecimal.
+    static let idBytes = 16
+}
+
+/// An upload's rows, as one of its parts' writers sees them.
+private struct UploadHandle: Sendable {
+    var bucket: BucketHandle
+    var position: Digest
+    var id: [UInt8]
+    var row: RowKey
+    var upload: UploadRow
+}
+
+extension ObjectGateway {
+    package func createUpload(
+        _ key: String, in bucket: String, options: PutOptions
+    ) async throws -> String {
+        try check(key: key)
+        let handle = try await handle(bucket)
+        let id = context.environment.random.bytes(MultipartLimits.idBytes)
+        let row = handle.keys.upload(handle.keys.position(of: key), id)
+        let upload = UploadRow(
+            key: key, upload: Hex.encode(id),
+            startedMs: context.environment.wallTime().milliseconds, headers: options.headers,
+            checksums: options.checksums)
+        try await store(handle).put(upload, at: row)
+        return upload.upload
+    }
+
+    private func upload(
+        _ id: String, _ key: String, in bucket: String
+    ) async throws -> UploadHandle {
+        let handle = try await handle(bucket)
+        guard let bytes = Hex.decode(id), bytes.count == MultipartLimits.idBytes else {
+            throw ObjectError.noSuchUpload
+        }
+        let position = handle.keys.position(of: key)
+        let row = handle.keys.upload(position, bytes)
+        let state = try await withTables { () async throws(TableError) in
+            try await context.tables.read(row)
+        }
+        guard let value = state.value,
+            let upload = store(handle).upload(value, at: row)
+        else { throw ObjectError.noSuchUpload }
+        return UploadHandle(
+            bucket: handle, position: position, id: bytes, row: row, upload: upload)
+    }
+
+    package func putPart(
+        _ number: Int, upload: String, key: String, in bucket: String, body: any ByteSource
+    ) async throws -> PartInfo {
+        guard MultipartLimits.partNumbers.contains(number) else {
+            throw ObjectError.invalidPart("part numbers go from 1 to 10000")
+        }
+        let handle = try await self.upload(upload, key, in: bucket)
+        guard handle.upload.state == .open else { throw ObjectError.noSuchUpload }
+        let writer = ObjectWriter(
+            context: context, keys: keys, bucket: handle.bucket.keys, takesInline: false)
+        let row = handle.bucket.keys.part(handle.position, handle.id, number)
+        let store = store(handle.bucket)
+        do {
+            let content = try await writer.write(body, size: nil)
+            let part = PartRow(
+                number: UInt32(number), size: content.size, md5: content.md5,
+                modifiedMs: context.environment.wallTime().milliseconds, chunks: content.chunks,
+                segments: content.segments.map(\.placed))
+            let sealed = store.seal(part, at: row)
+            let replaced = Mutex<PartRow?>(nil)
+            try await withTables { () async throws(TableError) in
+                _ = try await context.tables.update(row) { state in
+                    let old = state.value.flatMap { store.part($0, at: row) }
+                    if old?.segments != part.segments { replaced.withLock { $0 = old } }
+                    return .set(sealed)
+                }
+            }
+            if let old = replaced.withLock({ $0 }) {
+                await cleaner.submit(.segments(old.segmentIDs, hints: []), in: store)
+            }
+            return part.info
+        } catch {
+            await abandon(writer, in: handle.bucket)
+            throw error
+        }
+    }
+
+    private func partRows(of handle: UploadHandle) async throws -> [(key: RowKey, part: PartRow)] {
+        let store = store(handle.bucket)
+        var parts: [(key: RowKey, part: PartRow)] = []
+        var after = RowKey(table: .parts, position: handle.position, suffix: handle.id)
+        while true {
+            let start = after
+            let page = try await withTables { () async throws(TableError) in
+                try await context.tables.scan(
+                    .parts, position: handle.position, prefixBits: 256, after: start,
+                    limit: RowLimits.scanPageRows)
+            }
+            for row in page {
+                guard row.key.suffix.starts(with: handle.id) else { return parts }
+                if let part = row.state.value.flatMap({ store.part($0, at: row.key) }) {
+                    parts.append((row.key, part))
+                }
+            }
+            guard page.count == RowLimits.scanPageRows, let last = page.last else { return parts }
+            after = last.key
+        }
+    }
+
+    package func parts(
+        upload: String, key: String, in bucket: String
+    ) async throws -> [PartInfo] {
+        let handle = try await self.upload(upload, key, in: bucket)
+        guard handle.upload.state == .open else { throw ObjectError.noSuchUpload }
+        return try await partRows(of: handle).map(\.part.info)
+    }
+
+    package func uploads(in bucket: String) async throws -> [UploadInfo] {
+        let handle = try await handle(bucket)
+        let store = store(handle)
+        let rows = try await rows(.uploads, in: handle)
+        return rows.compactMap { row -> UploadInfo? in
+            guard let upload = row.state.value.flatMap({ store.upload($0, at: row.key) }),
+                upload.state == .open
+            else { return nil }
+            return UploadInfo(
+                id: upload.upload, key: upload.key,
+                started: WallTime(milliseconds: upload.startedMs))
+        }.sorted { first, second in
+            first.key == second.key
+                ? first.id < second.id
+                : Bytes.precede(Array(first.key.utf8), Array(second.key.utf8))
+        }
+    }
+
+    package func completeUpload(
+        _ upload: String, key: String, in bucket: String,
+        parts requested: [(number: Int, etag: String)]
+    ) async throws -> ObjectInfo {
+        let handle = try await self.upload(upload, key, in: bucket)
+        switch handle.upload.state {
+        case .done:
+            // A retry of a completion that got through.
+            guard let head = try await readHead(key, in: handle.bucket), head.upload == upload
+            else { throw ObjectError.noSuchUpload }
+            return info(of: head)
+        case .open, .completing: break
+        default: throw ObjectError.noSuchUpload
+        }
+        let rows = try await partRows(of: handle)
+        let chosen = try MultipartSelection.choose(requested, from: rows.map(\.part))
+        var head = MultipartSelection.head(of: handle.upload, chosen)
+        let chunks = chosen.flatMap(\.chunks)
+        let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
+        try await advance(handle, to: .completing, VersionStore.version(of: manifest))
+        if let current = try await readHead(key, in: handle.bucket), current.upload == upload {
+            try await finish(handle, rows, used: chosen)
+            return info(of: current)
+        }
+        try await prepare(
+            &head, chunks: chunks, placed: chosen.flatMap(\.segments), inline: nil,
+            code: MultipartSelection.code(of: chosen), in: handle.bucket)
+        let info = try await commit(head, .none, in: handle.bucket)
+        try await finish(handle, rows, used: chosen)
+        return info
+    }
+
+    /// Moves the upload's register on; `noSuchUpload` if it went another way.
+    private func advance(
+        _ handle: UploadHandle, to state: UploadState, _ manifest: Digest?
+    ) async throws {
+        let store = store(handle.bucket)
+        let isRefused = Mutex(false)
+        let row = handle.row
+        try await withTables { () async throws(TableError) in
+            _ = try await context.tables.update(row) { current in
+                guard var upload = current.value.flatMap({ store.upload($0, at: row) }),
+                    upload.state.mayBecome(state)
+                else {
+                    isRefused.withLock { $0 = true }
+                    return .abandon
+                }
+                isRefused.withLock { $0 = false }
+                upload.state = state
+                if let manifest { upload.manifest = manifest.bytes }
+                return .set(store.seal(upload, at: row))
+            }
+        }
+        if isRefused.withLock({ $0 }) { throw ObjectError.noSuchUpload }
+    }
+
+    /// Marks the upload done; parts that were not used go, and the rows of all.
+    private func finish(
+        _ handle: UploadHandle, _ rows: [(key: RowKey, part: PartRow)], used: [PartRow]
+    ) async throws {
+        try await advance(handle, to: .done, nil)
+        let kept = Set(used.map(\.number))
+        let store = store(handle.bucket)
+        let unused = rows.filter { !kept.contains($0.part.number) }.flatMap(\.part.segmentIDs)
+        if !unused.isEmpty { await cleaner.submit(.segments(unused, hints: []), in: store) }
+        await cleaner.submit(.rows(rows.map(\.key)), in: store)
+    }
+
+    package func abortUpload(_ upload: String, key: String, in bucket: String) async throws {
+        let handle = try await self.upload(upload, key, in: bucket)
+        try await advance(handle, to: .aborted, nil)
+        let rows = try await partRows(of: handle)
+        let store = store(handle.bucket)
+        let segments = rows.flatMap(\.part.segmentIDs)
+        if !segments.isEmpty { await cleaner.submit(.segments(segments, hints: []), in: store) }
+        await cleaner.submit(.rows(rows.map(\.key) + [handle.row]), in: store)
+    }
+}
+
+extension UploadState {
+    func mayBecome(_ next: UploadState) -> Bool {
+        switch (self, next) {
+        case (.open, .completing), (.completing, .completing), (.completing, .done),
+            (.done, .done), (.open, .aborted), (.aborted, .aborted):
+            true
+        default: false
+        }
+    }
+}
+
+extension PartRow {
+    var segmentIDs: [SegmentID] {
+        segments.compactMap { placed in placed.core.flatMap { SegmentID(bytes: $0.segment) } }
+    }
+
+    var info: PartInfo {
+        PartInfo(
+            number: Int(number), size: size, etag: Hex.encode(md5),
+            modified: WallTime(milliseconds: modifiedMs))
+    }
+}
+
+extension VersionStore {
+    func upload(_ value: [UInt8], at key: RowKey) -> UploadRow? {
+        do { return try open(UploadRow.self, value, at: key) } catch { return nil }
+    }
+
+    func part(_ value: [UInt8], at key: RowKey) -> PartRow? {
+        do { return try open(PartRow.self, value, at: key) } catch { return nil }
+    }
+}

@@ -1,0 +1,55 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// What became of one chunk.
+struct CodedChunk: Sendable {
+    var record: ManifestChunk
+    /// Ciphertext bytes.
+    var storedBytes: Int
+}
+
+/// The work on each chunk that needs the processor: MD5, key, encryption, coding, hash trees. One
+/// visit to the pool per chunk does all of it.
+final class ContentEncoder: Sendable {
+    let segments: SegmentEncoder
+    private let dedup: Digest
+    private let digest = MD5()
+
+    init(dedup: Digest, signing: SigningKey) {
+        self.dedup = dedup
+        segments = SegmentEncoder(signing: signing)
+    }
+
+    /// Adds bytes of the object to its MD5 alone.
+    func hash(_ bytes: [UInt8]) {
+        digest.update(bytes)
+    }
+
+    /// Adds a chunk to the open segment.
+    func add(_ chunk: [UInt8], code: Redundancy) -> ManifestChunk {
+        hash(chunk)
+        let packed = Compression.pack(chunk)
+        let input = packed ?? chunk
+        let codec: ChunkCipher.Codec = packed == nil ? .plain : .zstd
+        let stored = input.count + ObjectLimits.tagBytes
+        let padded = code.shardBytes(stored) * code.dataShards
+        let key = input.withUnsafeBytes { bytes in
+            let key = ChunkCipher.key(dedup: dedup, codec: codec, bytes: bytes)
+            withUnsafeTemporaryAllocation(byteCount: padded, alignment: 64) { buffer in
+                ChunkCipher.seal(bytes, key: key, into: buffer)
+                UnsafeMutableRawBufferPointer(rebasing: buffer[stored...])
+                    .initializeMemory(as: UInt8.self, repeating: 0)
+                segments.add(UnsafeRawBufferPointer(buffer), length: stored)
+            }
+            return key
+        }
+        return ManifestChunk(
+            key: key.bytes, length: UInt32(chunk.count),
+            codedLength: packed == nil ? 0 : UInt32(input.count), codec: codec.rawValue)
+    }
+
+    /// The MD5 of everything so far.
+    func finishHash() -> [UInt8] {
+        digest.finalize()
+    }
+}

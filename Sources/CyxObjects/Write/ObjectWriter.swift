@@ -1,0 +1,173 @@
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxTables
+
+/// What a body has become: nothing of it is visible before its head is.
+struct WrittenContent: Sendable {
+    var size: UInt64 = 0
+    var md5: [UInt8] = []
+    /// The body itself, where it is small enough for the head.
+    var inline: [UInt8]?
+    var chunks: [ManifestChunk] = []
+    var segments: [StoredSegment] = []
+    var code = Redundancy.oneCopy
+}
+
+/// Streams one body into segments. At most one batch is being sent, one chunk being coded and one
+/// being read at any time, so that memory does not depend on the size.
+actor ObjectWriter {
+    /// Shard bytes of one index that go in one request.
+    static let batchBytes = 512 << 10
+    /// Segments whose rows may be in the writing at once.
+    static let pendingRecords = 2
+
+    private let context: ObjectContext
+    private let keys: AccountKeys
+    private let encoder: ContentEncoder
+    private let sender: SegmentSender
+    private let takesInline: Bool
+    private var content = WrittenContent()
+    /// Segments that were begun: what a failed write has to clean up.
+    private(set) var begun: [SegmentID] = []
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+        context.environment.executor.asUnownedSerialExecutor()
+    }
+
+    /// `takesInline`: whether a small body may stay in memory for its head.
+    init(
+        context: ObjectContext, keys: AccountKeys, bucket: BucketKeys, takesInline: Bool = true
+    ) {
+        self.context = context
+        self.keys = keys
+        self.takesInline = takesInline
+        encoder = ContentEncoder(dedup: bucket.dedup, signing: keys.signing)
+        sender = SegmentSender(context: context)
+    }
+
+    private enum Step: Sendable {
+        case delivered(StoredSegment?)
+        case recorded(StoredSegment)
+    }
+
+    /// Reads `body` to its end. What it throws is rethrown as it is.
+    func write(_ body: any ByteSource, size announced: UInt64?) async throws -> WrittenContent {
+        var body = body
+        var chunker = Chunker(chunkBytes: Chunker.chunkBytes(forObjectOf: announced))
+        guard let first = try await nextChunk(&body, &chunker) else {
+            try check(announced)
+            return try await finished(inline: [])
+        }
+        if takesInline, first.isLast, first.bytes.count <= ObjectLimits.inlineBytes {
+            try check(announced)
+            encoder.hash(first.bytes)
+            return try await finished(inline: first.bytes)
+        }
+        content.code = try context.bestCode()
+        try await withThrowingTaskGroup(of: Step.self) { group in
+            var chunk: (bytes: [UInt8], isLast: Bool)? = first
+            var isSending = false
+            var records = 0
+            while let batch = try await nextBatch(&chunk, &body, &chunker, announced) {
+                while isSending || records > ObjectWriter.pendingRecords {
+                    try await settle(&group, &isSending, &records)
+                }
+                isSending = true
+                group.addTask { .delivered(try await self.sender.deliver(batch)) }
+            }
+            while isSending || records > 0 { try await settle(&group, &isSending, &records) }
+        }
+        return try await finished(inline: nil)
+    }
+
+    private func finished(inline: [UInt8]?) async throws -> WrittenContent {
+        content.inline = inline
+        content.md5 = await context.environment.blocking.run { [encoder] in encoder.finishHash() }
+        // Records finish in any order; the layout has the order of the bytes.
+        let order = Dictionary(
+            uniqueKeysWithValues: begun.enumerated().map { ($0.element, $0.offset) })
+        content.segments.sort { (order[$0.shape.id] ?? 0) < (order[$1.shape.id] ?? 0) }
+        return content
+    }
+
+    /// Waits for one step of those under way.
+    private func settle(
+        _ group: inout ThrowingTaskGroup<Step, any Error>, _ isSending: inout Bool,
+        _ records: inout Int
+    ) async throws {
+        guard let step = try await group.next() else { return }
+        switch step {
+        case .delivered(let segment):
+            isSending = false
+            guard let segment else { return }
+            records += 1
+            let recorder = SegmentRecorder(context: context, signing: keys.signing)
+            group.addTask { .recorded(try await recorder.record(segment)) }
+        case .recorded(let segment):
+            records -= 1
+            content.segments.append(segment)
+        }
+    }
+
+    private func nextChunk(
+        _ body: inout any ByteSource, _ chunker: inout Chunker
+    ) async throws -> (bytes: [UInt8], isLast: Bool)? {
+        while chunker.needsInput {
+            try Task.checkCancellation()
+            if let piece = try await body.next() {
+                content.size += UInt64(piece.count)
+                if !piece.isEmpty { chunker.append(piece) }
+            } else {
+                chunker.end()
+            }
+        }
+        return chunker.next()
+    }
+
+    private func check(_ announced: UInt64?) throws(ObjectError) {
+        if let announced, announced != content.size {
+            throw .bodyLength(expected: announced, actual: content.size)
+        }
+    }
+
+    /// Codes chunks until there is enough to send, or a segment is full, or the body has ended.
+    /// `chunk` is the next chunk to code; nil when all are.
+    private func nextBatch(
+        _ chunk: inout (bytes: [UInt8], isLast: Bool)?, _ body: inout any ByteSource,
+        _ chunker: inout Chunker, _ announced: UInt64?
+    ) async throws -> ShardBatch? {
+        let code = content.code
+        let blocking = context.environment.blocking
+        while let current = chunk {
+            if !encoder.segments.hasSegment { beginSegment(code) }
+            if current.isLast { try check(announced) }
+            let record = await blocking.run { [encoder] in
+                encoder.add(current.bytes, code: code)
+            }
+            content.chunks.append(record)
+            chunk = current.isLast ? nil : try await nextChunk(&body, &chunker)
+            // The source may end in the very moment that the next chunk is asked for.
+            let next = chunk.map { $0.bytes.count + ObjectLimits.tagBytes }
+            let isFull = next.map { !encoder.segments.hasRoom(for: $0) } ?? true
+            if isFull {
+                let now = context.environment.wallTime()
+                return await blocking.run { [encoder] in encoder.segments.take(finish: now) }
+            }
+            if encoder.segments.pendingBytes >= ObjectWriter.batchBytes {
+                return encoder.segments.take(finish: nil)
+            }
+        }
+        return nil
+    }
+
+    private func beginSegment(_ code: Redundancy) {
+        let id = SegmentID(context.environment.random.digest())
+        begun.append(id)
+        encoder.segments.begin(id, code: code)
+    }
+
+    /// Where unfinished shards lie after a failure.
+    var unfinished: [(shard: ShardID, peer: PeerID)] {
+        get async { await sender.unfinished }
+    }
+}

@@ -1,0 +1,123 @@
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxErasure
+internal import Synchronization
+
+/// The next bytes of every shard file of a segment.
+struct ShardBatch: Sendable {
+    var segment: SegmentID
+    var code: Redundancy
+    /// Where `pieces` begin in every file.
+    var offset: Int
+    /// By index; all of one length.
+    var pieces: [[UInt8]]
+    /// With the last batch of a segment.
+    var shape: SegmentShape?
+    /// `shape`, signed by the owner.
+    var signedCore: [UInt8] = []
+}
+
+/// Turns a stream of ciphertext chunks into the shard files of one segment after another.
+///
+/// Called from the blocking pool, one call at a time; the lock only makes that safe to state.
+final class SegmentEncoder: Sendable {
+    private struct Segment {
+        var id: SegmentID
+        var code: Redundancy
+        var coder: ReedSolomon
+        var trees: [ShardTree.Builder]
+        var pending: [[UInt8]]
+        var offset = 0
+        var lengths: [Int] = []
+        var contentBytes = 0
+
+        init(id: SegmentID, code: Redundancy) {
+            self.id = id
+            self.code = code
+            coder = Coders.coder(for: code)
+            trees = Array(repeating: ShardTree.Builder(), count: code.shards)
+            pending = Array(repeating: [], count: code.shards)
+        }
+    }
+
+    private let state = Mutex<Segment?>(nil)
+    private let signing: SigningKey
+
+    init(signing: SigningKey) {
+        self.signing = signing
+    }
+
+    /// Shard bytes that wait in each file's buffer; 0 without a segment.
+    var pendingBytes: Int { state.withLock { $0?.pending[0].count ?? 0 } }
+
+    var hasSegment: Bool { state.withLock { $0 != nil } }
+
+    /// Whether the open segment has room for a chunk of that many ciphertext bytes.
+    func hasRoom(for length: Int) -> Bool {
+        state.withLock { segment in
+            guard let segment else { return false }
+            return segment.contentBytes + length - ObjectLimits.tagBytes
+                <= ObjectLimits.segmentBytes
+                && segment.lengths.count < ObjectLimits.segmentChunks
+        }
+    }
+
+    func begin(_ id: SegmentID, code: Redundancy) {
+        state.withLock { segment in
+            precondition(segment == nil, "a segment is finished before the next begins")
+            segment = Segment(id: id, code: code)
+        }
+    }
+
+    /// Codes one chunk. `buffer` holds `length` bytes of ciphertext and zeros up to k whole shards.
+    func add(_ buffer: UnsafeRawBufferPointer, length: Int) {
+        state.withLock { optional in
+            guard var segment = optional.take() else { preconditionFailure("no segment is open") }
+            let code = segment.code
+            let size = code.shardBytes(length)
+            precondition(buffer.count == size * code.dataShards, "chunks are padded to k shards")
+            for index in 0..<code.dataShards {
+                let shard = UnsafeRawBufferPointer(
+                    rebasing: buffer[index * size..<(index + 1) * size])
+                segment.pending[index].append(contentsOf: shard)
+                segment.trees[index].update(shard)
+            }
+            withUnsafeTemporaryAllocation(
+                byteCount: size * code.parityShards, alignment: 64
+            ) { parity in
+                segment.coder.encode(buffer, into: parity)
+                for index in 0..<code.parityShards {
+                    let shard = UnsafeRawBufferPointer(
+                        rebasing: parity[index * size..<(index + 1) * size])
+                    segment.pending[code.dataShards + index].append(contentsOf: shard)
+                    segment.trees[code.dataShards + index].update(shard)
+                }
+            }
+            segment.lengths.append(length)
+            segment.contentBytes += length - ObjectLimits.tagBytes
+            optional = segment
+        }
+    }
+
+    /// Takes what is pending; with `finish`, the segment ends and its core is signed.
+    func take(finish created: WallTime?) -> ShardBatch {
+        state.withLock { optional in
+            guard var segment = optional.take() else { preconditionFailure("no segment is open") }
+            var batch = ShardBatch(
+                segment: segment.id, code: segment.code, offset: segment.offset,
+                pieces: segment.pending)
+            guard let created else {
+                segment.offset += batch.pieces[0].count
+                segment.pending = Array(repeating: [], count: segment.code.shards)
+                optional = segment
+                return batch
+            }
+            let shape = SegmentShape(
+                id: segment.id, code: segment.code, chunkLengths: segment.lengths,
+                roots: segment.trees.map { $0.finalize().root }, created: created)
+            batch.shape = shape
+            batch.signedCore = shape.signed(by: signing)
+            return batch
+        }
+    }
+}

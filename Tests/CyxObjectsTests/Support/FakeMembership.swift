@@ -1,0 +1,61 @@
+import CyxCore
+import CyxOverlay
+import CyxTransport
+import Synchronization
+
+/// One truth about who is in the network, told to every peer at once.
+final class FakeMembers: Sendable {
+    struct State {
+        var members: [PeerID: Member] = [:]
+        var observers: [PeerID: @Sendable (MembershipSnapshot) -> Void] = [:]
+    }
+
+    let state = Mutex(State())
+
+    func set(_ info: MemberInfo, _ memberState: MemberState = .alive) {
+        state.withLock {
+            $0.members[info.peer] = Member(
+                info: info, state: memberState, since: Instant(nanoseconds: 0))
+        }
+        tell()
+    }
+
+    func mark(_ peer: PeerID, _ memberState: MemberState) {
+        state.withLock { $0.members[peer]?.state = memberState }
+        tell()
+    }
+
+    private func tell() {
+        let (members, observers) = state.withLock { ($0.members, $0.observers) }
+        for (peer, observer) in observers.sorted(by: { $0.key < $1.key }) {
+            observer(MembershipSnapshot(localPeer: peer, members: members))
+        }
+    }
+}
+
+final class FakeMembership: Membership {
+    let peer: PeerID
+    let members: FakeMembers
+
+    init(_ peer: PeerID, _ members: FakeMembers) {
+        self.peer = peer
+        self.members = members
+    }
+
+    var snapshot: MembershipSnapshot {
+        MembershipSnapshot(localPeer: peer, members: members.state.withLock { $0.members })
+    }
+
+    func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void) {
+        members.state.withLock { $0.observers[peer] = observer }
+    }
+
+    func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void) {
+        members.state.withLock { state in
+            if var member = state.members[peer] {
+                change(&member.info)
+                state.members[peer] = member
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import CyxCore
+import CyxTables
+import Synchronization
+
+/// Tables that never fail unless told to: one shared map, every operation an instant.
+final class FakeTables: Tables {
+    struct State {
+        var registers: [RowKey: (value: [UInt8]?, counter: UInt64)] = [:]
+        var merges: [RowKey: [[UInt8]: [UInt8]?]] = [:]
+        var writes: [RowKey] = []
+        /// Called before an operation; what it returns is thrown.
+        var fault: (@Sendable (RowKey, _ isWrite: Bool) -> TableError?)?
+        /// Custodians of every row, in rank order.
+        var custodians: [PeerID] = []
+        var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
+    }
+
+    final class Shared: Sendable {
+        let state = Mutex(State())
+    }
+
+    let shared: Shared
+
+    init(_ shared: Shared) {
+        self.shared = shared
+    }
+
+    private func check(_ key: RowKey, isWrite: Bool) throws(TableError) {
+        let fault = shared.state.withLock { $0.fault }
+        if let error = fault?(key, isWrite) { throw error }
+    }
+
+    private static func register(_ entry: (value: [UInt8]?, counter: UInt64)?) -> RegisterState {
+        guard let entry else { return RegisterState(value: nil, version: .none) }
+        var version = RegisterVersion.none
+        version.counter = entry.counter
+        return RegisterState(value: entry.value, version: version)
+    }
+
+    func read(_ key: RowKey) async throws(TableError) -> RegisterState {
+        precondition(key.table.isRegister)
+        try check(key, isWrite: false)
+        return shared.state.withLock { FakeTables.register($0.registers[key]) }
+    }
+
+    func update(
+        _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> RegisterState {
+        precondition(key.table.isRegister)
+        try check(key, isWrite: true)
+        let result: Result<RegisterState, TableError> = shared.state.withLock { state in
+            let current = FakeTables.register(state.registers[key])
+            let value: [UInt8]?
+            switch change(current) {
+            case .abandon: return .success(current)
+            case .delete: value = nil
+            case .set(let bytes):
+                guard bytes.count <= RowLimits.valueBytes else { return .failure(.tooLarge) }
+                if let reason = state.validate(key, bytes) { return .failure(.rejected(reason)) }
+                value = bytes
+            }
+            let next = (value: value, counter: current.version.counter + 1)
+            state.registers[key] = next
+            state.writes.append(key)
+            return .success(FakeTables.register(next))
+        }
+        return try result.get()
+    }
+
+    func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {
+        precondition(!key.table.isRegister)
+        try check(key, isWrite: false)
+        return shared.state.withLock { state in
+            (state.merges[key] ?? [:]).filter { $0.value != nil }
+                .map { MergeElement(element: $0.key, value: $0.value) }
+                .sorted { $0.element.lexicographicallyPrecedes($1.element) }
+        }
+    }
+
+    func merge(_ key: RowKey, _ elements: [MergeElement]) async throws(TableError) {
+        precondition(!key.table.isRegister)
+        try check(key, isWrite: true)
+        let refusal: String? = shared.state.withLock { state in
+            for element in elements {
+                if let value = element.value, let reason = state.validate(key, value) {
+                    return reason
+                }
+            }
+            state.writes.append(key)
+            for element in elements {
+                state.merges[key, default: [:]].updateValue(element.value, forKey: element.element)
+            }
+            return nil
+        }
+        if let refusal { throw .rejected(refusal) }
+    }
+
+    private static func precedes(_ first: RowKey, _ second: RowKey) -> Bool {
+        first.position == second.position
+            ? first.suffix.lexicographicallyPrecedes(second.suffix)
+            : first.position < second.position
+    }
+
+    func scan(
+        _ table: TableID, position: Digest, prefixBits: Int, after: RowKey?, limit: Int
+    ) async throws(TableError) -> [(key: RowKey, state: RegisterState)] {
+        try check(RowKey(table: table, position: position), isWrite: false)
+        return shared.state.withLock { state in
+            let difference = { (key: RowKey) in (key.position ^ position).leadingZeroBitCount }
+            let keys = state.registers.keys.filter { key in
+                key.table == table && difference(key) >= prefixBits
+                    && state.registers[key]?.value != nil
+                    && (after.map { FakeTables.precedes($0, key) } ?? true)
+            }
+            return keys.sorted(by: FakeTables.precedes).prefix(limit).map {
+                ($0, FakeTables.register(state.registers[$0]))
+            }
+        }
+    }
+
+    func localRows(
+        _ table: TableID, after: RowKey?, limit: Int
+    ) async throws(TableError) -> [RowKey] {
+        shared.state.withLock { state in
+            let keys = Array(state.registers.keys) + Array(state.merges.keys)
+            return Array(
+                keys.filter { key in
+                    key.table == table && (after.map { FakeTables.precedes($0, key) } ?? true)
+                }.sorted(by: FakeTables.precedes).prefix(limit))
+        }
+    }
+
+    func custodians(of position: Digest) async throws(TableError) -> [PeerID] {
+        shared.state.withLock { $0.custodians }
+    }
+
+    func health() async -> TablesHealth {
+        TablesHealth(partitions: 1, fullPartitions: 1, unavailablePartitions: 0, survives: 2)
+    }
+}

@@ -1,0 +1,217 @@
+import CyxCore
+import CyxCrypto
+import CyxObjects
+import CyxOverlay
+import CyxStorage
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+
+/// Storage peers and one gateway under virtual time, over fake tables and membership.
+final class ObjectWorld {
+    struct Node: Sendable {
+        var peer: SimulatedPeer
+        var id: PeerID
+        var signing: SigningKey
+    }
+
+    let world: SimulatedWorld
+    let shared = FakeTables.Shared()
+    let members = FakeMembers()
+    private(set) var nodes: [Node] = []
+    let gatewayNode: Node
+    /// What the peers' present lives have made.
+    private final class Slots: Sendable {
+        let gateway = Mutex<ObjectGateway?>(nil)
+        let stores = Mutex<[PeerID: ShardStore]>([:])
+        let repairers = Mutex<[PeerID: Repairer]>([:])
+        private let messagings = Mutex<[(PeerContact, DirectMessaging)]>([])
+
+        /// Lets everybody know everybody.
+        func learnAll(_ contact: PeerContact, _ messaging: DirectMessaging) {
+            messagings.withLock { known in
+                known.removeAll { $0.0 == contact }
+                for (other, theirs) in known {
+                    messaging.learn(other)
+                    theirs.learn(contact)
+                }
+                known.append((contact, messaging))
+            }
+        }
+    }
+
+    private let slots = Slots()
+    var timings = ObjectTimings.devnet
+
+    var gateway: ObjectGateway {
+        slots.gateway.withLock { gateway in
+            guard let gateway else { preconditionFailure("start the gateway first") }
+            return gateway
+        }
+    }
+
+    func store(_ node: Node) -> ShardStore {
+        slots.stores.withLock { stores in
+            guard let store = stores[node.id] else { preconditionFailure("no store yet") }
+            return store
+        }
+    }
+
+    func repairer(_ node: Node) -> Repairer? { slots.repairers.withLock { $0[node.id] } }
+
+    init(storers: Int, seed: UInt64 = 1, zones: Int = 0) throws {
+        world = SimulatedWorld(seed: seed)
+        gatewayNode = ObjectWorld.node(world, 0)
+        shared.state.withLock { $0.validate = ObjectRowRules.validate }
+        for index in 0..<storers {
+            try addStorer(zone: zones > 0 ? "zone\(index % zones)" : "")
+        }
+        try startGateway()
+    }
+
+    private static func node(_ world: SimulatedWorld, _ number: UInt8) -> Node {
+        let signing = SigningKey(seed: [UInt8](repeating: number, count: 32))
+        return Node(peer: world.addPeer(), id: signing.verifyingKey.peerID, signing: signing)
+    }
+
+    /// Starts one more storage peer, with a store of its own, holding and repairing.
+    @discardableResult
+    func addStorer(zone: String = "") throws -> Node {
+        let node = ObjectWorld.node(world, UInt8(nodes.count + 1))
+        nodes.append(node)
+        launch(node, zone: zone)
+        world.run(limit: .seconds(10)) { slots.stores.withLock { $0[node.id] != nil } }
+        shared.state.withLock { state in
+            state.custodians = nodes.prefix(5).map(\.id)
+        }
+        return node
+    }
+
+    private func launch(_ node: Node, zone: String) {
+        let (world, shared, members) = (world, shared, members)
+        let (timings, slots) = (timings, slots)
+        node.peer.start { peer in
+            let environment = peer.environment
+            let messaging = DirectMessaging(world: world, peer: peer, id: node.id)
+            let store = try await ShardStore.open(environment, allocated: 1 << 34)
+            let holder = ShardHolder(
+                environment: environment, messaging: messaging, store: store,
+                signing: node.signing, timings: timings)
+            holder.start()
+            slots.learnAll(PeerContact(peer: node.id, address: peer.address), messaging)
+            members.set(
+                MemberInfo(
+                    contact: PeerContact(peer: node.id, address: peer.address),
+                    roles: .storage, zone: zone, store: store.storeID,
+                    allocatedBytes: 1 << 34, freeBytes: 1 << 34))
+            let context = ObjectContext(
+                environment: environment, messaging: messaging,
+                membership: FakeMembership(node.id, members), tables: FakeTables(shared),
+                timings: timings)
+            let repairer = Repairer(context: context)
+            repairer.start()
+            slots.stores.withLock { $0[node.id] = store }
+            slots.repairers.withLock { $0[node.id] = repairer }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await holder.run() }
+                group.addTask { try await repairer.run() }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    /// Starts, or starts again, the gateway's process.
+    func startGateway() throws {
+        let (world, shared, members) = (world, shared, members)
+        let (timings, slots, gatewayNode) = (timings, slots, gatewayNode)
+        slots.gateway.withLock { $0 = nil }
+        if gatewayNode.peer.lives > 1 || !gatewayNode.peer.isRunning {
+            gatewayNode.peer.restart()
+        } else {
+            gatewayNode.peer.start { peer in
+                let messaging = DirectMessaging(world: world, peer: peer, id: gatewayNode.id)
+                slots.learnAll(
+                    PeerContact(peer: gatewayNode.id, address: peer.address), messaging)
+                let context = ObjectContext(
+                    environment: peer.environment, messaging: messaging,
+                    membership: FakeMembership(gatewayNode.id, members),
+                    tables: FakeTables(shared), timings: timings)
+                let gateway = ObjectGateway(
+                    context: context, accountSeed: [UInt8](repeating: 77, count: 32))
+                slots.gateway.withLock { $0 = gateway }
+                try await gateway.run()
+            }
+        }
+        world.run(limit: .seconds(10)) { slots.gateway.withLock { $0 != nil } }
+    }
+
+    /// Runs `body` with the gateway to its end.
+    func perform<Value: Sendable>(
+        limit: Duration = .seconds(600),
+        _ body: @escaping @Sendable (ObjectGateway) async throws -> Value
+    ) throws -> Value {
+        let gateway = gateway
+        return try world.perform(on: gatewayNode.peer, limit: limit) { try await body(gateway) }
+    }
+
+    func kill(_ node: Node) {
+        node.peer.crash()
+        members.mark(node.id, .dead)
+    }
+
+    func put(
+        _ key: String, _ bytes: [UInt8], piece: Int = 64 << 10, options: PutOptions = PutOptions()
+    ) throws -> ObjectInfo {
+        try perform { gateway in
+            try await gateway.put(
+                key, in: "bucket", options: options, body: Pieces(bytes, of: piece))
+        }
+    }
+
+    func get(_ key: String, _ range: ByteRange = .whole) throws -> [UInt8] {
+        try perform { gateway in
+            var body = try await gateway.get(key, in: "bucket", range: range).source
+            var bytes: [UInt8] = []
+            while let piece = try await body.next() { bytes += piece }
+            return bytes
+        }
+    }
+
+    func createBucket() throws {
+        _ = try perform { try await $0.createBucket("bucket") }
+    }
+}
+
+/// A body in pieces; may throw after some bytes.
+struct Pieces: ByteSource {
+    private var bytes: ArraySlice<UInt8>
+    private let piece: Int
+    private let failure: (after: Int, error: BodyError)?
+    private var given = 0
+
+    struct BodyError: Error, Equatable {}
+
+    init(_ bytes: [UInt8], of piece: Int, failingAfter: Int? = nil) {
+        self.bytes = bytes[...]
+        self.piece = piece
+        failure = failingAfter.map { ($0, BodyError()) }
+    }
+
+    mutating func next() async throws -> [UInt8]? {
+        if let failure, given >= failure.after { throw failure.error }
+        guard !bytes.isEmpty else { return nil }
+        let next = Array(bytes.prefix(piece))
+        bytes = bytes.dropFirst(next.count)
+        given += next.count
+        return next
+    }
+}
+
+/// Bytes that do not compress and differ by seed.
+func noise(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+    var generator = SeededGenerator(seed: seed)
+    var writer = ByteWriter(capacity: count + 8)
+    for _ in 0..<(count + 7) / 8 { writer.write(generator.next()) }
+    return Array(writer.bytes.prefix(count))
+}
