@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxCrypto
+internal import Synchronization
 
 /// What became of one chunk.
 struct CodedChunk: Sendable {
@@ -13,7 +14,7 @@ struct CodedChunk: Sendable {
 final class ContentEncoder: Sendable {
     let segments: SegmentEncoder
     private let dedup: Digest
-    private let digest = MD5()
+    private let digest = Mutex(MD5())
 
     init(dedup: Digest, signing: SigningKey) {
         self.dedup = dedup
@@ -22,7 +23,7 @@ final class ContentEncoder: Sendable {
 
     /// Adds bytes of the object to its MD5 alone.
     func hash(_ bytes: [UInt8]) {
-        digest.update(bytes)
+        digest.withLock { $0.update(bytes) }
     }
 
     /// Adds a chunk to the open segment.
@@ -50,6 +51,6 @@ final class ContentEncoder: Sendable {
 
     /// The MD5 of everything so far.
     func finishHash() -> [UInt8] {
-        digest.finalize()
+        digest.withLock { $0.finalize() }
     }
 }
