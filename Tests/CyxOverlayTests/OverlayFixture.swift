@@ -5,14 +5,20 @@ import CyxTransport
 import SimulationHarness
 import Synchronization
 
-/// Overlays of simulated peers that talk directly; peer 1 is everyone's bootstrap.
+/// Overlays of simulated peers that talk directly or over the real transport; peer 1 is everyone's
+/// bootstrap.
 final class OverlayFixture: Sendable {
     let world: SimulatedWorld
     let timings: MembershipTimings
+    private let usesTransport: Bool
     private let current = Mutex<[Int: Overlay]>([:])
     private let first = Mutex<SimulatedPeer?>(nil)
 
-    init(seed: UInt64, timings: MembershipTimings, options: WorldOptions = WorldOptions()) {
+    init(
+        seed: UInt64, timings: MembershipTimings, options: WorldOptions = WorldOptions(),
+        usesTransport: Bool = false
+    ) {
+        self.usesTransport = usesTransport
         world = SimulatedWorld(seed: seed, options: options)
         self.timings = timings
     }
@@ -44,14 +50,31 @@ final class OverlayFixture: Sendable {
                 return first?.address
             }
             peer.start { [self] peer in
-                let overlay = make(peer, bootstrap: bootstrap, zone: "zone\(number % 3)")
-                try await overlay.run()
+                let zone = "zone\(number % 3)"
+                guard usesTransport else {
+                    let messaging = DirectMessaging(world: world, peer: peer, id: Self.id(peer))
+                    return try await make(peer, messaging, bootstrap: bootstrap, zone: zone).run()
+                }
+                let messaging = try UDPMessaging(
+                    TransportConfiguration(
+                        networkKey: [UInt8](repeating: 7, count: 32), networkID: NetworkID(.zero),
+                        identity: Self.key(peer), timings: .devnet),
+                    environment: peer.environment, address: peer.address)
+                let overlay = make(peer, messaging, bootstrap: bootstrap, zone: zone)
+                messaging.start()
+                try await withThrowingDiscardingTaskGroup { group in
+                    group.addTask { await messaging.run() }
+                    group.addTask { try await overlay.run() }
+                }
             }
             return peer
         }
     }
 
-    func make(_ peer: SimulatedPeer, bootstrap: SocketAddress?, zone: String) -> Overlay {
+    private func make(
+        _ peer: SimulatedPeer, _ messaging: any PeerMessaging, bootstrap: SocketAddress?,
+        zone: String
+    ) -> Overlay {
         let key = Self.key(peer)
         let id = Self.id(peer)
         let info = MemberInfo(
@@ -60,7 +83,6 @@ final class OverlayFixture: Sendable {
         var options = OverlayOptions()
         options.timings = timings
         options.bootstrap = bootstrap.map { [$0] } ?? []
-        let messaging = DirectMessaging(world: world, peer: peer, id: id)
         let overlay = Overlay(
             environment: peer.environment, messaging: messaging, identity: key, info: info,
             options: options)

@@ -195,6 +195,27 @@ import Testing
         #expect(found.map(\.peer) == Array(expected))
     }
 
+    @Test func overTheRealTransportADeathIsNoticedAndARestartSeen() {
+        var options = WorldOptions()
+        options.links.loss = 0.02
+        let fixture = OverlayFixture(
+            seed: 11, timings: .devnet, options: options, usesTransport: true)
+        let peers = fixture.start(20)
+        #expect(fixture.settle(.seconds(30)) { fixture.all(peers, see: peers, as: .alive) })
+        print("20 peers over the transport converged after \(fixture.world.now)")
+        fixture.world.run(for: .seconds(20))
+        #expect(fixture.changes(to: .dead) == 0)
+        peers[7].crash()
+        let crashed = fixture.world.now
+        let others = peers.filter(\.isRunning)
+        #expect(fixture.settle(.seconds(10)) { fixture.all(others, see: [peers[7]], as: .dead) })
+        print("death known everywhere after \(fixture.world.now - crashed)")
+        #expect(fixture.world.now - crashed < .seconds(4))
+        peers[7].restart()
+        #expect(fixture.settle(.seconds(15)) { fixture.all(peers, see: peers, as: .alive) })
+        print("\(fixture.world.summary)")
+    }
+
     @Test func oneSeedTwiceGivesOneTrace() {
         func run() -> TraceHash {
             let fixture = OverlayFixture(seed: 10, timings: .devnet)
