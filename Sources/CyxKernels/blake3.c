@@ -7,6 +7,7 @@
 #endif
 
 enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
+enum { PREFETCH_DISTANCE = 4 * CYX_BLAKE3_BLOCK };
 enum { BLOCKS_PER_CHUNK = CYX_BLAKE3_CHUNK / CYX_BLAKE3_BLOCK };
 
 static const uint32_t IV[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,

@@ -59,6 +59,11 @@ static void NAME(hash)(
                     input[i] + block * CYX_BLAKE3_BLOCK + part * LANES * 4);
             NAME(transpose)(m + part * LANES);
         }
+        // Lanes lie a chunk apart, too far for the hardware to see one stream. The address may be past
+        // the input, where a prefetch does nothing.
+        for (int i = 0; i < LANES; i++)
+            __builtin_prefetch((const void *)(
+                (uintptr_t)input[i] + block * CYX_BLAKE3_BLOCK + PREFETCH_DISTANCE));
         uint32_t now = flags | (block == 0 ? first : 0) | (block + 1 == blocks ? last : 0);
         NAME(word) v[16] = {
             h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7],
@@ -80,10 +85,16 @@ static void NAME(hash)(
 #pragma clang loop unroll(full)
         for (int i = 0; i < 8; i++) h[i] = v[i] ^ v[i + 8];
     }
-    for (int lane = 0; lane < LANES; lane++) {
-        uint32_t cv[8];
-        for (int i = 0; i < 8; i++) cv[i] = h[i][lane];
-        memcpy(output + lane * CYX_BLAKE3_DIGEST, cv, sizeof cv);
+    // The values come as rows of words and leave as one row of 8 words per lane.
+    NAME(word) rows[LANES > 8 ? LANES : 8] = {h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]};
+#pragma clang loop unroll(full)
+    for (int part = 0; part < (LANES > 8 ? 1 : 8 / LANES); part++) {
+        NAME(transpose)(rows + part * LANES);
+#pragma clang loop unroll(full)
+        for (int lane = 0; lane < LANES; lane++)
+            memcpy(
+                output + lane * CYX_BLAKE3_DIGEST + part * LANES * 4, &rows[part * LANES + lane],
+                LANES > 8 ? CYX_BLAKE3_DIGEST : LANES * 4);
     }
 }
 
