@@ -99,7 +99,9 @@ extension S3Client {
         if document.name == "Error" {
             throw .s3(response, operation: name, bucket: nil, key: nil)
         }
-        guard document.name == name else { throw .malformed(name) }
+        // Some servers call ListPartsResult a ListPartsResponse, and so on.
+        let stem = name.hasSuffix("Result") ? name.dropLast(6) : name[...]
+        guard document.name.hasPrefix(stem) else { throw .malformed(name) }
         return document
     }
 }

@@ -82,10 +82,11 @@ package struct Upload: Sendable {
                         && part.size == UInt64(layout.range(of: number).count)
                 }
                 return (upload, kept.mapValues(\.etag))
-            } catch let error where error.code == "NoSuchUpload" || error.status == 404 {
-                journal.remove()
-            } catch {
+            } catch let error where error.isTransient || error.status == 403 {
                 throw error
+            } catch {
+                // It was completed, aborted or forgotten, or parts cannot be listed: begin anew.
+                journal.remove()
             }
         }
         let upload = try await client.createUpload(bucket: bucket, key: key)

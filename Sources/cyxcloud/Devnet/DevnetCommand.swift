@@ -40,22 +40,24 @@ enum DevnetCommand {
         let folder = plan.folder(of: 0)
         let s3 = "http://" + (SmallFile.read(folder + "/s3") ?? plan.s3Listen)
         let admin = SmallFile.read(folder + "/admin") ?? ""
-        let accounts = (SmallFile.read(folder + "/accounts") ?? "").split(separator: "\n")
-        let named = plan.accounts.map { $0.prefix { $0 != ":" } }
-        let listed = accounts.filter { line in
-            named.contains { line.hasPrefix($0 + " ") }
+        let names = plan.accounts.map { String($0.prefix { $0 != ":" }) }
+        var lines = [
+            "ready", "S3       \(s3)",
+            "admin    http://\(admin) (token in \(folder)/admin.token)",
+            "network  \(status.redundancy), survives \(status.survives) peers",
+        ]
+        for name in names {
+            if let id = SmallFile.read("\(folder)/account-\(name)") {
+                lines.append("account \(name) \(id)")
+            } else {
+                console.warn("the gateway has not written \(folder)/account-\(name)")
+            }
         }
-        if listed.count < Set(named).count {
-            console.warn("\(folder)/accounts does not name the ID of every account")
-        }
-        console.say("ready")
-        console.say("S3       \(s3)")
-        console.say("admin    http://\(admin) (token in \(folder)/admin.token)")
-        console.say("network  \(status.redundancy), survives \(status.survives) peers")
-        for line in listed { console.say("account \(line)") }
-        console.say(
+        lines.append(
             "export AWS_ENDPOINT_URL=\(s3) AWS_ACCESS_KEY_ID=\(plan.credentials.accessKey) "
                 + "AWS_SECRET_ACCESS_KEY=\(plan.credentials.secretKey) AWS_REGION=auto")
+        // In one piece: whoever waits for `ready` finds the rest behind it.
+        console.say(lines.joined(separator: "\n"))
         if status.health != .green { console.warn(status.sentence) }
         console.note("next: cyxcloud bucket create photos && cyxcloud upload FILE --bucket photos")
         console.note("kill a peer: kill -9 $(cat \(plan.folder(of: min(1, plan.peers - 1)))/pid)")
