@@ -96,7 +96,11 @@ final class HTTPTransfer {
             return ClientError(
                 code: "NET-02", message: "nothing answers at \(host)", cause: words,
                 remedy: "start the gateway, or name it with --gateway URL", isTransient: true)
-        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
+        case CURLE_UNSUPPORTED_PROTOCOL:
+            return ClientError(
+                code: "NET-09", message: "\(host) does not speak HTTP", cause: words,
+                remedy: "check --gateway: the UDP port of peers is another one")
+        case CURLE_URL_MALFORMAT:
             return ClientError(
                 code: "NET-04", message: "\(request.url) is no http or https address",
                 remedy: "--gateway http://127.0.0.1:9000")

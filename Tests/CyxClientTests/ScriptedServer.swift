@@ -1,0 +1,62 @@
+import CyxCore
+import Foundation
+import Synchronization
+
+/// A server on loopback that gives each connection the next of its answers, byte for byte, and
+/// remembers the requests.
+final class ScriptedServer: Sendable {
+    let url: String
+    private let descriptor: Int32
+    private let requests = Mutex<[[UInt8]]>([])
+
+    init(_ answers: [String], pool: ThreadPool) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let port = withUnsafeMutablePointer(to: &name) { [descriptor] pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                guard bind(descriptor, address, length) == 0, listen(descriptor, 16) == 0,
+                    getsockname(descriptor, address, &length) == 0
+                else { return UInt16(0) }
+                return UInt16(bigEndian: pointer.pointee.sin_port)
+            }
+        }
+        url = "http://127.0.0.1:\(port)"
+        pool.submit { [self] in
+            for answer in answers { serve(answer) }
+            close(descriptor)
+        }
+    }
+
+    /// The requests so far, head and body.
+    var seen: [[UInt8]] { requests.withLock { $0 } }
+    /// The same as text.
+    var seenText: [String] { seen.map { String(decoding: $0, as: UTF8.self) } }
+
+    private func serve(_ answer: String) {
+        let connection = accept(descriptor, nil, nil)
+        guard connection >= 0 else { return }
+        defer { close(connection) }
+        var request: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while !isComplete(request) {
+            let count = read(connection, &buffer, buffer.count)
+            guard count > 0 else { break }
+            request += buffer[..<count]
+        }
+        requests.withLock { $0.append(request) }
+        let bytes = Array(answer.utf8)
+        _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+    }
+
+    private func isComplete(_ request: [UInt8]) -> Bool {
+        let text = String(decoding: request, as: Unicode.ASCII.self)
+        guard let end = text.range(of: "\r\n\r\n") else { return false }
+        let head = text[..<end.lowerBound].lowercased()
+        guard let field = head.range(of: "content-length: ") else { return true }
+        let length = Int(head[field.upperBound...].prefix { $0.isNumber }) ?? 0
+        return text.utf8.distance(from: end.upperBound, to: text.endIndex) >= length
+    }
+}
