@@ -15,6 +15,7 @@ package struct RocksDBTuning: Sendable {
     /// Values from this size on go to blob files and are never rewritten by compaction.
     package var minimumBlobBytes: UInt64 = 1024
     package var blobFileBytes: UInt64 = 256 << 20
+    package var fileBufferBytes: UInt64 = 64 << 10
     /// Files of keys that gather before they are merged.
     package var level0Trigger: Int32 = 16
     /// The list of files is rewritten when its log is this long.
@@ -62,8 +63,10 @@ struct RocksDBOptions: ~Copyable {
         rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_write_buffer_size(options, tuning.writeBufferBytes)
         rocksdb_options_set_arena_block_size(options, tuning.arenaBlockBytes)
-        rocksdb_options_set_max_write_buffer_number(options, 3)
-        rocksdb_options_set_max_background_jobs(options, 2)
+        rocksdb_options_set_max_write_buffer_number(options, 6)
+        // Two flushes, so that one group is written while another one waits for the disk.
+        rocksdb_options_set_max_background_flushes(options, kind == .shards ? 2 : 1)
+        rocksdb_options_set_max_background_compactions(options, 1)
         rocksdb_options_set_max_open_files(options, tuning.maximumOpenFiles)
         rocksdb_options_set_max_manifest_file_size(options, tuning.maximumManifestBytes)
         rocksdb_options_set_level0_file_num_compaction_trigger(options, tuning.level0Trigger)
@@ -90,6 +93,8 @@ struct RocksDBOptions: ~Copyable {
             rocksdb_options_set_max_total_wal_size(options, 16 << 20)
         case .shards:
             rocksdb_options_set_enable_blob_files(options, 1)
+            // A shard larger than the file buffer goes to the file without a copy.
+            rocksdb_options_set_writable_file_max_buffer_size(options, tuning.fileBufferBytes)
             rocksdb_options_set_min_blob_size(options, tuning.minimumBlobBytes)
             rocksdb_options_set_blob_file_size(options, tuning.blobFileBytes)
             rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))

@@ -12,6 +12,9 @@ package final class RocksDBStore: KeyValueStore {
     /// Free bytes from which a store that ran out of space tries to write again.
     static let spaceToResume: Int64 = 16 << 20
 
+    /// Largest batch whose memory is kept between writes.
+    static let maximumSpareBytes = 8 << 20
+
     private struct State {
         var mustReopen = false
         /// Writes so far, and how many of them a flush has answered for, well or ill.
@@ -26,6 +29,8 @@ package final class RocksDBStore: KeyValueStore {
     private let tuning: RocksDBTuning
     private let cache: RocksDBCache
     private let state = Mutex(State())
+    /// A batch whose memory has grown to what writes need.
+    private let spare = Mutex<WriteBatch?>(nil)
     // Held for reading by every call and for writing by `close` and `reopen`, so that the handle
     // below never changes under a call. Allocated once, freed by `deinit`.
     private nonisolated(unsafe) let lock: UnsafeMutablePointer<pthread_rwlock_t>
@@ -93,13 +98,14 @@ package final class RocksDBStore: KeyValueStore {
 
     package func write(_ writes: [KeyValueWrite], durable: Bool) throws(StoreError) {
         try resumeIfPossible()
-        let batch = rocksdb_writebatch_create()
-        defer { rocksdb_writebatch_destroy(batch) }
-        for write in writes { append(write, to: batch) }
+        let batch = spare.withLock { $0.take() } ?? WriteBatch()
+        defer { giveBack(batch) }
+        for write in writes { batch.append(write) }
         try reading { handle throws(StoreError) in
             var message: UnsafeMutablePointer<CChar>?
             state.withLock { $0.writeCount += 1 }
-            rocksdb_write(handle, durable ? durableOptions : writeOptions, batch, &message)
+            let options = durable ? durableOptions : writeOptions
+            rocksdb_write(handle, options, batch.pointer, &message)
             try check(message, "write")
         }
     }
@@ -217,22 +223,11 @@ package final class RocksDBStore: KeyValueStore {
         return try body(handle)
     }
 
-    private func append(_ write: KeyValueWrite, to batch: OpaquePointer?) {
-        switch write {
-        case .put(let key, let value):
-            key.withUnsafeBytes { key in
-                value.withUnsafeBytes { value in
-                    rocksdb_writebatch_put(
-                        batch, key.bindMemory(to: CChar.self).baseAddress, key.count,
-                        value.bindMemory(to: CChar.self).baseAddress, value.count)
-                }
-            }
-        case .delete(let key):
-            key.withUnsafeBytes { key in
-                rocksdb_writebatch_delete(
-                    batch, key.bindMemory(to: CChar.self).baseAddress, key.count)
-            }
-        }
+    /// Keeps one batch for the next write, unless it grew large.
+    private func giveBack(_ batch: WriteBatch) {
+        guard batch.byteCount <= RocksDBStore.maximumSpareBytes else { return }
+        batch.clear()
+        spare.withLock { $0 = batch }
     }
 
     private func check(

@@ -103,9 +103,9 @@ struct ShardDatabase: Sendable {
                     totals = totals.adding(bytes: -old - ShardDatabase.overheadBytes, shards: -1)
                 }
                 let size = Int64(bytes.count)
-                writes.append(.put(key: ShardLayout.blob(key), value: seal(key, bytes)))
-                writes.append(
-                    .put(key: ShardLayout.row(key), value: UInt32(size).bigEndianBytes))
+                writes.append(.put(key: ShardLayout.blob(key), value: bytes))
+                let row = ShardRow(size: UInt32(size), checksum: checksum(key, bytes))
+                writes.append(.put(key: ShardLayout.row(key), value: row.encoded))
                 sizes.updateValue(size, forKey: key)
                 totals = totals.adding(bytes: size + ShardDatabase.overheadBytes, shards: 1)
             case .delete(let key):
@@ -127,15 +127,14 @@ struct ShardDatabase: Sendable {
 
     /// The shard's bytes; throws `corrupt` if they are not those that were put.
     func read(_ key: ShardKey) throws(StoreError) -> [UInt8]? {
-        guard var value = try store.get(ShardLayout.blob(key)) else { return nil }
-        let count = value.count - ShardLayout.checksumBytes
-        guard count >= 0 else { throw .corrupt(detail: "a shard shorter than its checksum") }
-        let expected = value[count...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        guard checksum(key, value, count: count) == expected else {
-            throw .corrupt(detail: "shard \(key.segment)/\(key.index)/\(key.chunk): checksum")
+        guard let row = try row(key) else { return nil }
+        guard let bytes = try store.get(ShardLayout.blob(key)) else {
+            throw .corrupt(detail: "\(key): its bytes are gone")
         }
-        value.removeLast(ShardLayout.checksumBytes)
-        return value
+        guard bytes.count == Int(row.size), checksum(key, bytes) == row.checksum else {
+            throw .corrupt(detail: "\(key): its bytes do not match their checksum")
+        }
+        return bytes
     }
 
     /// The shards of a segment that lie here, in order, with their sizes. Reads rows alone.
@@ -145,10 +144,10 @@ struct ShardDatabase: Sendable {
         while true {
             let page = try store.scan(from: from, to: to, limit: ShardDatabase.scanPage)
             for entry in page {
-                guard let key = ShardLayout.decodeRow(entry.key), entry.value.count == 4 else {
-                    throw .corrupt(detail: "a shard's row")
-                }
-                result.append((key, entry.value.reduce(0) { $0 << 8 | Int64($1) }))
+                guard let key = ShardLayout.decodeRow(entry.key),
+                    let row = ShardRow(encoded: entry.value)
+                else { throw .corrupt(detail: "a shard's row") }
+                result.append((key, Int64(row.size)))
             }
             guard page.count == ShardDatabase.scanPage, let last = page.last else { return result }
             from = last.key + [0]
@@ -156,35 +155,19 @@ struct ShardDatabase: Sendable {
     }
 
     private func storedSize(_ key: ShardKey) throws(StoreError) -> Int64? {
-        guard let row = try store.get(ShardLayout.row(key)) else { return nil }
-        guard row.count == 4 else { throw .corrupt(detail: "a shard's row") }
-        return row.reduce(0) { $0 << 8 | Int64($1) }
+        try row(key).map { Int64($0.size) }
     }
 
-    private func seal(_ key: ShardKey, _ bytes: [UInt8]) -> [UInt8] {
-        let sum = checksum(key, bytes, count: bytes.count)
-        let total = bytes.count + ShardLayout.checksumBytes
-        return [UInt8](unsafeUninitializedCapacity: total) { buffer, count in
-            let raw = UnsafeMutableRawBufferPointer(buffer)
-            bytes.withUnsafeBytes { raw.copyMemory(from: $0) }
-            raw.storeBytes(of: sum.bigEndian, toByteOffset: bytes.count, as: UInt64.self)
-            count = total
-        }
+    private func row(_ key: ShardKey) throws(StoreError) -> ShardRow? {
+        guard let value = try store.get(ShardLayout.row(key)) else { return nil }
+        guard let row = ShardRow(encoded: value) else { throw .corrupt(detail: "\(key): its row") }
+        return row
     }
 
     /// The first 8 bytes of BLAKE3 over the bytes, mixed with the key: a shard that answers for
     /// another one is corrupt as well.
-    private func checksum(_ key: ShardKey, _ bytes: [UInt8], count: Int) -> UInt64 {
-        let digest = bytes.withUnsafeBytes {
-            BLAKE3.hash(UnsafeRawBufferPointer(rebasing: $0[..<count]))
-        }
+    private func checksum(_ key: ShardKey, _ bytes: [UInt8]) -> UInt64 {
         let place = UInt64(key.chunk) << 8 | UInt64(key.index)
-        return digest.word0 ^ key.segment.digest.word0 ^ place
-    }
-}
-
-extension UInt32 {
-    fileprivate var bigEndianBytes: [UInt8] {
-        [UInt8(self >> 24), UInt8(self >> 16 & 255), UInt8(self >> 8 & 255), UInt8(self & 255)]
+        return BLAKE3.hash(bytes).word0 ^ key.segment.digest.word0 ^ place
     }
 }

@@ -19,16 +19,47 @@ package struct ShardKey: Hashable, Comparable, Sendable {
     }
 }
 
+extension ShardKey: CustomStringConvertible {
+    package var description: String { "shard \(segment)/\(index)/\(chunk)" }
+}
+
+/// What is known about a shard beside its bytes.
+struct ShardRow: Equatable {
+    static let byteCount = 12
+
+    var size: UInt32
+    var checksum: UInt64
+
+    init(size: UInt32, checksum: UInt64) {
+        self.size = size
+        self.checksum = checksum
+    }
+
+    /// Nil unless it is one.
+    init?(encoded: [UInt8]) {
+        guard encoded.count == ShardRow.byteCount else { return nil }
+        size = encoded[..<4].reduce(0) { $0 << 8 | UInt32($1) }
+        checksum = encoded[4...].reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    var encoded: [UInt8] {
+        var writer = ByteWriter(capacity: ShardRow.byteCount)
+        writer.write(size)
+        writer.write(checksum)
+        return writer.bytes
+    }
+}
+
 /// How shards lie in the key-value store.
 ///
-/// `0x01 ‖ segment ‖ index ‖ chunk` → bytes ‖ checksum (a blob); `0x02 ‖ …` → length (a row, so that
-/// listing and accounting never touch blobs); `0x00 ‖ name` → what the store knows about itself.
+/// `0x01 ‖ segment ‖ index ‖ chunk` → the bytes (a blob); `0x02 ‖ …` → their length and checksum (a
+/// row, so that listing and accounting never touch blobs, and bytes are stored without a copy);
+/// `0x00 ‖ name` → what the store knows about itself.
 enum ShardLayout {
     static let storeID: [UInt8] = [0x00, UInt8(ascii: "i")]
     static let totals: [UInt8] = [0x00, UInt8(ascii: "t")]
     static let blobPrefix: UInt8 = 0x01
     static let rowPrefix: UInt8 = 0x02
-    static let checksumBytes = 8
     static let keyBytes = 1 + Digest.byteCount + 1 + 4
 
     static func blob(_ key: ShardKey) -> [UInt8] { encode(blobPrefix, key) }

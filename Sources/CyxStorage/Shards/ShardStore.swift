@@ -12,13 +12,18 @@ package struct StoreUsage: Equatable, Sendable {
 
 /// The shards of one peer above its key-value store.
 ///
-/// A durable put joins a group that is written and flushed together: while one group is being
-/// flushed the next one gathers, so that the cost of a flush is shared by everybody who waits. The
-/// first waiter of a group carries it out, hence no task of the store's own.
+/// A durable put joins a group that is written and flushed together, so that the cost of a flush is
+/// shared by everybody who waits. Groups are written one after another; while one waits for the
+/// disk the next is written, and the one after that gathers. The first waiter of a group carries it
+/// out, hence no task of the store's own.
 package actor ShardStore {
     /// A group takes no more than this; what is left waits for the next one.
-    package static let maximumGroupBytes = 16 << 20
+    package static let maximumGroupBytes: Int64 = 16 << 20
     package static let maximumGroupChanges = 1024
+    /// What waits is split into two groups that overlap, unless it is less than this.
+    static let minimumGroupBytes: Int64 = 512 << 10
+    /// Groups that are being written or flushed at one time.
+    static let maximumGroupsInFlight = 2
     /// Bytes that wait for a flush; a put beyond them fails rather than fill the memory.
     package static let maximumQueuedBytes: Int64 = 256 << 20
     package static let maximumShardBytes = 8 << 20
@@ -46,7 +51,12 @@ package actor ShardStore {
     private var volumeFree: Int64
     private var queue: [Request] = []
     private var queuedBytes: Int64 = 0
-    private var isCommitting = false
+    /// A leader was chosen and its group is not in the store yet.
+    private var isApplying = false
+    private var groupsInFlight = 0
+    /// Groups that failed so far.
+    private var failures = 0
+    private var lastFailure = StoreError.closed
     private var isClosed = false
     /// A failed group may or may not be in the store: the totals must be read again.
     private var mustReload = false
@@ -159,7 +169,7 @@ package actor ShardStore {
         queuedBytes += reserved
         let turn = await withCheckedContinuation { continuation in
             queue.append(Request(changes: changes, reserved: reserved, waiter: continuation))
-            if !isCommitting, queue.count == 1 { wakeLeader() }
+            wakeLeader()
         }
         switch turn {
         case .done(let result): try result.get()
@@ -167,9 +177,12 @@ package actor ShardStore {
         }
     }
 
-    /// Makes the first waiter the leader. The queue is not empty and no group is under way.
+    /// Makes the first waiter the leader of the next group, if one may start.
     private func wakeLeader() {
-        isCommitting = true
+        guard !isApplying, groupsInFlight < ShardStore.maximumGroupsInFlight, !queue.isEmpty
+        else { return }
+        isApplying = true
+        groupsInFlight += 1
         queue[0].waiter?.resume(returning: .lead)
         queue[0].waiter = nil
     }
@@ -178,24 +191,46 @@ package actor ShardStore {
     private func commitGroup() async -> Result<Void, StoreError> {
         let group = takeGroup()
         let changes = group.flatMap(\.changes)
+        let failuresBefore = failures
         let before = mustReload ? nil : totals
         let database = database
-        let storage = environment.storage
-        let outcome: Result<(ShardTotals, Int64), StoreError> = await environment.blocking.run {
+        let applied: Result<ShardTotals, StoreError> = await environment.blocking.run {
             do throws(StoreError) {
                 let totals = if let before { before } else { try database.reload() }
-                let after = try database.apply(changes, to: totals)
-                try database.store.flush()
-                return .success((after, storage.freeBytes()))
+                return .success(try database.apply(changes, to: totals))
             } catch {
                 return .failure(error)
             }
         }
+        isApplying = false
+        switch applied {
+        case .success(let after):
+            // The next group counts from here; should the flush fail, they are read again.
+            totals = after
+            mustReload = false
+        case .failure(let error):
+            finish(group, .failure(error))
+            return .failure(error)
+        }
+        wakeLeader()
+        let storage = environment.storage
+        var outcome: Result<Int64, StoreError> = await environment.blocking.run {
+            do throws(StoreError) {
+                try database.store.flush()
+                return .success(storage.freeBytes())
+            } catch {
+                return .failure(error)
+            }
+        }
+        // A group that failed meanwhile may have made the store start over without this one.
+        if failures != failuresBefore, case .success = outcome { outcome = .failure(lastFailure) }
         finish(group, outcome)
         return outcome.map { _ in }
     }
 
     private func takeGroup() -> [Request] {
+        let share = max(queuedBytes / 2, ShardStore.minimumGroupBytes)
+        let maximum = min(share, ShardStore.maximumGroupBytes)
         var bytes: Int64 = 0
         var changes = 0
         var count = 0
@@ -203,8 +238,7 @@ package actor ShardStore {
             bytes += request.reserved
             changes += request.changes.count
             let isFull =
-                bytes > Int64(ShardStore.maximumGroupBytes)
-                || changes > ShardStore.maximumGroupChanges
+                bytes > maximum || changes > ShardStore.maximumGroupChanges
             if count > 0, isFull { break }
             count += 1
         }
@@ -213,27 +247,26 @@ package actor ShardStore {
         return group
     }
 
-    private func finish(
-        _ group: [Request], _ outcome: Result<(ShardTotals, Int64), StoreError>
-    ) {
+    /// `outcome` carries the volume's free bytes.
+    private func finish(_ group: [Request], _ outcome: Result<Int64, StoreError>) {
         switch outcome {
-        case .success(let (totals, free)):
-            self.totals = totals
-            mustReload = false
+        case .success(let free):
             volumeFree = free
             environment.metrics.gauge("cyxcloud_store_used_bytes").set(Double(totals.bytes))
             environment.metrics.gauge("cyxcloud_store_shards").set(Double(totals.shards))
         case .failure(let error):
             mustReload = true
+            failures += 1
+            lastFailure = error
             volumeFree = environment.storage.freeBytes()
             environment.logger.labelled("store").error(
                 "a write failed", [("error", "\(error)"), ("requests", String(group.count))])
         }
         for request in group { queuedBytes -= request.reserved }
-        isCommitting = false
-        if !queue.isEmpty { wakeLeader() }
+        groupsInFlight -= 1
         let result = outcome.map { _ in }
         for request in group { request.waiter?.resume(returning: .done(result)) }
+        wakeLeader()
     }
 
     // MARK: Reading
