@@ -9,14 +9,27 @@ import Synchronization
 /// Who is in the network, as the test says; every peer sees the same.
 final class TestDirectory: Sendable {
     private let members = Mutex<[PeerID: Member]>([:])
+    private let observers = Mutex<[@Sendable () -> Void]>([])
 
-    func set(_ member: Member) { members.withLock { $0[member.peer] = member } }
+    func set(_ member: Member) {
+        members.withLock { $0[member.peer] = member }
+        notify()
+    }
+
+    func observe(_ observer: @escaping @Sendable () -> Void) {
+        observers.withLock { $0.append(observer) }
+    }
+
+    private func notify() {
+        for observer in observers.withLock({ $0 }) { observer() }
+    }
 
     func change(_ peer: PeerID, to state: MemberState, at time: Instant) {
         members.withLock { members in
             members[peer]?.state = state
             members[peer]?.since = time
         }
+        notify()
     }
 
     var all: [PeerID: Member] { members.withLock { $0 } }
@@ -25,17 +38,22 @@ final class TestDirectory: Sendable {
 final class TestMembership: Membership {
     private let localPeer: PeerID
     private let directory: TestDirectory
+    private let executor: any PeerExecutor
 
-    init(localPeer: PeerID, directory: TestDirectory) {
+    init(localPeer: PeerID, directory: TestDirectory, executor: any PeerExecutor) {
         self.localPeer = localPeer
         self.directory = directory
+        self.executor = executor
     }
 
     var snapshot: MembershipSnapshot {
         MembershipSnapshot(localPeer: localPeer, members: directory.all)
     }
 
-    func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void) {}
+    func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void) {
+        directory.observe { self.executor.execute { observer(self.snapshot) } }
+    }
+
     func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void) {}
 }
 
@@ -74,7 +92,9 @@ final class TestPeer: Sendable {
             }
             let tables = try await TableService(
                 environment: machine.environment, key: key, storeID: store, messaging: messaging,
-                membership: TestMembership(localPeer: id, directory: network.directory),
+                membership: TestMembership(
+                    localPeer: id, directory: network.directory,
+                    executor: machine.environment.executor),
                 configuration: configuration)
             service.withLock { $0 = tables }
             try await tables.run()

@@ -15,10 +15,13 @@ extension TableService {
             return
         }
         let now = environment.now()
+        let tick = configuration.timings.tick
+        guard now < changes.lookUntil else { return }
         let planner = currentPlanner()
         refreshAfterReturns(planner.snapshot)
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition] else { continue }
+            if !replica.isAtRest { changes.lookUntil = max(changes.lookUntil, now + tick * 2) }
             if replica.successor != nil || replica.frozen != nil { remind(replica, now: now) }
             if replica.successor != nil { continue }
             if replica.isSynced {
@@ -27,6 +30,13 @@ extension TableService {
                 startSync(partition)
             }
         }
+    }
+
+    /// Membership or a view changed: what follows from that shows within the delays of A4.
+    func keepLooking() {
+        let timings = configuration.timings
+        let delays = timings.deathDelay + timings.settleDelay * 5 + timings.rankStagger * 10
+        changes.lookUntil = max(changes.lookUntil, environment.now() + delays)
     }
 
     private func found() async {
@@ -102,6 +112,7 @@ extension TableService {
         }
         let since = changes.causeSince[partition] ?? now
         changes.causeSince[partition] = since
+        changes.lookUntil = max(changes.lookUntil, now + configuration.timings.tick * 2)
         // Members that cannot propose do not keep the others waiting.
         let ahead = replica.view.members.prefix(rank).count { member in
             planner.snapshot.members[member.peer]?.isReachable ?? false

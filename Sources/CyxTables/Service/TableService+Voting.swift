@@ -116,6 +116,7 @@ extension TableService {
     /// Changes a replica in memory and queues its write.
     func stage(_ replica: Replica) {
         replicas[replica.partition] = replica
+        keepLooking()
         rows.stage([
             .put(key: StorageKey.replica(replica.partition), value: replica.bytes)
         ])

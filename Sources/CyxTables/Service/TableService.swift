@@ -98,6 +98,10 @@ package actor TableService: Tables {
     /// Serves until the task is cancelled. Requests are answered from the first moment on.
     package func run() async throws {
         installHandlers()
+        keepLooking()
+        membership.observe { [weak self] _ in
+            self?.assumeIsolated { $0.keepLooking() }
+        }
         let ticker: Job = { [weak self] in await self?.tickForever() }
         await withDiscardingTaskGroup { group in
             group.addTask { await ticker() }

@@ -18,6 +18,9 @@ struct ViewChanges {
     private(set) var absentSince: [PeerID: Instant] = [:]
 
     var isFounding = false
+    /// Until then every tick looks at every partition; afterwards there is nothing to see until
+    /// membership or a view changes.
+    var lookUntil = Instant(nanoseconds: 0)
 
     /// What was last made of it.
     var planner: ViewPlanner?

@@ -34,6 +34,9 @@ package struct Replica: Hashable, Sendable {
     /// Whether operations of `view` are answered here: listed, synced and unsealed.
     package var isServing: Bool { isSynced && !vote.isSealed && successor == nil }
 
+    /// Whether nothing is under way: a view in service, with nothing kept for the one before.
+    package var isAtRest: Bool { isServing && frozen == nil }
+
     /// The newest certificate known here.
     package var newest: ViewCertificate { successor ?? certificate }
 

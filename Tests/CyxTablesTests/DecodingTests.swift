@@ -1,0 +1,137 @@
+import CyxCore
+import CyxCrypto
+import CyxTables
+import Testing
+
+/// Bytes from other peers and from disk: nothing traps, nothing changed is taken for the original.
+@Suite struct DecodingTests {
+    private static let key = SigningKey(seed: [UInt8](repeating: 7, count: 32))
+
+    private static func certificate() -> ViewCertificate {
+        let member = ViewMember(peer: key.verifyingKey.peerID, store: StoreID(.zero))
+        let partition = Partition(holding: .zero, depth: 8)
+        let old = View(
+            id: ViewID(partition: partition, generation: 0, epoch: 0), members: [member],
+            quorum: 1)
+        var next = old
+        next.id.epoch = 1
+        let statement = ViewCertificate.statement(view: next, previous: old, round: 1)
+        return ViewCertificate(
+            view: next, previous: old, round: 1,
+            signatures: [
+                ViewSignature(key: key.verifyingKey.bytes, signature: key.sign(statement))
+            ])
+    }
+
+    private static func row() -> MergeRow {
+        var row = MergeRow()
+        let writer = key.verifyingKey.peerID
+        for number in 0..<3 as Range<UInt8> {
+            row.put(
+                [number],
+                MergeEntry(
+                    value: number == 1 ? nil : [number, number],
+                    stamp: HybridStamp(value: UInt64(number)), writer: writer), twoPhase: false)
+        }
+        return row
+    }
+
+    /// Every truncation and many mutations of `bytes` through `decode`, which must not trap.
+    private func attack(_ bytes: [UInt8], _ decode: ([UInt8]) throws -> Bool) {
+        for count in 0..<bytes.count {
+            #expect(throws: DecodingError.self) { _ = try decode(Array(bytes.prefix(count))) }
+        }
+        #expect(throws: DecodingError.self) { _ = try decode(bytes + [0]) }
+        var random = SeededGenerator(seed: 9)
+        for _ in 0..<2000 {
+            var mutated = bytes
+            let index = Int.random(in: 0..<bytes.count, using: &random)
+            mutated[index] ^= UInt8.random(in: 1...255, using: &random)
+            do {
+                _ = try decode(mutated)
+            } catch {
+                #expect(error is DecodingError)
+            }
+        }
+    }
+
+    @Test func certificatesComeBackAndNoFlippedBitIsValid() throws {
+        let certificate = Self.certificate()
+        #expect(certificate.isValid)
+        #expect(try ViewCertificate(bytes: certificate.bytes) == certificate)
+        attack(certificate.bytes) { try ViewCertificate(bytes: $0).bytes == certificate.bytes }
+        let bytes = certificate.bytes
+        for index in bytes.indices {
+            var mutated = bytes
+            mutated[index] ^= 1
+            do {
+                #expect(!(try ViewCertificate(bytes: mutated).isValid), "byte \(index)")
+            } catch {
+                continue
+            }
+        }
+    }
+
+    @Test func aQuorumIsOfDifferentMembers() {
+        var certificate = Self.certificate()
+        let other = ViewMember(peer: PeerID(Digest(1, 2, 3, 4)), store: StoreID(.zero))
+        certificate.previous?.members.append(other)
+        certificate.previous?.quorum = 2
+        guard let previous = certificate.previous else { return }
+        let statement = ViewCertificate.statement(
+            view: certificate.view, previous: previous, round: 1)
+        let signature = ViewSignature(
+            key: Self.key.verifyingKey.bytes, signature: Self.key.sign(statement))
+        certificate.signatures = [signature, signature]
+        #expect(!certificate.isValid)
+    }
+
+    @Test func mergeRowsComeBack() throws {
+        let row = Self.row()
+        #expect(try MergeRow(bytes: row.bytes) == row)
+        #expect(row.byteCount == row.bytes.count)
+        attack(row.bytes) { try MergeRow(bytes: $0).isEmpty }
+        // A count that would need gigabytes.
+        #expect(throws: DecodingError.self) {
+            _ = try MergeRow(bytes: [255, 255, 255, 255] + row.bytes)
+        }
+    }
+
+    @Test func replicasComeBack() throws {
+        var replica = Replica(certificate: Self.certificate(), isSynced: true)
+        _ = replica.vote.precommit(replica.view, round: 4)
+        replica.successor = Self.certificate()
+        replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
+        #expect(try Replica(bytes: replica.bytes) == replica)
+        attack(replica.bytes) { try Replica(bytes: $0).isSynced }
+    }
+
+    @Test func registersAreReadWithoutTrapping() {
+        let version = RegisterVersion(
+            generation: 1, epoch: 2, counter: 3, proposer: PeerID(.zero), nonce: 4)
+        var record = RegisterRecord().successor(value: nil, ballot: version)
+        record = record.successor(value: nil, ballot: version)
+        attack(record.bytes) { try RegisterRecord(bytes: $0).value == nil }
+        attack(version.bytes) { try RegisterVersion(bytes: $0) == version }
+    }
+
+    @Test func requestsAreReadWithoutTrapping() {
+        let request = ViewRequest(
+            operation: .install, view: ViewReference(depth: 8, index: 9, generation: 1, epoch: 2),
+            round: 3, certificate: Self.certificate().bytes)
+        let bytes = TablesBatch(items: [request.protobufBytes()]).protobufBytes()
+        var random = SeededGenerator(seed: 10)
+        for _ in 0..<2000 {
+            var mutated = bytes
+            let index = Int.random(in: 0..<bytes.count, using: &random)
+            mutated[index] = UInt8.random(in: 0...255, using: &random)
+            do {
+                for item in try TablesBatch(protobuf: mutated).items {
+                    _ = try ViewRequest(protobuf: item)
+                }
+            } catch {
+                continue
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import CyxCore
+import CyxTables
+import Testing
+
+/// The acceptor and proposer of one register, without any network.
+@Suite struct RegisterTests {
+    private static let partition = Partition(holding: .zero, depth: 0)
+    private static let first = ViewID(partition: partition, generation: 0, epoch: 1)
+    private static let second = ViewID(partition: partition, generation: 0, epoch: 2)
+
+    private static func ballot(
+        _ counter: UInt64, epoch: UInt32 = 1, nonce: UInt64? = nil
+    ) -> RegisterVersion {
+        RegisterVersion(
+            generation: 0, epoch: epoch, counter: counter, proposer: PeerID(.zero),
+            nonce: nonce ?? counter)
+    }
+
+    private static func written(_ value: UInt8, _ ballot: RegisterVersion) -> RegisterRecord {
+        RegisterRecord().successor(value: [value], ballot: ballot)
+    }
+
+    @Test func anAcceptorKeepsItsPromises() {
+        var record = RegisterRecord()
+        guard case .promised(_, let wasClean) = record.prepare(Self.ballot(5)) else {
+            Issue.record("the first ballot is promised")
+            return
+        }
+        #expect(wasClean)
+        #expect(record.prepare(Self.ballot(4)) == .refused(promised: Self.ballot(5)))
+        #expect(record.accept(Self.written(1, Self.ballot(4))) == Self.ballot(5))
+        #expect(record.value == nil)
+        #expect(record.accept(Self.written(2, Self.ballot(5))) == nil)
+        #expect(record.value == [2])
+        #expect(record.isClean)
+    }
+
+    @Test func aNewMemberTakesTheHighestAcceptedAndTheHighestPromiseEachOnItsOwn() {
+        var old = Self.written(1, Self.ballot(3))
+        _ = old.prepare(Self.ballot(9))
+        let newer = Self.written(2, Self.ballot(7))
+        var merged = old
+        merged.absorb(newer)
+        #expect(merged.value == [2])
+        #expect(merged.promised == Self.ballot(9))
+        #expect(!merged.isClean)
+        var reversed = newer
+        reversed.absorb(old)
+        #expect(reversed == merged)
+    }
+
+    @Test func aValueCarriedOverUnderANewerPromiseIsNotReadInOneRound() {
+        var carried = Self.written(1, Self.ballot(3))
+        _ = carried.prepare(Self.ballot(9))
+        let replies = [carried, carried]
+        // In its own view a quorum that accepted it chose it.
+        #expect(RegisterProposer.settledState(replies, in: Self.first, quorum: 2) != nil)
+        #expect(RegisterProposer.settledState(replies, in: Self.second, quorum: 2) == nil)
+        let clean = Self.written(1, Self.ballot(3))
+        #expect(RegisterProposer.settledState([clean, clean], in: Self.second, quorum: 2) != nil)
+    }
+
+    @Test func aMinorityOfANewerValueKeepsAReadFromSettling() {
+        let old = Self.written(1, Self.ballot(3))
+        let new = Self.written(2, Self.ballot(4))
+        #expect(RegisterProposer.settledState([old, old, new], in: Self.first, quorum: 2) == nil)
+        #expect(
+            RegisterProposer.settledState([new, old, new], in: Self.first, quorum: 2)?.value == [2])
+    }
+
+    @Test func anUpdateThatTookEffectUnnoticedIsFinishedAndNotRepeated() {
+        var proposer = RegisterProposer(proposer: PeerID(.zero))
+        let empty = RegisterPromise(record: RegisterRecord(), wasClean: true)
+        let first = proposer.nextBallot(in: Self.first, nonce: 77)
+        let step = proposer.step([empty, empty], ballot: first, in: Self.first, quorum: 2) { _ in
+            .set([1])
+        }
+        guard case .accept(let mine) = step else {
+            Issue.record("an empty register is written")
+            return
+        }
+        // Another proposer found it at a minority, adopted it and built on it.
+        let other = mine.successor(value: [2], ballot: Self.ballot(9))
+        let found = RegisterPromise(record: other, wasClean: false)
+        let second = proposer.nextBallot(in: Self.first, nonce: 78)
+        let again = proposer.step([found, found], ballot: second, in: Self.first, quorum: 2) { _ in
+            Issue.record("the change must not run again")
+            return .set([3])
+        }
+        guard case .settled(let state) = again else {
+            Issue.record("a quorum holds it")
+            return
+        }
+        #expect(state.value == [2])
+    }
+
+    @Test func anUpdateWhoseFateIsForgottenSaysSo() {
+        var proposer = RegisterProposer(proposer: PeerID(.zero))
+        let base = RegisterPromise(record: Self.written(1, Self.ballot(1)), wasClean: true)
+        let first = proposer.nextBallot(in: Self.first, nonce: 77)
+        _ = proposer.step([base], ballot: first, in: Self.first, quorum: 1) { _ in .set([2]) }
+        var record = base.record
+        for counter in 0..<UInt64(RegisterRecord.lineageLimit + 2) {
+            record = record.successor(value: [9], ballot: Self.ballot(100 + counter))
+        }
+        let later = RegisterPromise(record: record, wasClean: true)
+        let second = proposer.nextBallot(in: Self.first, nonce: 78)
+        let step = proposer.step([later], ballot: second, in: Self.first, quorum: 1) { _ in
+            .set([3])
+        }
+        guard case .unknowable = step else {
+            Issue.record("nobody can know")
+            return
+        }
+    }
+
+    @Test func recordsComeBackFromTheirBytes() throws {
+        var record = Self.written(1, Self.ballot(3)).successor(value: nil, ballot: Self.ballot(4))
+        _ = record.prepare(Self.ballot(8, epoch: 2))
+        #expect(try RegisterRecord(bytes: record.bytes) == record)
+    }
+}
