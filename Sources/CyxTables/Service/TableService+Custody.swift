@@ -45,7 +45,8 @@ extension TableService {
         return refusal(id)
     }
 
-    private func refusal(_ id: ViewID) -> RowReply? {
+    /// Why operations of that view are not answered here; nil: they are.
+    func refusal(_ id: ViewID) -> RowReply? {
         if let known = knownCertificate(id.partition), known.view.id.isNewer(than: id) {
             return RowReply(status: .otherView, certificate: known.bytes)
         }

@@ -25,7 +25,14 @@ extension TableService {
     }
 
     private func scanRefusal(_ request: RowRequest) -> RowReply? {
-        refusal(request.view ?? ViewReference(), key: request.key)
+        guard let id = request.view?.id else {
+            return RowReply(status: .rejected, detail: "no view")
+        }
+        let range = StorageKey.rows(of: id.partition)
+        guard !request.key.lexicographicallyPrecedes(range.from),
+            request.key.lexicographicallyPrecedes(range.to)
+        else { return RowReply(status: .rejected, detail: "outside the partition") }
+        return refusal(id)
     }
 
     /// One page of one table's rows within [from, to).
