@@ -93,6 +93,7 @@ package enum BenchmarkRegistry {
         ErasureBenchmark(),
         AEADBenchmark(),
         StoreBenchmark(),
+        TransportBenchmark(),
     ]
 
     package static func benchmark(named name: String) -> (any Benchmark)? {
