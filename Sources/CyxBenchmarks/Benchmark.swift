@@ -93,7 +93,6 @@ package enum BenchmarkRegistry {
         ErasureBenchmark(),
         AEADBenchmark(),
         StoreBenchmark(),
-        TransportBenchmark(),
     ]
 
     package static func benchmark(named name: String) -> (any Benchmark)? {

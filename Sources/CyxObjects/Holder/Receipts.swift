@@ -6,21 +6,27 @@ package struct HolderEntry: Hashable, Sendable {
     package var index: Int
     package var peer: PeerID
     package var store: StoreID
+    /// The receipt's: an entry that was retired stays so, and its peer may take the shard again.
+    package var nonce: [UInt8]
 
-    package init(index: Int, peer: PeerID, store: StoreID) {
+    package static let nonceBytes = 16
+
+    package init(index: Int, peer: PeerID, store: StoreID, nonce: [UInt8]) {
         self.index = index
         self.peer = peer
         self.store = store
+        self.nonce = nonce
     }
 
-    private static let byteCount = 2 + 2 * Digest.byteCount
+    private static let byteCount = 2 + 2 * Digest.byteCount + nonceBytes
 
-    /// index ‖ peer ‖ store ID.
+    /// index ‖ peer ‖ store ID ‖ nonce.
     package var element: [UInt8] {
         var writer = ByteWriter(capacity: HolderEntry.byteCount)
         writer.write(UInt16(truncatingIfNeeded: index))
         writer.write(peer.digest)
         writer.write(store.digest)
+        writer.write(nonce)
         return writer.bytes
     }
 
@@ -29,6 +35,7 @@ package struct HolderEntry: Hashable, Sendable {
         index = Int(try reader.readUInt16())
         peer = PeerID(try reader.readDigest())
         store = StoreID(try reader.readDigest())
+        nonce = try reader.readBytes(HolderEntry.nonceBytes)
         try reader.finish()
         guard index < ObjectLimits.shards else { throw .outOfRange(field: "index") }
     }
@@ -66,10 +73,10 @@ extension StoreReceipt {
     ) -> HolderEntry? {
         guard let key = VerifyingKey(bytes: peerKey), key.peerID == peer,
             self.segment == segment.bytes, self.index == UInt32(index), self.root == root.bytes,
-            nonce.count <= Digest.byteCount, let store = StoreID(bytes: self.store),
+            nonce.count == HolderEntry.nonceBytes, let store = StoreID(bytes: self.store),
             key.isValid(signature: signature, for: signedBytes)
         else { return nil }
-        return HolderEntry(index: index, peer: peer, store: store)
+        return HolderEntry(index: index, peer: peer, store: store, nonce: nonce)
     }
 
     /// Whether the receipt is in itself what `entry` says, whatever the root: what a custodian can

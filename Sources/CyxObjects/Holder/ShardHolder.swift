@@ -77,8 +77,10 @@ package actor ShardHolder {
             let step = try await take(request, shard, progress)
             try await put(step.puts)
             storedBytes.add(UInt64(request.data.count))
+            guard uploads.wrote(shard, step.progress) else {
+                throw ShardRefusal.notFound.failure("the upload was dropped")
+            }
             guard let receipt = step.receipt else {
-                uploads.wrote(shard, step.progress)
                 return AppendShardResponse().protobufBytes()
             }
             uploads.remove(shard)
@@ -102,7 +104,7 @@ package actor ShardHolder {
     private func take(
         _ request: AppendShardRequest, _ shard: ShardID, _ before: UploadTable.Progress
     ) async throws(RPCFailure) -> Step {
-        let nonce = environment.random.bytes(16)
+        let nonce = environment.random.bytes(HolderEntry.nonceBytes)
         let storeID = store.storeID
         return try await environment.blocking.run { [signing] () throws(RPCFailure) in
             var progress = before
@@ -156,7 +158,8 @@ package actor ShardHolder {
         }
         let receipt = StoreReceipt.signed(
             segment: shard.segment, index: shard.index, root: file.tree.root,
-            store: store.storeID, nonce: environment.random.bytes(16), by: signing)
+            store: store.storeID, nonce: environment.random.bytes(HolderEntry.nonceBytes),
+            by: signing)
         return AppendShardResponse(receipt: receipt).protobufBytes()
     }
 
@@ -166,6 +169,7 @@ package actor ShardHolder {
         guard let request = Self.decoded(DeleteSegmentRequest.self, bytes),
             let statement = SegmentDeletion(verifying: request.statement)
         else { throw ShardRefusal.malformed.failure("delete") }
+        uploads.drop(statement.segment)
         do throws(StoreError) {
             let keys = try await store.list(statement.segment).map(\.key)
             for key in keys where key.chunk == ShardFile.recordNumber {
@@ -187,8 +191,7 @@ package actor ShardHolder {
         guard let request = Self.decoded(DropUploadRequest.self, bytes),
             let shard = ShardID(segment: request.segment, index: request.index)
         else { throw ShardRefusal.malformed.failure("drop") }
-        if let upload = uploads.uploads[shard], upload.writer == writer, !upload.isBusy {
-            uploads.remove(shard)
+        if uploads.uploads[shard]?.writer == writer, uploads.drop(shard) {
             await removePieces(of: shard)
         }
         return DropUploadResponse().protobufBytes()

@@ -41,6 +41,8 @@ struct UploadTable {
         var progress: Progress
         /// A request is writing right now.
         var isBusy: Bool
+        /// To be dropped as soon as it is not busy any more.
+        var isDoomed = false
         var touched: Instant
     }
 
@@ -76,10 +78,31 @@ struct UploadTable {
         return .granted(Progress())
     }
 
-    /// The claimed request has brought the file this far.
-    mutating func wrote(_ shard: ShardID, _ progress: Progress) {
+    /// The claimed request has brought the file this far. False if it was to be dropped meanwhile:
+    /// then it is gone from here, and its pieces have to go too.
+    mutating func wrote(_ shard: ShardID, _ progress: Progress) -> Bool {
+        guard uploads[shard]?.isDoomed == false else {
+            uploads[shard] = nil
+            return false
+        }
         uploads[shard]?.progress = progress
         uploads[shard]?.isBusy = false
+        return true
+    }
+
+    /// Gives a file up. True if its pieces can go now; a busy one goes when its request ends.
+    mutating func drop(_ shard: ShardID) -> Bool {
+        guard uploads[shard]?.isBusy == true else {
+            uploads[shard] = nil
+            return true
+        }
+        uploads[shard]?.isDoomed = true
+        return false
+    }
+
+    /// Gives up all files of a segment.
+    mutating func drop(_ segment: SegmentID) {
+        for shard in uploads.keys.filter({ $0.segment == segment }).sorted() { _ = drop(shard) }
     }
 
     /// The file is finished, or given up.

@@ -187,4 +187,13 @@ extension ObjectGateway {
         }
         return Dictionary(uniqueKeysWithValues: heads.map { ($0.0, info(of: $0.1)) })
     }
+
+    /// The heads of a bucket, decrypted: for upkeep.
+    func openHeads(in bucket: BucketHandle) async throws -> [HeadRow] {
+        let rows = try await heads(in: bucket)
+        let store = store(bucket)
+        return await context.environment.blocking.run {
+            rows.compactMap { row in row.state.value.flatMap { store.head($0, at: row.key) } }
+        }
+    }
 }

@@ -146,6 +146,37 @@ extension ObjectGateway {
             .version(version, manifestPages: Int(head.manifestPages)), in: store(bucket))
     }
 
+    /// After a version's layout has changed: notes the new code in its head if it is still current,
+    /// and has the old segments and pages removed.
+    func noteRecoded(
+        _ head: HeadRow, _ code: Redundancy, _ old: (segments: [PlacedSegment], row: LayoutRow),
+        in bucket: BucketHandle
+    ) async {
+        let store = store(bucket)
+        let row = bucket.keys.head(head.key)
+        let version = VersionID(position: row.position, write: head.write)
+        versions.remove(version)
+        do throws(TableError) {
+            _ = try await context.tables.update(row) { state in
+                guard var current = state.value.flatMap({ store.head($0, at: row) }),
+                    current.write == head.write
+                else { return .abandon }
+                current.dataShards = UInt32(code.dataShards)
+                current.parityShards = UInt32(code.parityShards)
+                return .set(store.seal(current, at: row))
+            }
+        } catch {
+            context.logger.info("a head keeps its old code's name", [("error", "\(error)")])
+        }
+        let segments = old.segments.compactMap { placed in
+            placed.core.flatMap { SegmentID(bytes: $0.segment) }
+        }
+        let hints = Set(old.segments.flatMap { Digests.split($0.holders) }).subtracting([.zero])
+        await cleaner.submit(
+            .segments(segments, hints: hints.map { PeerID($0) }.sorted()), in: store)
+        await cleaner.submit(.rows(store.layoutPages(of: version, old.row)), in: store)
+    }
+
     package func delete(_ key: String, in bucket: String) async throws {
         try check(key: key)
         let handle = try await handle(bucket)

@@ -85,7 +85,8 @@ package actor ObjectGateway: ObjectService {
         return ObjectInfo(
             key: head.key, size: head.size, etag: head.etag,
             modified: WallTime(milliseconds: head.modifiedMs), headers: head.headers,
-            checksums: head.checksums, cid: ContentID.text(ofManifest: head.version),
+            checksums: head.checksums,
+            cid: Digest(bytes: head.version).map { CID(digest: $0).text } ?? "",
             redundancy: code)
     }
 

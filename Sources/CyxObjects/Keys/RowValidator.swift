@@ -41,7 +41,8 @@ package enum ObjectRowRules {
             let peer = VerifyingKey(bytes: receipt.peerKey)?.peerID,
             let store = StoreID(bytes: receipt.store), receipt.index < UInt32(ObjectLimits.shards)
         else { return "not a store receipt" }
-        let entry = HolderEntry(index: Int(receipt.index), peer: peer, store: store)
+        let entry = HolderEntry(
+            index: Int(receipt.index), peer: peer, store: store, nonce: receipt.nonce)
         return receipt.proves(entry, of: SegmentID(key.position))
             ? nil : "the receipt does not prove what it says"
     }

@@ -1,9 +1,16 @@
 internal import CyxCore
+internal import CyxCrypto
+internal import CyxTables
+internal import Synchronization
 
-/// Re-codes objects whose redundancy is below what the network can hold by now.
+/// Re-codes objects whose redundancy is below what the network can hold by now, one at a time.
+/// Versions, ETags and CIDs stay: only the layout changes (B1).
 actor Recoder {
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
+    /// Every object was at least this wide when last looked at.
+    private var settled: Redundancy?
+    private let recoded: Counter
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
         context.environment.executor.asUnownedSerialExecutor()
@@ -12,11 +19,166 @@ actor Recoder {
     init(gateway: ObjectGateway, context: ObjectContext) {
         self.gateway = gateway
         self.context = context
+        recoded = context.environment.metrics.counter("cyxcloud_objects_recoded_total")
     }
 
     func run() async throws {
         while true {
             try await context.environment.sleep(for: context.timings.repair.recode)
+            do throws(ObjectError) {
+                let best = try context.bestCode()
+                if let settled, settled.shards >= best.shards { continue }
+                if await sweep(best) { settled = best }
+            } catch {
+                context.logger.debug("nothing to re-code onto", [("error", "\(error)")])
+            }
         }
+    }
+
+    /// Looks at every object of the account; false if some could not be brought to `code`.
+    private func sweep(_ code: Redundancy) async -> Bool {
+        var isComplete = true
+        do {
+            for bucket in try await gateway.buckets() {
+                let handle = try await gateway.handle(bucket.name)
+                for head in try await gateway.openHeads(in: handle)
+                where head.chunkBytesAreElsewhere
+                    && Int(head.dataShards + head.parityShards) < code.shards
+                {
+                    try Task.checkCancellation()
+                    do {
+                        try await recode(head, in: handle, to: code)
+                        recoded.add()
+                    } catch {
+                        context.logger.info(
+                            "an object could not be re-coded", [("error", "\(error)")])
+                        isComplete = false
+                    }
+                }
+            }
+        } catch {
+            context.logger.info("re-coding stopped early", [("error", "\(error)")])
+            return false
+        }
+        return isComplete
+    }
+
+    private func recode(
+        _ head: HeadRow, in bucket: BucketHandle, to code: Redundancy
+    ) async throws {
+        let store = await gateway.store(bucket)
+        let version = VersionID(position: bucket.keys.position(of: head.key), write: head.write)
+        guard let old = try await store.layout(of: version) else { return }
+        let manifest = try await store.manifest(of: head, at: version.position)
+        let content = try VersionContent(
+            chunks: manifest.chunks, placed: old.segments, layoutGeneration: old.row.generation)
+        let mover = SegmentMover(context: context, signing: store.keys.signing, code: code)
+        let begun: [SegmentID]
+        do {
+            let placed = try await mover.move(content, fetcher: gateway.fetcher).map(\.placed)
+            let sealed = try await store.prepareLayout(
+                placed, generation: old.row.generation + 1, of: version)
+            if try await replace(old.row, with: sealed, at: version, store) {
+                await gateway.noteRecoded(head, code, old, in: bucket)
+                return
+            }
+            begun = await mover.begun
+        } catch {
+            await discard(await mover.begun, store)
+            throw error
+        }
+        await discard(begun, store)
+    }
+
+    private func discard(_ segments: [SegmentID], _ store: VersionStore) async {
+        guard !segments.isEmpty else { return }
+        let hints = context.reachable().sorted()
+        await gateway.cleaner.submit(.segments(segments, hints: hints), in: store)
+    }
+
+    /// Swaps the layout unless somebody else did, or the version was deleted.
+    private func replace(
+        _ old: LayoutRow, with sealed: [UInt8], at version: VersionID, _ store: VersionStore
+    ) async throws -> Bool {
+        let key = store.layoutKey(version)
+        let state = try await context.tables.update(key) { state in
+            guard let value = state.value, let row = store.layoutRow(value, at: key),
+                row.generation == old.generation
+            else { return .abandon }
+            return .set(sealed)
+        }
+        return state.value == sealed
+    }
+}
+
+/// Copies a version's ciphertext into segments of another code, a window at a time.
+actor SegmentMover {
+    private let context: ObjectContext
+    private let encoder: SegmentEncoder
+    private let sender: SegmentSender
+    private let recorder: SegmentRecorder
+    private let code: Redundancy
+    private(set) var begun: [SegmentID] = []
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+        context.environment.executor.asUnownedSerialExecutor()
+    }
+
+    init(context: ObjectContext, signing: SigningKey, code: Redundancy) {
+        self.context = context
+        self.code = code
+        encoder = SegmentEncoder(signing: signing)
+        sender = SegmentSender(context: context)
+        recorder = SegmentRecorder(context: context, signing: signing)
+    }
+
+    func move(
+        _ content: VersionContent, fetcher: SegmentFetcher
+    ) async throws -> [StoredSegment] {
+        var stored: [StoredSegment] = []
+        let blocking = context.environment.blocking
+        for window in ReadPlan.windows(content, 0..<content.chunks.count) {
+            let segment = content.segments[content.segment(of: window.lowerBound)]
+            let local =
+                window.lowerBound - segment.firstChunk..<window.upperBound - segment.firstChunk
+            let shards = try await fetcher.fetch(
+                segment.shape, segment.shape.shardRange(of: local), holders: segment.holders)
+            guard
+                let sealed = await blocking.run({
+                    WindowDecoder.ciphertexts(shards, chunks: local)
+                })
+            else { throw ObjectError.dataLost("segment \(segment.shape.id) cannot be decoded") }
+            for ciphertext in sealed {
+                if encoder.hasSegment, !encoder.hasRoom(for: ciphertext.count) {
+                    stored.append(try await finish())
+                }
+                if !encoder.hasSegment { begin() }
+                await blocking.run { [encoder, code] in
+                    encoder.add(padding: ciphertext, code: code)
+                }
+                if encoder.pendingBytes >= ObjectWriter.batchBytes {
+                    _ = try await sender.deliver(encoder.take(finish: nil))
+                }
+            }
+        }
+        if encoder.hasSegment { stored.append(try await finish()) }
+        return stored
+    }
+
+    private func begin() {
+        let id = SegmentID(context.environment.random.digest())
+        begun.append(id)
+        encoder.begin(id, code: code)
+    }
+
+    private func finish() async throws -> StoredSegment {
+        let now = context.environment.wallTime()
+        let batch = await context.environment.blocking.run { [encoder] in
+            encoder.take(finish: now)
+        }
+        guard let segment = try await sender.deliver(batch) else {
+            preconditionFailure("the last batch finishes its segment")
+        }
+        return try await recorder.record(segment)
     }
 }

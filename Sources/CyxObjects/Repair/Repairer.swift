@@ -1,8 +1,34 @@
 internal import CyxCore
+internal import CyxOverlay
+internal import CyxTables
+internal import CyxTransport
 
-/// Watches the segments of which this peer is a custodian, and rebuilds what they miss.
+/// Watches the segments of which this peer is a custodian, and rebuilds what they miss (B4).
 package actor Repairer {
-    private let context: ObjectContext
+    /// Segments that are rebuilt at once.
+    static let concurrency = 4
+    /// Segments whose rows are read in one look.
+    static let loadsPerTick = 64
+    /// Custodians of higher ranks do not watch: they move up when those before them are gone.
+    static let watchers = 2
+    /// Reports that wait to be checked; more are dropped, since readers report again.
+    static let reports = 256
+    /// Segments that turned out not to exist, which are not asked for again for a while.
+    static let absentees = 4096
+
+    private struct Report: Hashable, Sendable {
+        var segment: SegmentID
+        var peer: PeerID?
+        var index: Int
+    }
+
+    let context: ObjectContext
+    private var machine: RepairMachine
+    private var reports: [Report] = []
+    private var absent = BoundedCache<SegmentID, Instant>(capacity: Repairer.absentees)
+    private var repairedBytes: UInt64 = 0
+    private var running = 0
+    private let logger: Logger
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         context.environment.executor.asUnownedSerialExecutor()
@@ -10,11 +36,239 @@ package actor Repairer {
 
     package init(context: ObjectContext) {
         self.context = context
+        machine = RepairMachine(timings: context.timings.repair)
+        logger = context.environment.logger.labelled("repair")
     }
 
-    package nonisolated func start() {}
+    /// Takes reports from now on.
+    package nonisolated func start() {
+        context.messaging.handle(.reportSegment) { _, request in
+            try await self.report(request)
+        }
+    }
 
+    package var status: RepairStatus {
+        var status = machine.status
+        status.repairedBytes = repairedBytes
+        return status
+    }
+
+    private func report(_ bytes: [UInt8]) throws -> [UInt8] {
+        guard let request = ShardHolder.decoded(ReportSegmentRequest.self, bytes),
+            let shard = ShardID(segment: request.segment, index: request.index)
+        else { throw ShardRefusal.malformed.failure("report") }
+        let report = Report(
+            segment: shard.segment, peer: PeerID(bytes: request.peer), index: shard.index)
+        if reports.count < Repairer.reports, !reports.contains(report) { reports.append(report) }
+        return ReportSegmentResponse().protobufBytes()
+    }
+
+    /// Looks at the segments again and again, until the task is cancelled.
     package func run() async throws {
-        try await context.environment.sleep(until: .distantFuture)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            while true {
+                try await context.environment.sleep(for: context.timings.repair.tick)
+                await look()
+                for id in machine.due(
+                    now: context.environment.now(), limit: Repairer.concurrency - running)
+                {
+                    machine.begin(id)
+                    running += 1
+                    group.addTask { await self.repair(id) }
+                }
+                publish()
+            }
+        }
+    }
+
+    private func publish() {
+        let status = machine.status
+        let metrics = context.environment.metrics
+        for (health, count) in [
+            ("full", status.full), ("degraded", status.degraded), ("at_risk", status.atRisk),
+            ("lost", status.lost),
+        ] {
+            metrics.gauge("cyxcloud_segments", [("health", health)]).set(Double(count))
+        }
+        metrics.gauge("cyxcloud_repair_queue_segments").set(Double(status.queued))
+    }
+
+    // MARK: Watching
+
+    private func look() async {
+        var live: [PeerID: StoreID] = [:]
+        for member in context.membership.snapshot.storers { live[member.peer] = member.info.store }
+        machine.setLive(live, now: context.environment.now())
+        do throws(TableError) {
+            try await discover()
+        } catch {
+            logger.debug("local segments could not be listed", [("error", "\(error)")])
+        }
+        for id in machine.stale(now: context.environment.now(), limit: Repairer.loadsPerTick) {
+            await load(id)
+        }
+        await checkReports()
+    }
+
+    /// Learns of new segments, and forgets those that this peer need not watch any more.
+    private func discover() async throws(TableError) {
+        var after: RowKey?
+        var seen: Set<SegmentID> = []
+        var loads = 0
+        let reachable = context.reachable()
+        let now = context.environment.now()
+        while true {
+            let page = try await context.tables.localRows(
+                .segments, after: after, limit: RowLimits.scanPageRows)
+            for key in page where key.suffix.isEmpty {
+                let id = SegmentID(key.position)
+                if let until = absent[id], now < until { continue }
+                guard let rank = try await rank(of: id, reachable), rank < Repairer.watchers
+                else { continue }
+                seen.insert(id)
+                if machine.segments[id] != nil {
+                    machine.setRank(id, rank)
+                } else if loads < Repairer.loadsPerTick {
+                    loads += 1
+                    await load(id)
+                }
+            }
+            guard page.count == RowLimits.scanPageRows, let last = page.last else { break }
+            after = last
+        }
+        for id in machine.segments.keys.sorted() where !seen.contains(id) { machine.remove(id) }
+    }
+
+    /// This peer's place among the reachable custodians; nil if it is none.
+    private func rank(
+        of id: SegmentID, _ reachable: Set<PeerID>
+    ) async throws(TableError) -> Int? {
+        let local = context.messaging.localPeer
+        let custodians = try await context.tables.custodians(of: id.digest)
+        return custodians.filter { $0 == local || reachable.contains($0) }
+            .firstIndex(of: local)
+    }
+
+    private func load(_ id: SegmentID) async {
+        do throws(TableError) {
+            let state = try await context.tables.read(ObjectRows.core(id))
+            let entries = try await context.holders(of: id).map(\.entry)
+            let now = context.environment.now()
+            guard let signed = state.value else {
+                absent[id] = now + context.timings.repair.refresh
+                return machine.remove(id)
+            }
+            guard let rank = try await rank(of: id, context.reachable()) else {
+                return machine.remove(id)
+            }
+            let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
+            machine.load(shape, signed, entries, rank: rank, now: now)
+        } catch {
+            logger.debug("a segment's rows could not be read", [("error", "\(error)")])
+        }
+    }
+
+    // MARK: Reports
+
+    private func checkReports() async {
+        let batch = reports
+        reports = []
+        for report in batch {
+            if machine.segments[report.segment] == nil { await load(report.segment) }
+            guard let segment = machine.segments[report.segment] else { continue }
+            guard let peer = report.peer else {
+                machine.hasten(report.segment)
+                continue
+            }
+            let shard = ShardID(segment: report.segment, index: report.index)
+            guard report.index < segment.shape.code.shards,
+                await isBad(shard, segment.shape, at: peer)
+            else { continue }
+            logger.warning(
+                "a reported shard is bad",
+                [("segment", "\(report.segment)"), ("peer", "\(peer)")])
+            machine.markBad(
+                report.segment, index: report.index, peer: peer, now: context.environment.now())
+        }
+    }
+
+    /// Reads a shard file at its holder and checks it. A holder that does not answer is left to
+    /// membership.
+    private func isBad(_ shard: ShardID, _ shape: SegmentShape, at peer: PeerID) async -> Bool {
+        var offset = 0
+        while offset < shape.fileBytes {
+            let range = offset..<min(offset + SegmentRebuilder.windowBytes, shape.fileBytes)
+            do throws(ShardClient.Failure) {
+                let answer = try await context.client.read(shard, range, from: peer)
+                let root = shape.roots[shard.index]
+                let isValid = await context.environment.blocking.run {
+                    ShardSlice.isValid(answer, for: range, root: root, fileBytes: shape.fileBytes)
+                }
+                guard isValid else { return true }
+            } catch {
+                switch error {
+                case .garbage: return true
+                case .call(let error): return ShardRefusal(error) == .notFound
+                }
+            }
+            offset = range.upperBound
+        }
+        return false
+    }
+
+    // MARK: Rebuilding
+
+    private func repair(_ id: SegmentID) async {
+        var succeeded = false
+        do {
+            succeeded = try await rebuild(id)
+        } catch {
+            logger.info(
+                "a segment could not be repaired yet",
+                [("segment", "\(id)"), ("error", "\(error)")])
+        }
+        running -= 1
+        machine.end(id, succeeded: succeeded, now: context.environment.now())
+    }
+
+    /// Reads the rows once more, since another custodian may have been faster, then rebuilds.
+    private func rebuild(_ id: SegmentID) async throws -> Bool {
+        await load(id)
+        guard let segment = machine.segments[id] else { return true }
+        let missing = machine.missing(segment)
+        guard !missing.isEmpty else { return true }
+        let good = machine.good(segment)
+        let rebuilder = SegmentRebuilder(
+            context: context, shape: segment.shape, signedCore: segment.signedCore)
+        let holders = try await rebuilder.rebuild(
+            missing, from: good.map { ($0.index, $0.peer) },
+            avoiding: Set(segment.bad.map(\.peer)))
+        guard !holders.isEmpty else { return false }
+        let added = holders.map {
+            MergeElement(element: $0.entry.element, value: $0.receipt.protobufBytes())
+        }
+        let rebuilt = Set(holders.map(\.entry.index))
+        let retired = segment.entries.filter { rebuilt.contains($0.index) && !good.contains($0) }
+            .map { MergeElement(element: $0.element, value: nil) }
+        try await context.tables.merge(ObjectRows.holders(id), added + retired)
+        let bytes = UInt64(segment.shape.fileBytes * holders.count)
+        repairedBytes += bytes
+        context.environment.metrics.counter("cyxcloud_repaired_bytes_total").add(bytes)
+        logger.info(
+            "repaired a segment",
+            [("segment", "\(id)"), ("shards", "\(holders.count)"), ("bytes", "\(bytes)")])
+        await load(id)
+        return holders.count == missing.count
+    }
+}
+
+extension SegmentShape {
+    /// `verified`, for callers that treat a bad row as one that custodians should have refused.
+    static func verifiedOrRejected(
+        _ signed: [UInt8], of segment: SegmentID
+    ) throws(TableError) -> SegmentShape {
+        do { return try verified(signed, of: segment).shape } catch {
+            throw .rejected("\(error)")
+        }
     }
 }

@@ -13,13 +13,13 @@ struct SegmentRebuilder: Sendable {
 
     typealias Holder = (entry: HolderEntry, receipt: StoreReceipt)
 
-    /// Rebuilds `missing` from `sources`, which hold other indices. `alsoAllowed`: peers that may
-    /// take a shard though they hold another. Returns the new holders, which may be fewer than were
+    /// Rebuilds `missing` from `sources`, which hold other indices. `avoiding`: peers that get
+    /// one only where there is nobody else. Returns the new holders, which may be fewer than were
     /// asked for when there are not enough other peers.
     func rebuild(
-        _ missing: [Int], from sources: [(index: Int, peer: PeerID)], alsoAllowed: Set<PeerID> = []
+        _ missing: [Int], from sources: [(index: Int, peer: PeerID)], avoiding: Set<PeerID> = []
     ) async throws(ObjectError) -> [Holder] {
-        var targets = try targets(for: missing, sources: sources, alsoAllowed: alsoAllowed)
+        var targets = try targets(for: missing, sources: sources, avoiding: avoiding)
         var holders: [PeerID?] = Array(repeating: nil, count: shape.code.shards)
         for source in sources { holders[source.index] = source.peer }
         var rebuilt: [Holder] = []
@@ -58,15 +58,18 @@ struct SegmentRebuilder: Sendable {
     }
 
     private func targets(
-        for missing: [Int], sources: [(index: Int, peer: PeerID)], alsoAllowed: Set<PeerID>
+        for missing: [Int], sources: [(index: Int, peer: PeerID)], avoiding: Set<PeerID>
     ) throws(ObjectError) -> [Target] {
         let snapshot = context.membership.snapshot
-        let taken = Set(sources.map(\.peer)).subtracting(alsoAllowed)
+        let taken = Set(sources.map(\.peer))
         var zones: [String: Int] = [:]
         for peer in taken {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
-        let candidates = Placement.candidates(snapshot, avoiding: taken)
+        var candidates = Placement.candidates(snapshot, avoiding: taken.union(avoiding))
+        if candidates.count < missing.count {
+            candidates = Placement.candidates(snapshot, avoiding: taken)
+        }
         let count = min(missing.count, candidates.count)
         guard count > 0,
             let placement = Placement.choose(

@@ -99,6 +99,17 @@ final class SegmentEncoder: Sendable {
         }
     }
 
+    /// Codes one chunk of ciphertext that is not padded yet.
+    func add(padding ciphertext: [UInt8], code: Redundancy) {
+        let padded = code.shardBytes(ciphertext.count) * code.dataShards
+        withUnsafeTemporaryAllocation(byteCount: padded, alignment: 64) { buffer in
+            buffer.copyBytes(from: ciphertext)
+            UnsafeMutableRawBufferPointer(rebasing: buffer[ciphertext.count...])
+                .initializeMemory(as: UInt8.self, repeating: 0)
+            add(UnsafeRawBufferPointer(buffer), length: ciphertext.count)
+        }
+    }
+
     /// Takes what is pending; with `finish`, the segment ends and its core is signed.
     func take(finish created: WallTime?) -> ShardBatch {
         state.withLock { optional in

@@ -130,6 +130,10 @@ struct VersionStore: Sendable {
         }
     }
 
+    func layoutRow(_ value: [UInt8], at key: RowKey) -> LayoutRow? {
+        do { return try open(LayoutRow.self, value, at: key) } catch { return nil }
+    }
+
     /// The rows that a version has beside its head, for deletion.
     func rows(of version: VersionID, manifestPages: Int, layout: LayoutRow) -> [RowKey] {
         var rows = (0..<manifestPages).map {

@@ -26,6 +26,7 @@ final class ObjectWorld {
         let gateway = Mutex<ObjectGateway?>(nil)
         let stores = Mutex<[PeerID: ShardStore]>([:])
         let repairers = Mutex<[PeerID: Repairer]>([:])
+        let answering = Mutex<[PeerID: DirectMessaging]>([:])
         private let messagings = Mutex<[(PeerContact, DirectMessaging)]>([])
 
         /// Lets everybody know everybody.
@@ -57,6 +58,54 @@ final class ObjectWorld {
             return store
         }
     }
+
+    /// Answers one kind of request at a storage peer in another way from now on.
+    func override(
+        _ node: Node, _ method: RPCMethod,
+        _ handler: @escaping @Sendable (PeerContact, [UInt8]) async throws -> [UInt8]
+    ) {
+        slots.answering.withLock { $0[node.id] }?.handle(method, with: handler)
+    }
+
+    /// Sums what all repairers say.
+    func status() throws -> RepairStatus {
+        var sum = RepairStatus()
+        for node in nodes where node.peer.isRunning {
+            guard let repairer = repairer(node) else { continue }
+            let status = try world.perform(on: node.peer) { await repairer.status }
+            sum.segments += status.segments
+            sum.full += status.full
+            sum.degraded += status.degraded
+            sum.atRisk += status.atRisk
+            sum.lost += status.lost
+            sum.queued += status.queued
+            sum.repairedBytes += status.repairedBytes
+        }
+        return sum
+    }
+
+    /// Runs until the repairers say that all `segments` are full.
+    func runUntilFull(segments: Int, limit: Int = 120) throws -> Bool {
+        for _ in 0..<limit {
+            world.run(for: .seconds(1))
+            let status = try status()
+            if status.segments == segments, status.full == segments { return true }
+        }
+        return false
+    }
+
+    /// Who holds which index of all segments, as the rows say.
+    func holders() -> [(segment: SegmentID, entry: HolderEntry)] {
+        shared.state.withLock { state in
+            state.merges.filter { $0.key.table == .holders }.flatMap { key, row in
+                row.filter { $0.value != nil }.compactMap { element, _ in
+                    (try? HolderEntry(element: element)).map { (SegmentID(key.position), $0) }
+                }
+            }.sorted { ($0.0, $0.1.index) < ($1.0, $1.1.index) }
+        }
+    }
+
+    func node(_ id: PeerID) -> Node? { nodes.first { $0.id == id } }
 
     func repairer(_ node: Node) -> Repairer? { slots.repairers.withLock { $0[node.id] } }
 
@@ -111,6 +160,7 @@ final class ObjectWorld {
                 timings: timings)
             let repairer = Repairer(context: context)
             repairer.start()
+            slots.answering.withLock { $0[node.id] = messaging }
             slots.stores.withLock { $0[node.id] = store }
             slots.repairers.withLock { $0[node.id] = repairer }
             try await withThrowingTaskGroup(of: Void.self) { group in

@@ -1,0 +1,114 @@
+import CyxCore
+import CyxObjects
+import CyxOverlay
+import CyxStorage
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+import Testing
+
+@Suite struct BucketTests {
+    @Test func bucketsAreMadeListedAndDeleted() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        _ = try world.perform { try await $0.createBucket("another") }
+        #expect(try world.perform { try await $0.buckets() }.map(\.name) == ["another", "bucket"])
+        #expect(throws: ObjectError.bucketExists) { try world.createBucket() }
+        _ = try world.put("key", [1, 2, 3])
+        #expect(throws: ObjectError.bucketNotEmpty) {
+            try world.perform { try await $0.deleteBucket("bucket") }
+        }
+        #expect(try world.get("key") == [1, 2, 3])
+        try world.perform { try await $0.delete("key", in: "bucket") }
+        try world.perform { try await $0.deleteBucket("bucket") }
+        #expect(throws: ObjectError.noSuchBucket) { try world.get("key") }
+        #expect(try world.perform { try await $0.buckets() }.map(\.name) == ["another"])
+        try world.createBucket()
+        #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
+    }
+
+    @Test func listingsFollowPrefixDelimiterAndPages() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        let keys = ["a", "dir/1", "dir/2", "dir/sub/3", "dir2/x", "z", "Z", "\u{e9}", "e\u{301}"]
+        for key in keys { _ = try world.put(key, Array(key.utf8)) }
+        let list = { (request: ListRequest) in
+            try world.perform { try await $0.list("bucket", request) }
+        }
+        var request = ListRequest()
+        let all = try list(request).objects.map { Array($0.key.utf8) }
+        #expect(all == keys.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) })
+
+        request.delimiter = "/"
+        var page = try list(request)
+        #expect(page.commonPrefixes == ["dir/", "dir2/"])
+        #expect(page.objects.map(\.key).filter { $0.utf8.count == 1 } == ["Z", "a", "z"])
+
+        request.prefix = "dir/"
+        page = try list(request)
+        #expect(page.objects.map(\.key) == ["dir/1", "dir/2"])
+        #expect(page.commonPrefixes == ["dir/sub/"])
+
+        request = ListRequest()
+        request.delimiter = "/"
+        request.limit = 2
+        var seen: [[UInt8]] = []
+        var pages = 0
+        while true {
+            let page = try list(request)
+            #expect(page.objects.count + page.commonPrefixes.count <= 2)
+            seen += (page.objects.map(\.key) + page.commonPrefixes).map { Array($0.utf8) }
+            pages += 1
+            guard let marker = page.nextMarker else { break }
+            request.startAfter = marker
+        }
+        #expect(pages == 4)
+        #expect(Set(seen).count == 7 && seen.count == 7)
+    }
+
+    @Test func conditionsDecideInsideTheCommit() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        var absent = PutOptions()
+        absent.condition = .absent
+        let first = try world.put("key", [1], options: absent)
+        #expect(throws: ObjectError.preconditionFailed) {
+            _ = try world.put("key", [2], options: absent)
+        }
+        var matching = PutOptions()
+        matching.condition = .matches(etag: first.etag)
+        _ = try world.put("key", [3], options: matching)
+        #expect(throws: ObjectError.preconditionFailed) {
+            _ = try world.put("key", [4], options: matching)
+        }
+        #expect(try world.get("key") == [3])
+    }
+
+    @Test func headersAndLateChecksumsComeBack() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        var options = PutOptions()
+        options.headers = ["content-type": "text/plain", "x-amz-meta-a": "b"]
+        options.checksums = ["crc32": "AAAA"]
+        options.checksumsAtEnd = { ["sha256": "BBBB"] }
+        let info = try world.put("key", Array("hello world".utf8), options: options)
+        #expect(info.headers == options.headers)
+        #expect(info.checksums == ["crc32": "AAAA", "sha256": "BBBB"])
+        // md5 of "hello world", RFC 1321's algorithm as coreutils computes it.
+        #expect(info.etag == "5eb63bbbe01eeed093cb22bb8f5acdc3")
+    }
+
+    @Test func replacedAndDeletedObjectsFreeTheirShards() throws {
+        let world = try ObjectWorld(storers: 6)
+        try world.createBucket()
+        for seed in 1...3 { _ = try world.put("key", noise(1_000_000, seed: UInt64(seed))) }
+        #expect(try world.get("key") == noise(1_000_000, seed: 3))
+        try world.perform { try await $0.delete("key", in: "bucket") }
+        world.world.run(for: .seconds(10))
+        for node in world.nodes {
+            let store = world.store(node)
+            #expect(try world.world.perform(on: node.peer) { await store.usage }.shards == 0)
+        }
+    }
+}

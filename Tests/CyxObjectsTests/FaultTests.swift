@@ -1,0 +1,197 @@
+import CyxCore
+import CyxObjects
+import CyxOverlay
+import CyxStorage
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+import Testing
+
+@Suite struct FaultTests {
+    private func stored(
+        storers: Int = 14, bytes: [UInt8], seed: UInt64 = 1
+    ) throws -> ObjectWorld {
+        let world = try ObjectWorld(storers: storers, seed: seed)
+        try world.createBucket()
+        _ = try world.put("key", bytes)
+        return world
+    }
+
+    @Test func fourOfFourteenHoldersMayBeDead() throws {
+        let bytes = noise(5_000_000)
+        let world = try stored(bytes: bytes)
+        for node in world.nodes.prefix(4) { world.kill(node) }
+        #expect(try world.get("key") == bytes)
+        #expect(try world.get("key", .from(2_000_000, through: 2_000_009)).count == 10)
+    }
+
+    @Test func holdersThatDiedUnnoticedAreReplacedInMidRead() throws {
+        let bytes = noise(5_000_000)
+        let world = try stored(bytes: bytes)
+        for node in world.nodes.prefix(4) { node.peer.crash() }
+        #expect(try world.get("key") == bytes)
+    }
+
+    @Test func fiveOfFourteenAreTooManyAndSaidSo() throws {
+        let world = try stored(bytes: noise(2_000_000))
+        for node in world.nodes.prefix(5) { world.kill(node) }
+        #expect {
+            _ = try world.get("key")
+        } throws: { error in
+            if case .unavailable? = error as? ObjectError { true } else { false }
+        }
+    }
+
+    @Test func garbageFromAHolderIsNeverReturnedAndItsShardIsReplaced() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(storers: 15, bytes: bytes)
+        let first = try #require(world.holders().first)
+        let liar = try #require(world.node(first.entry.peer))
+        world.override(liar, .readShard) { _, request in
+            let request = try ReadShardRequest(protobuf: request)
+            return ReadShardResponse(
+                data: [UInt8](repeating: 9, count: Int(request.length)), proof: []
+            ).protobufBytes()
+        }
+        #expect(try world.get("key") == bytes)
+        world.world.run(for: .seconds(30))
+        let entries = world.holders().filter { $0.entry.index == first.entry.index }
+        #expect(entries.count == 1)
+        #expect(entries.first?.entry.peer != liar.id)
+    }
+
+    @Test func aHolderThatHangsCostsAHedge() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(bytes: bytes)
+        let first = try #require(world.holders().first)
+        let hanging = try #require(world.node(first.entry.peer))
+        world.override(hanging, .readShard) { _, _ in
+            try await hanging.peer.environment.sleep(for: .seconds(3600))
+            return []
+        }
+        let start = world.world.now
+        #expect(try world.get("key") == bytes)
+        #expect(world.world.now - start < .seconds(2))
+    }
+
+    @Test func flippedBitsInAStoreAreFoundAndMended() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(bytes: bytes)
+        let first = try #require(world.holders().first)
+        let node = try #require(world.node(first.entry.peer))
+        let store = world.store(node)
+        let key = ShardKey(segment: first.segment, index: UInt8(first.entry.index), chunk: 0)
+        try world.world.perform(on: node.peer) {
+            var piece = try #require(try await store.get(key))
+            piece[100] ^= 1
+            try await store.put([(key, piece)])
+        }
+        #expect(try world.get("key") == bytes)
+        // All fourteen peers hold a shard, so that only the same peer can take it again.
+        world.world.run(for: .seconds(30))
+        let after = world.holders().filter { $0.entry.index == first.entry.index }
+        #expect(after.count == 1)
+        #expect(after.first?.entry.peer == node.id)
+        #expect(after.first?.entry.nonce != first.entry.nonce)
+        #expect(try world.get("key") == bytes)
+    }
+
+    @Test func holdersThatFailDuringAWriteAreReplacedOrMadeGood() throws {
+        let world = try ObjectWorld(storers: 16)
+        try world.createBucket()
+        for node in world.nodes.prefix(3) { node.peer.crash() }
+        let bytes = noise(3_000_000)
+        _ = try world.put("key", bytes)
+        #expect(try world.get("key") == bytes)
+        #expect(Set(world.holders().map(\.entry.index)).count >= 12)
+    }
+
+    @Test func aWriteThatLosesThreeHoldersHalfwayIsStillFullyDurable() throws {
+        let world = try ObjectWorld(storers: 16)
+        try world.createBucket()
+        let bytes = noise(20 << 20)
+        let gateway = world.gateway
+        let task = world.world.spawn(world.gatewayNode.peer) {
+            try await gateway.put(
+                "key", in: "bucket", options: PutOptions(), body: Pieces(bytes, of: 1 << 20))
+        }
+        world.world.run(for: .milliseconds(30))
+        for node in world.nodes.prefix(3) { node.peer.crash() }
+        _ = try world.world.wait(task)
+        #expect(Set(world.holders().map(\.entry.index)).count >= 12)
+        for node in world.nodes.prefix(3) { world.members.mark(node.id, .dead) }
+        #expect(try world.get("key") == bytes)
+    }
+
+    @Test func aBodyThatFailsLeavesNothing() throws {
+        let world = try ObjectWorld(storers: 14)
+        try world.createBucket()
+        #expect(throws: Pieces.BodyError.self) {
+            try world.perform { gateway in
+                _ = try await gateway.put(
+                    "key", in: "bucket", options: PutOptions(),
+                    body: Pieces(noise(9 << 20), of: 1 << 20, failingAfter: 8 << 20))
+            }
+        }
+        #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
+        world.world.run(for: .seconds(30))
+        for node in world.nodes {
+            let store = world.store(node)
+            #expect(try world.world.perform(on: node.peer) { await store.usage }.shards == 0)
+        }
+    }
+
+    @Test(arguments: [3_000_001, 2_999_999])
+    func aBodyOfAnotherLengthThanAnnouncedIsRefused(announced: UInt64) throws {
+        let world = try ObjectWorld(storers: 3)
+        try world.createBucket()
+        var options = PutOptions()
+        options.size = announced
+        #expect(throws: ObjectError.bodyLength(expected: announced, actual: 3_000_000)) {
+            _ = try world.put("key", noise(3_000_000), options: options)
+        }
+        #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
+    }
+
+    @Test(arguments: [TableID.segments, .holders, .layouts, .heads])
+    func aRowThatCannotBeWrittenFailsThePutAndShowsNothing(table: TableID) throws {
+        let world = try ObjectWorld(storers: 6)
+        try world.createBucket()
+        _ = try world.put("key", noise(10_000, seed: 5))
+        world.shared.state.withLock {
+            $0.fault = { key, isWrite in
+                isWrite && key.table == table ? .unavailable("no quorum") : nil
+            }
+        }
+        #expect(throws: ObjectError.unavailable("no quorum")) {
+            _ = try world.put("key", noise(2_000_000))
+        }
+        world.shared.state.withLock { $0.fault = nil }
+        #expect(try world.get("key") == noise(10_000, seed: 5))
+    }
+
+    @Test func aGatewayKilledAtAnyMomentShowsAllOrNothing() throws {
+        for milliseconds in [1, 3, 5, 8, 12, 16, 20, 30, 60] {
+            let world = try ObjectWorld(storers: 6)
+            try world.createBucket()
+            let bytes = noise(4_000_000)
+            let gateway = world.gateway
+            let task = world.world.spawn(world.gatewayNode.peer) {
+                try await gateway.put(
+                    "key", in: "bucket", options: PutOptions(), body: Pieces(bytes, of: 1 << 16))
+            }
+            world.world.run(for: .milliseconds(milliseconds))
+            let isAcknowledged = task.result != nil
+            world.gatewayNode.peer.crash()
+            try world.startGateway()
+            do {
+                #expect(try world.get("key") == bytes)
+            } catch let error as ObjectError {
+                #expect(error == .noSuchKey)
+                #expect(!isAcknowledged)
+            }
+            #expect(try world.put("key", bytes).size == 4_000_000)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import CyxCore
+import CyxObjects
+import CyxOverlay
+import CyxStorage
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+import Testing
+
+@Suite struct MultipartTests {
+    private func part(
+        _ number: Int, _ upload: String, _ bytes: [UInt8], _ world: ObjectWorld
+    ) throws -> PartInfo {
+        try world.perform { gateway in
+            try await gateway.putPart(
+                number, upload: upload, key: "key", in: "bucket", body: Pieces(bytes, of: 1 << 18))
+        }
+    }
+
+    private func begin(_ world: ObjectWorld) throws -> String {
+        try world.createBucket()
+        return try world.perform { gateway in
+            var options = PutOptions()
+            options.headers = ["content-type": "image/png"]
+            return try await gateway.createUpload("key", in: "bucket", options: options)
+        }
+    }
+
+    private func complete(
+        _ upload: String, _ parts: [PartInfo], _ world: ObjectWorld
+    ) throws -> ObjectInfo {
+        try world.perform { gateway in
+            try await gateway.completeUpload(
+                upload, key: "key", in: "bucket", parts: parts.map { ($0.number, $0.etag) })
+        }
+    }
+
+    @Test func partsBecomeOneObject() throws {
+        let world = try ObjectWorld(storers: 6)
+        let upload = try begin(world)
+        let pieces = [noise(5 << 20, seed: 1), noise((5 << 20) + 7, seed: 2), noise(9, seed: 3)]
+        var parts: [PartInfo] = []
+        for (index, bytes) in pieces.enumerated() {
+            parts.append(try part(index + 1, upload, bytes, world))
+        }
+        _ = try part(7, upload, noise(100, seed: 9), world)
+        let listed = try world.perform {
+            try await $0.parts(upload: upload, key: "key", in: "bucket")
+        }
+        #expect(listed.map(\.number) == [1, 2, 3, 7])
+        #expect(try world.perform { try await $0.uploads(in: "bucket") }.map(\.id) == [upload])
+        #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
+        let info = try complete(upload, parts, world)
+        #expect(info.etag.hasSuffix("-3"))
+        #expect(info.headers == ["content-type": "image/png"])
+        #expect(try world.get("key") == pieces.flatMap { $0 })
+        #expect(try world.perform { try await $0.uploads(in: "bucket") }.isEmpty)
+        // A retry of the completion finds what the first one made.
+        #expect(try complete(upload, parts, world).etag == info.etag)
+    }
+
+    @Test func wrongCompletionsAreRefused() throws {
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        let small = try part(1, upload, noise(100), world)
+        let second = try part(2, upload, noise(200), world)
+        #expect(throws: ObjectError.partTooSmall(number: 1, size: 100)) {
+            _ = try complete(upload, [small, second], world)
+        }
+        #expect(throws: ObjectError.invalidPart("part 1 is not in ascending order")) {
+            _ = try complete(upload, [second, small], world)
+        }
+        var forged = small
+        forged.etag = "00"
+        #expect(throws: ObjectError.invalidPart("part 1 is missing or has another ETag")) {
+            _ = try complete(upload, [forged], world)
+        }
+        #expect(throws: ObjectError.noSuchUpload) {
+            _ = try complete(String(repeating: "0", count: 32), [small], world)
+        }
+    }
+
+    @Test func anAbortedUploadIsGoneAndFreesItsParts() throws {
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        let info = try part(1, upload, noise(2_000_000), world)
+        try world.perform { try await $0.abortUpload(upload, key: "key", in: "bucket") }
+        #expect(throws: ObjectError.noSuchUpload) { _ = try part(1, upload, [1], world) }
+        #expect(throws: ObjectError.noSuchUpload) { _ = try complete(upload, [info], world) }
+        world.world.run(for: .seconds(10))
+        for node in world.nodes {
+            let store = world.store(node)
+            #expect(try world.world.perform(on: node.peer) { await store.usage }.shards == 0)
+        }
+    }
+
+    @Test func aCompletionInterruptedAfterItsHeadCanBeRepeated() throws {
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        let info = try part(1, upload, noise(50_000), world)
+        let uploads = world.shared
+        let before = uploads.state.withLock { $0.writes.count }
+        // The register may go to `completing`, but not to `done`.
+        uploads.state.withLock {
+            $0.fault = { key, isWrite in
+                guard isWrite, key.table == .uploads else { return nil }
+                let isFirst = uploads.writesSince(before, .uploads) == 0
+                return isFirst ? nil : .unavailable("no quorum")
+            }
+        }
+        #expect(throws: ObjectError.unavailable("no quorum")) {
+            _ = try complete(upload, [info], world)
+        }
+        uploads.state.withLock { $0.fault = nil }
+        #expect(try world.get("key") == noise(50_000))
+        #expect(try complete(upload, [info], world).size == 50_000)
+    }
+}
+
+extension FakeTables.Shared {
+    func writesSince(_ count: Int, _ table: TableID) -> Int {
+        state.withLock { $0.writes.dropFirst(count).count { $0.table == table } }
+    }
+}

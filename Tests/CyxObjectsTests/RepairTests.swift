@@ -1,0 +1,82 @@
+import CyxCore
+import CyxObjects
+import CyxOverlay
+import CyxStorage
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+import Testing
+
+@Suite struct RepairTests {
+    @Test func lostShardsAreRebuiltElsewhereTwice() throws {
+        let world = try ObjectWorld(storers: 22)
+        try world.createBucket()
+        let bytes = noise(6_000_000)
+        _ = try world.put("one", bytes)
+        _ = try world.put("two", noise(300_000, seed: 2))
+        #expect(try world.runUntilFull(segments: 2))
+        for node in world.nodes.suffix(4) { world.kill(node) }
+        #expect(try world.runUntilFull(segments: 2))
+        for node in world.nodes.dropFirst(6).prefix(4) { world.kill(node) }
+        #expect(try world.get("one") == bytes)
+        #expect(try world.runUntilFull(segments: 2))
+        #expect(try world.get("two") == noise(300_000, seed: 2))
+        for holder in world.holders() {
+            #expect(world.node(holder.entry.peer)?.peer.isRunning == true)
+        }
+        #expect(try world.status().repairedBytes > 0)
+    }
+
+    @Test func theSecondCustodianTakesOverFromTheFirst() throws {
+        let world = try ObjectWorld(storers: 18)
+        try world.createBucket()
+        _ = try world.put("key", noise(1_000_000))
+        #expect(try world.runUntilFull(segments: 1))
+        // Rank 0 and 1 of every row, and one more.
+        for node in world.nodes.prefix(3) { world.kill(node) }
+        #expect(try world.runUntilFull(segments: 1))
+    }
+
+    @Test func aReturningPeerTakesPartAgain() throws {
+        let world = try ObjectWorld(storers: 14)
+        try world.createBucket()
+        let bytes = noise(2_000_000)
+        _ = try world.put("key", bytes)
+        #expect(try world.runUntilFull(segments: 1))
+        let node = world.nodes[9]
+        world.kill(node)
+        world.world.run(for: .seconds(5))
+        let during = try world.status()
+        #expect(during.degraded == 1 && during.full == 0)
+        node.peer.restart()
+        #expect(try world.runUntilFull(segments: 1))
+        #expect(try world.get("key") == bytes)
+    }
+
+    @Test func objectsAreRecodedAsTheNetworkGrows() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        let bytes = noise(3_000_000)
+        let first = try world.put("key", bytes)
+        #expect(first.redundancy == "rs(1,0)")
+        for _ in 0..<13 {
+            try world.addStorer()
+            world.world.run(for: .seconds(8))
+            #expect(try world.get("key") == bytes)
+        }
+        let last = try world.perform { try await $0.head("key", in: "bucket") }
+        #expect(last.redundancy == "rs(10,4)")
+        #expect(last.cid == first.cid)
+        #expect(last.etag == first.etag)
+        #expect(try world.runUntilFull(segments: 1))
+        world.world.run(for: .seconds(20))
+        // Old segments are gone: what is stored is one object, 10+4.
+        var pieces: Int64 = 0
+        for node in world.nodes {
+            let store = world.store(node)
+            pieces += try world.world.perform(on: node.peer) { await store.usage }.used
+        }
+        #expect(pieces < 3_000_000 * 15 / 10)
+    }
+}
