@@ -37,6 +37,73 @@ import Testing
         }
     }
 
+    /// Acknowledged by exactly a quorum, one of which then dies: whoever joins, and whoever missed
+    /// the write, must pull from enough members to find it (SyncComplete).
+    @Test(arguments: (1...4).map { UInt64($0) })
+    func aWriteOfABareQuorumReachesEveryMemberOfTheNextView(seed: UInt64) throws {
+        let network = TestNetwork(seed: seed, peers: 7, depth: 1)
+        for index in 0..<7 { network.start(index) }
+        #expect(try network.converge(forPeers: 7) == [])
+        let key = TestNetwork.key(TestNetwork.registers, 5)
+        let custodians = try network.perform(on: 0) { try await $0.custodians(of: key.position) }
+        let ranked = custodians.compactMap { id in network.peers.firstIndex { $0.id == id } }
+        let merge = RowKey(table: TestNetwork.merges, position: key.position)
+        let writer = ranked[0]
+        try network.perform(on: writer) { tables in
+            _ = try await tables.update(key) { _ in .set([1]) }
+        }
+        for missed in ranked[3...] {
+            network.world.links.block(
+                from: network.peers[writer].machine, to: network.peers[missed].machine)
+        }
+        try network.perform(on: writer) { tables in
+            _ = try await tables.update(key) { _ in .set([2]) }
+            try await tables.merge(merge, [MergeElement(element: [1], value: [2])])
+        }
+        network.crash(ranked[2])
+        network.world.run(for: .seconds(3))
+        network.world.links.heal()
+        #expect(try network.converge(forPeers: 6) == [])
+        // Only those are left that never got the write from its writer.
+        for index in ranked[..<2] { network.crash(index) }
+        for index in ranked[3...] {
+            #expect(try network.perform(on: index) { try await $0.read(key) }.value == [2])
+            let elements = try network.perform(on: index) { try await $0.readMerge(merge) }
+            #expect(elements == [MergeElement(element: [1], value: [2])])
+        }
+    }
+
+    /// Slow, uneven links keep the old view's seal, the pulls and the writes of many clients
+    /// overlapping (SealFinal).
+    @Test(arguments: (1...4).map { UInt64($0) })
+    func nothingIsAcknowledgedInAViewThatHasEnded(seed: UInt64) throws {
+        let network = TestNetwork(seed: seed, peers: 9, depth: 1)
+        for index in 0..<3 { network.start(index) }
+        #expect(try network.converge(forPeers: 3) == [])
+        network.world.links.change { $0.jitter = .milliseconds(250) }
+        let writers = Writers()
+        let tasks = (0..<24).map { number in
+            let peer = network.peers[number % 3]
+            return network.world.spawn(peer.machine) {
+                try await writers.run([UInt64(number)], peer.tables, peer.machine.environment)
+            }
+        }
+        for index in 3..<9 {
+            network.start(index)
+            network.world.run(for: .seconds(index == 4 || index == 8 ? 6 : 0))
+        }
+        network.crash(5)
+        network.world.run(for: .seconds(6))
+        writers.stop()
+        for task in tasks { try network.world.wait(task) }
+        network.world.links.change { $0.jitter = .microseconds(500) }
+        try network.perform(on: 8) { tables in
+            for number in 0..<24 as Range<UInt64> { try await writers.check(number, tables) }
+        }
+        #expect(writers.violations == [])
+        #expect(writers.acknowledged > 200)
+    }
+
     @Test(arguments: [1, 2, 3] as [UInt64])
     func messagesHeldBackOverEpochsDoNoHarm(seed: UInt64) throws {
         let network = TestNetwork(seed: seed, peers: 11, depth: 1)
