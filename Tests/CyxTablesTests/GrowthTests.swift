@@ -190,6 +190,7 @@ extension TestNetwork {
         }
         let health = try network.perform(on: 0) { await $0.health() }
         #expect(health.unavailablePartitions == health.partitions)
+        #expect(health.unavailableReason?.contains("4 of 9 custodians, 5 are needed") == true)
         network.restart(6)
         for number in 0..<8 as Range<UInt64> {
             let state = try network.perform(on: 1) {

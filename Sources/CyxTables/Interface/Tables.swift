@@ -153,13 +153,17 @@ package struct TablesHealth: Sendable, Equatable {
     package var unavailablePartitions: Int
     /// Least number of further losses that every row survives.
     package var survives: Int
+    /// Which partition has no live quorum, and who is missing; nil: none.
+    package var unavailableReason: String?
 
     package init(
-        partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int
+        partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int,
+        unavailableReason: String? = nil
     ) {
         self.partitions = partitions
         self.fullPartitions = fullPartitions
         self.unavailablePartitions = unavailablePartitions
         self.survives = survives
+        self.unavailableReason = unavailableReason
     }
 }

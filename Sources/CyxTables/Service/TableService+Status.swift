@@ -45,12 +45,21 @@ extension TableService {
         var health = TablesHealth(
             partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0)
         var least: Int?
-        for replica in replicas.values where replica.successor == nil {
+        for partition in replicas.keys.sorted() {
+            guard let replica = replicas[partition], replica.successor == nil else { continue }
             let view = replica.view
             let live = view.members.count { isHolding($0, replica, snapshot) }
             health.partitions += 1
             if live >= target.members { health.fullPartitions += 1 }
-            if live < view.quorum { health.unavailablePartitions += 1 }
+            if live < view.quorum {
+                health.unavailablePartitions += 1
+                let missing = view.members.filter { !isHolding($0, replica, snapshot) }
+                health.unavailableReason =
+                    health.unavailableReason
+                    ?? "partition \(partition) has \(live) of \(view.members.count) custodians, "
+                    + "\(view.quorum) are needed; missing: "
+                    + missing.map { "\($0.peer)" }.joined(separator: ", ")
+            }
             least = min(least ?? .max, max(0, live - view.quorum))
         }
         health.survives = least ?? 0
