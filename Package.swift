@@ -67,6 +67,14 @@ let package = Package(
                 "CyxTables", "CZstd",
             ]),
 
+        // One peer out of its parts.
+        module(
+            "CyxAssembly",
+            [
+                "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport", "CyxOverlay", "CyxTables",
+                "CyxObjects",
+            ]),
+
         // Edges.
         module("CyxHTTP", ["CyxCore", "CyxHTTPShims"]),
         module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects"]),
@@ -78,7 +86,7 @@ let package = Package(
             "cyxpeer",
             [
                 "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport", "CyxOverlay", "CyxTables",
-                "CyxObjects", "CyxHTTP", "CyxGateway", "CYAML",
+                "CyxObjects", "CyxAssembly", "CyxHTTP", "CyxGateway", "CYAML",
             ]),
         program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxClient"]),
         .target(

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 static int control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
     struct epoll_event event = {0};
@@ -54,6 +57,31 @@ int cyx_epoll_wait(int epoll, cyx_epoll_ready *out, int64_t nanoseconds) {
 int cyx_eventfd(void) {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
+}
+
+static sigset_t termination(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+void cyx_block_termination(void) {
+    sigset_t set = termination();
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+int cyx_termination_fd(void) {
+    sigset_t set = termination();
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+int cyx_take_termination(int fd) {
+    struct signalfd_siginfo taken;
+    return read(fd, &taken, sizeof taken) == (ssize_t)sizeof taken ? (int)taken.ssi_signo : 0;
 }
 
 void cyx_thread_name(const char *name) {

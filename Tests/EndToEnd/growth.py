@@ -104,7 +104,7 @@ class Growth:
                     return False
             heads = [self.client.head_object(Bucket="grow", Key=key) for key in self.objects]
             codes = {head["ResponseMetadata"]["HTTPHeaders"]["x-cyx-redundancy"] for head in heads}
-            return codes <= {"rs(10,4)", "inline"}
+            return codes <= {"rs(10,4)", "rows"}
 
         wait_until("re-coding to rs(10,4)", everything_is_wide, 180, poll_s=1)
         self.read_all()

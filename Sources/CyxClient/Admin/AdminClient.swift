@@ -1,3 +1,5 @@
+internal import CyxCore
+
 /// The admin API of one `cyxpeer` (`--admin-listen`), with the token from its data directory. Its
 /// calls block the thread that makes them.
 package struct AdminClient: Sendable {

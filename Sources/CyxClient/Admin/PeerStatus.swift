@@ -1,3 +1,5 @@
+package import CyxCore
+
 /// What a peer says of itself and its network: `GET /api/v1/status` of its admin API.
 package struct PeerStatus: Sendable {
     /// How well the network is, from good to bad.

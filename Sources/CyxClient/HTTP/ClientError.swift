@@ -1,4 +1,4 @@
-internal import CyxCore
+package import CyxCore
 
 /// Why a command failed, in the shape that every surface shows (experience.md §1).
 package struct ClientError: Error, Equatable, Sendable {

@@ -28,6 +28,15 @@ int cyx_epoll_wait(int epoll, cyx_epoll_ready *out, int64_t nanoseconds);
 // A non-blocking eventfd.
 int cyx_eventfd(void);
 
+// Keeps SIGINT and SIGTERM from ending the process, and SIGPIPE altogether; before any thread is made.
+void cyx_block_termination(void);
+
+// A non-blocking signalfd that becomes readable when SIGINT or SIGTERM arrives.
+int cyx_termination_fd(void);
+
+// Takes one signal from that descriptor: its number, or 0 if there is none.
+int cyx_take_termination(int fd);
+
 // Names the calling thread; at most 15 bytes are kept.
 void cyx_thread_name(const char *name);
 

@@ -114,7 +114,8 @@ package final class DataDirectory: Sendable {
 
     // MARK: Claiming
 
-    private static func make(_ path: String) throws(StoreProblem) {
+    /// Makes the directory with its parents, if there is none, and checks the right to use it.
+    package static func make(_ path: String) throws(StoreProblem) {
         var prefix = ""
         for part in path.split(separator: "/", omittingEmptySubsequences: false) {
             prefix += prefix.isEmpty && part.isEmpty ? "" : String(part)

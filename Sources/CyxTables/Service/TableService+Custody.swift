@@ -37,10 +37,11 @@ extension TableService {
         return TablesBatch(items: replies.map { $0.protobufBytes() }).protobufBytes()
     }
 
-    /// Why a request for that view is not answered here; nil: it is (A3).
+    /// Why a request for that view is not answered here; nil: it is (A3). `key` is a row's, or of a
+    /// scan the bound that it begins at.
     func refusal(_ reference: ViewReference, key: [UInt8]) -> RowReply? {
-        guard let id = reference.id, let rowKey = StorageKey.decodeRow(key),
-            id.partition.contains(rowKey.position)
+        guard let id = reference.id, let position = StorageKey.position(ofBound: key),
+            id.partition.contains(position)
         else { return RowReply(status: .rejected, detail: "not a row of that partition") }
         return refusal(id)
     }

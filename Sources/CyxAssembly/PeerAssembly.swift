@@ -1,0 +1,104 @@
+package import CyxCore
+internal import CyxCrypto
+package import CyxObjects
+package import CyxOverlay
+package import CyxStorage
+package import CyxTables
+package import CyxTransport
+
+/// One peer, put together: the same parts in `cyxpeer`, in the simulator and in benchmarks, which
+/// differ only in the environment that they pass.
+package final class PeerAssembly: Sendable {
+    package let environment: Environment
+    package let plan: PeerPlan
+    package let messaging: UDPMessaging
+    package let overlay: Overlay
+    package let shards: ShardStore
+    package let tables: TableService
+    package let holder: ShardHolder
+    package let repairer: Repairer
+    package let objects: ObjectContext
+
+    /// How often free space is looked at; the overlay tells others only of large changes.
+    private static let usageInterval = Duration.seconds(5)
+
+    /// Opens the stores, binds the socket and builds the shells. Nothing runs before `run`.
+    ///
+    /// Throws `StoreError` and `BindError`.
+    package init(environment: Environment, plan: PeerPlan) async throws {
+        self.environment = environment
+        self.plan = plan
+        shards = try await ShardStore.open(environment, allocated: plan.allocatedBytes)
+        messaging = try UDPMessaging(
+            TransportConfiguration(
+                networkKey: plan.network.key, networkID: plan.network.id, identity: plan.identity,
+                timings: plan.profile.transport),
+            environment: environment, address: plan.listen)
+        let usage = await shards.usage
+        let contact = PeerContact(
+            peer: plan.identity.verifyingKey.peerID,
+            address: plan.advertised ?? messaging.localAddress)
+        let info = MemberInfo(
+            contact: contact, roles: plan.roles, zone: plan.zone, store: shards.storeID,
+            allocatedBytes: UInt64(usage.allocated), freeBytes: UInt64(usage.free))
+        var overlayOptions = OverlayOptions()
+        overlayOptions.bootstrap = plan.bootstrap
+        overlayOptions.timings = plan.profile.membership
+        overlayOptions.network = plan.network.id
+        overlay = Overlay(
+            environment: environment, messaging: messaging, identity: plan.identity, info: info,
+            options: overlayOptions)
+        var tablesConfiguration = TablesConfiguration()
+        tablesConfiguration.genesisDepth = plan.genesisDepth
+        tablesConfiguration.isFounder = plan.bootstrap.isEmpty
+        tablesConfiguration.twoPhaseTables = ObjectRowRules.twoPhaseTables
+        tablesConfiguration.timings = plan.profile.tables
+        tablesConfiguration.validate = ObjectRowRules.validate
+        tables = try await TableService(
+            environment: environment, key: plan.identity, storeID: shards.storeID,
+            messaging: messaging, membership: overlay, configuration: tablesConfiguration)
+        holder = ShardHolder(
+            environment: environment, messaging: messaging, store: shards, signing: plan.identity,
+            timings: plan.profile.objects)
+        objects = ObjectContext(
+            environment: environment, messaging: messaging, membership: overlay, tables: tables,
+            timings: plan.profile.objects)
+        repairer = Repairer(context: objects)
+    }
+
+    /// Takes part in the network until the task is cancelled, then closes what it opened.
+    package func run() async throws {
+        messaging.start()
+        holder.start()
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await self.messaging.run() }
+                group.addTask { try await self.overlay.run() }
+                group.addTask { try await self.tables.run() }
+                group.addTask { try await self.holder.run() }
+                group.addTask { try await self.repairer.run() }
+                group.addTask { try await self.reportUsage() }
+                try await group.next()
+                group.cancelAll()
+            }
+        } catch {
+            await close()
+            throw error
+        }
+        await close()
+    }
+
+    private func close() async {
+        await messaging.shutDown()
+        await shards.close()
+    }
+
+    private func reportUsage() async throws {
+        while true {
+            try await environment.sleep(for: PeerAssembly.usageInterval)
+            let usage = await shards.usage
+            let free = UInt64(max(0, usage.free))
+            overlay.announce { $0.freeBytes = free }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+package import CyxCore
+
+/// Where one segment of an object lies.
+package struct SegmentPlacement: Hashable, Sendable {
+    package var segment: SegmentID
+    package var code: Redundancy
+    /// Who holds which index now, by index; two peers may hold the same one for a while.
+    package var holders: [HolderEntry]
+}
+
+extension ObjectGateway {
+    /// The holders of each segment of an object, as the tables have them now; empty for an object
+    /// that lies in its row.
+    package func placement(of key: String, in bucket: String) async throws -> [SegmentPlacement] {
+        let handle = try await handle(bucket)
+        guard let head = try await readHead(key, in: handle) else { throw ObjectError.noSuchKey }
+        guard head.chunkBytesAreElsewhere else { return [] }
+        var placements: [SegmentPlacement] = []
+        for segment in try await content(of: head, in: handle).segments {
+            let holders = try await context.holders(of: segment.shape.id)
+            placements.append(
+                SegmentPlacement(
+                    segment: segment.shape.id, code: segment.shape.code,
+                    holders: holders.map(\.entry)))
+        }
+        return placements
+    }
+}

@@ -1,0 +1,95 @@
+internal import CyxAssembly
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxGateway
+internal import CyxHTTP
+internal import CyxObjects
+internal import CyxOverlay
+internal import CyxStorage
+internal import CyxTransport
+
+/// The HTTP servers of a peer: admin always, S3 with the gateway role.
+struct PeerEdges: Sendable {
+    private let peer: PeerAssembly
+    private let dataDirectory: String
+    private let accounts: [AccountsFile.Entry]
+    private let stores: [ObjectGateway]
+    private let admin: HTTPServer
+    private let s3: HTTPServer?
+    private let token: String
+
+    /// Binds the servers' ports, so that one that is taken is told before anything runs.
+    init(
+        configuration: PeerConfiguration, peer: PeerAssembly, environment: Environment,
+        reactor: Reactor
+    ) throws {
+        self.peer = peer
+        dataDirectory = configuration.dataDirectory
+        let secret = try SecretFile.secret(dataDirectory + "/admin.token") {
+            environment.random.bytes(32)
+        }
+        token = Hex.encode(secret)
+        if configuration.roles.contains(.gateway) {
+            let file = try AccountsFile(
+                dataDirectory: dataDirectory, configuration: configuration,
+                random: environment.random)
+            if let made = file.generated {
+                print("access key \(made.accessKey)  secret key \(made.secretKey)  (shown once)")
+            }
+            accounts = file.entries
+            stores = file.entries.map { ObjectGateway(context: peer.objects, accountSeed: $0.seed) }
+            var known = S3Accounts()
+            for (entry, store) in zip(accounts, stores) {
+                known[entry.accessKey] = S3Accounts.Account(
+                    secret: entry.secretKey, service: store)
+            }
+            let gateway = S3Gateway(environment: environment, accounts: known)
+            s3 = try HTTPServer(
+                environment: environment, reactor: reactor,
+                listen: try SocketAddress(parsing: configuration.s3Listen),
+                handler: gateway.handle)
+        } else {
+            accounts = []
+            stores = []
+            s3 = nil
+        }
+        let report = StatusReport(peer: peer, stores: stores)
+        let api = AdminAPI(
+            environment: environment, token: token,
+            routes: [
+                "/api/v1/status": { _ in await report.status().encoded },
+                "/api/v1/where": { query in try await report.place(query).encoded },
+            ])
+        admin = try HTTPServer(
+            environment: environment, reactor: reactor,
+            listen: try SocketAddress(parsing: configuration.adminListen), handler: api.handle)
+    }
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await admin.run() }
+            if let s3 { group.addTask { try await s3.run() } }
+            for store in stores { group.addTask { try await store.run() } }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// Writes the addresses that are served into the data directory, where scripts look for them.
+    func announce() throws(StoreProblem) {
+        let udp = "\(peer.messaging.localAddress)"
+        try SecretFile.write(dataDirectory + "/listen", udp + "\n")
+        if let s3 { try SecretFile.write(dataDirectory + "/s3", "\(s3.address)\n") }
+        for entry in accounts {
+            let account = AccountKeys(seed: entry.seed).account
+            try SecretFile.write(dataDirectory + "/account-\(entry.name)", account.hex + "\n")
+        }
+        try SecretFile.write(dataDirectory + "/admin", "\(admin.address)\n")
+        peer.environment.logger.info(
+            "serving",
+            [
+                ("udp", udp), ("admin", "\(admin.address)"),
+                ("s3", s3.map { "\($0.address)" } ?? "none"),
+            ])
+    }
+}

@@ -1,0 +1,112 @@
+internal import CyxAssembly
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxGateway
+internal import CyxHTTP
+internal import CyxObjects
+internal import CyxOverlay
+internal import CyxStorage
+
+/// From settings to a serving peer: directory and keys, the peer's parts, its edges.
+struct PeerProgram: Sendable {
+    let configuration: PeerConfiguration
+    let reactor: Reactor
+    let pool: ThreadPool
+    let sink: LineLogSink
+
+    /// Of what is free on the volume, what a peer offers that was not told how much.
+    private static let defaultShare = 0.9
+    private static let recordInterval = Duration.seconds(10)
+
+    /// Serves until SIGINT or SIGTERM. Throws what kept it from starting.
+    func run() async throws {
+        let path = configuration.dataDirectory
+        let random = KernelRandom()
+        let (directory, identity) = try openDirectory(path, random)
+        let metrics = MetricsRegistry()
+        ProcessMetrics.register(in: metrics, version: CyxPeerProgram.version)
+        let environment = Environment.production(
+            reactor: reactor, storage: RocksDBDevice(path: path), blocking: pool, sink: sink,
+            minimumLevel: configuration.logLevel, metrics: metrics)
+        let plan = try await plan(identity, environment)
+        try DataDirectory.checkAllocation(plan.allocatedBytes, used: 0, path: path)
+        try directory.requireStore(named: "shards", at: path)
+        let peer = try await PeerAssembly(environment: environment, plan: plan)
+        try directory.verify(peer.shards.storeID, at: path)
+        let edges = try PeerEdges(
+            configuration: configuration, peer: peer, environment: environment, reactor: reactor)
+        warn(environment.logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            let (stops, stop) = AsyncStream.makeStream(of: Void.self)
+            try TerminationSignals.watch(on: reactor) { stop.yield() }
+            group.addTask { for await _ in stops { return } }
+            group.addTask { try await peer.run() }
+            group.addTask { try await edges.run() }
+            group.addTask { try await remember(peer, in: directory) }
+            try edges.announce()
+            defer { group.cancelAll() }
+            try await group.next()
+            environment.logger.info("stopping")
+        }
+    }
+
+    private func openDirectory(
+        _ path: String, _ random: any RandomSource
+    ) throws(StoreProblem) -> (DataDirectory, SigningKey) {
+        try DataDirectory.make(path)
+        let seed = try SecretFile.secret(path + "/identity.key") { random.bytes(32) }
+        let identity = SigningKey(seed: seed)
+        let directory = try DataDirectory(path: path, peer: identity.verifyingKey.peerID)
+        return (directory, identity)
+    }
+
+    private func plan(_ identity: SigningKey, _ environment: Environment) async throws -> PeerPlan {
+        let network: NetworkSecret
+        if let file = configuration.networkKeyFile {
+            guard let bytes = try SecretFile.read(file) else {
+                throw ConfigurationError("--network-key: there is no file \(file)")
+            }
+            network = NetworkSecret(privateKey: try SecretFile.key(bytes, in: file))
+        } else {
+            network = NetworkSecret(publicNamed: "main")
+        }
+        let listen = try await AddressResolver.resolve(configuration.listen, on: pool)[0]
+        var bootstrap: [SocketAddress] = []
+        for text in configuration.bootstrap {
+            bootstrap += try await AddressResolver.resolve(text, on: pool)
+        }
+        let free = environment.storage.freeBytes()
+        let allocated =
+            configuration.allocatedBytes.map { Int64(clamping: $0) }
+            ?? Int64(Double(free) * PeerProgram.defaultShare)
+        var plan = PeerPlan(
+            identity: identity, network: network, listen: listen, allocatedBytes: allocated)
+        plan.bootstrap = bootstrap
+        plan.roles = configuration.roles
+        plan.zone = configuration.zone
+        plan.profile = configuration.profile == .devnet ? .devnet : .production
+        if let ip = AdvertisedAddress.find(listen: listen, toward: bootstrap.first) {
+            plan.advertised = SocketAddress(ip: ip, port: listen.port)
+        }
+        return plan
+    }
+
+    private func warn(_ logger: Logger) {
+        if configuration.networkKeyFile == nil {
+            logger.warning("public network: anyone may join; --network-key makes it private")
+        }
+        if configuration.zone == "default" {
+            logger.warning("zone is `default`: set --zone, or losing one room may lose data")
+        }
+    }
+
+    /// Keeps the note by which a later start notices that the store is gone (STORE-07).
+    private func remember(_ peer: PeerAssembly, in directory: DataDirectory) async throws {
+        while true {
+            try await peer.environment.sleep(for: PeerProgram.recordInterval)
+            let shards = await peer.shards.usage.shards
+            let record = StoreRecord(store: peer.shards.storeID, shards: shards)
+            try await pool.run { try directory.remember(record) }
+        }
+    }
+}

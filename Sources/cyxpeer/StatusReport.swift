@@ -1,0 +1,141 @@
+internal import CyxAssembly
+internal import CyxCore
+internal import CyxObjects
+internal import CyxOverlay
+internal import CyxStorage
+internal import CyxTables
+
+/// What `/api/v1/status` and `/api/v1/where` answer.
+struct StatusReport: Sendable {
+    let peer: PeerAssembly
+    /// Of the accounts that a gateway serves.
+    let stores: [ObjectGateway]
+
+    func status() async -> JSONValue {
+        let snapshot = peer.overlay.snapshot
+        let tables = await peer.tables.health()
+        let segments = await peer.repairer.status
+        let usage = await peer.shards.usage
+        let code = Redundancy.widest(for: Placement.candidates(snapshot).count)
+        let survives = min(tables.survives, code.map { $0.parityShards } ?? 0)
+        let verdict = Verdict(
+            snapshot: snapshot, tables: tables, segments: segments, code: code, survives: survives)
+        return .object([
+            ("peer", .string(snapshot.localPeer.hex)),
+            ("network", .string(peer.plan.network.id.hex)),
+            ("version", .string(CyxPeerProgram.version)),
+            ("health", .string(verdict.health)),
+            ("sentence", .string(verdict.sentence)),
+            ("peers", peers(snapshot)),
+            ("zones", zones(snapshot)),
+            ("redundancy", .string(code.map { "\($0)" } ?? "none")),
+            ("survives", number(survives)),
+            (
+                "tables",
+                .object([
+                    ("partitions", number(tables.partitions)),
+                    ("full", number(tables.fullPartitions)),
+                    ("unavailable", number(tables.unavailablePartitions)),
+                    ("survives", number(tables.survives)),
+                ])
+            ),
+            (
+                "segments",
+                .object([
+                    ("total", number(segments.segments)), ("full", number(segments.full)),
+                    ("degraded", number(segments.degraded)),
+                    ("at_risk", number(segments.atRisk)), ("lost", number(segments.lost)),
+                    ("repair_queue", number(segments.queued)),
+                    ("bytes_repaired", number(segments.repairedBytes)),
+                ])
+            ),
+            (
+                "store",
+                .object([
+                    ("allocated", number(usage.allocated)), ("used", number(usage.used)),
+                    ("free", number(usage.free)), ("shards", number(usage.shards)),
+                ])
+            ),
+        ])
+    }
+
+    private func number(_ value: some BinaryInteger) -> JSONValue { .integer(Int64(value)) }
+
+    private func peers(_ snapshot: MembershipSnapshot) -> JSONValue {
+        func count(_ state: MemberState) -> JSONValue {
+            number(snapshot.members.values.count { $0.state == state })
+        }
+        return .object([
+            ("alive", count(.alive)), ("suspect", count(.suspect)), ("dead", count(.dead)),
+        ])
+    }
+
+    private func zones(_ snapshot: MembershipSnapshot) -> JSONValue {
+        var counts: [String: Int] = [:]
+        for member in snapshot.reachable { counts[member.info.zone, default: 0] += 1 }
+        return .object(counts.sorted { $0.key < $1.key }.map { ($0.key, number($0.value)) })
+    }
+
+    /// The holders of each segment of an object: `bucket` and `key` of the query.
+    func place(_ query: [String: String]) async throws -> JSONValue {
+        guard let bucket = query["bucket"], let key = query["key"] else {
+            throw ConfigurationError("`bucket` and `key` are needed")
+        }
+        var failure: any Error = ObjectError.noSuchKey
+        for store in stores {
+            do {
+                let segments = try await store.placement(of: key, in: bucket)
+                return .object([("segments", .array(segments.map { describe($0) }))])
+            } catch {
+                failure = error
+            }
+        }
+        throw failure
+    }
+
+    private func describe(_ segment: SegmentPlacement) -> JSONValue {
+        let members = peer.overlay.snapshot.members
+        let holders = segment.holders.map { holder in
+            JSONValue.object([
+                ("index", number(holder.index)), ("peer", .string(holder.peer.hex)),
+                ("zone", .string(members[holder.peer]?.info.zone ?? "")),
+                ("alive", .bool(members[holder.peer]?.isReachable ?? false)),
+            ])
+        }
+        return .object([
+            ("id", .string(segment.segment.hex)), ("k", number(segment.code.dataShards)),
+            ("m", number(segment.code.parityShards)), ("holders", .array(holders)),
+        ])
+    }
+}
+
+/// One sentence on how the network is, as this peer sees it.
+struct Verdict {
+    var health: String
+    var sentence: String
+
+    init(
+        snapshot: MembershipSnapshot, tables: TablesHealth, segments: RepairStatus,
+        code: Redundancy?, survives: Int
+    ) {
+        let missing = segments.degraded + segments.atRisk
+        if segments.lost > 0 || tables.unavailablePartitions > 0 || code == nil {
+            health = "red"
+            sentence =
+                segments.lost > 0
+                ? "\(segments.lost) segments have too few shards to be read"
+                : code == nil
+                    ? "no reachable peer can store data"
+                    : "\(tables.unavailablePartitions) partitions have no quorum"
+        } else if code?.parityShards == 0 {
+            health = "amber"
+            sentence = "one copy: a single disk holds everything; add peers to survive a loss"
+        } else if missing > 0 || tables.fullPartitions < tables.partitions {
+            health = "amber"
+            sentence = "repairing: \(missing) segments miss shards, survives \(survives) losses"
+        } else {
+            health = "green"
+            sentence = "whole: survives \(survives) more losses"
+        }
+    }
+}
