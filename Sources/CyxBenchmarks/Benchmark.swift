@@ -93,6 +93,7 @@ package enum BenchmarkRegistry {
         ErasureBenchmark(),
         AEADBenchmark(),
         StoreBenchmark(),
+        ObjectsBenchmark(),
     ]
 
     package static func benchmark(named name: String) -> (any Benchmark)? {

@@ -151,7 +151,8 @@ private func writtenBytes() -> Int64? {
     return line?.split(separator: " ").last.flatMap { Int64($0) }
 }
 
-private func removeTree(_ path: String) {
+/// Removes a directory and all that is in it.
+func removeTree(_ path: String) {
     if let directory = opendir(path) {
         while let entry = readdir(directory) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in

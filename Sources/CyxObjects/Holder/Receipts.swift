@@ -78,12 +78,4 @@ extension StoreReceipt {
         else { return nil }
         return HolderEntry(index: index, peer: peer, store: store, nonce: nonce)
     }
-
-    /// Whether the receipt is in itself what `entry` says, whatever the root: what a custodian can
-    /// check without the core.
-    package func proves(_ entry: HolderEntry, of segment: SegmentID) -> Bool {
-        guard let root = Digest(bytes: root) else { return false }
-        return self.entry(segment: segment, index: entry.index, root: root, peer: entry.peer)
-            == entry
-    }
 }

@@ -94,11 +94,11 @@ extension ObjectGateway {
             head.manifestPages = UInt32(try await store.writePages(manifest, of: version))
         }
         try await store.writeLayout(placed, of: version)
-        if let content = try? VersionContent(
-            chunks: chunks, placed: placed, layoutGeneration: 1)
-        {
+        do throws(RowError) {
+            let content = try VersionContent(
+                chunks: chunks, placed: placed, layoutGeneration: 1)
             versions.insert(content, for: version, cost: content.cost)
-        }
+        } catch { preconditionFailure("a layout that was just made fits its manifest: \(error)") }
     }
 
     /// The compare-and-set that makes a version visible (A8).

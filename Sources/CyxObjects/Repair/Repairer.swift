@@ -13,6 +13,8 @@ package actor Repairer {
     static let watchers = 2
     /// Reports that wait to be checked; more are dropped, since readers report again.
     static let reports = 256
+    /// Looks take at most one part in this many of the time, however many rows there are.
+    static let lookShare = 10
     /// Segments that turned out not to exist, which are not asked for again for a while.
     static let absentees = 4096
 
@@ -66,9 +68,15 @@ package actor Repairer {
     /// Looks at the segments again and again, until the task is cancelled.
     package func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
+            var nextLook = context.environment.now()
             while true {
                 try await context.environment.sleep(for: context.timings.repair.tick)
-                await look()
+                let start = context.environment.now()
+                if start >= nextLook {
+                    await look()
+                    let end = context.environment.now()
+                    nextLook = end + (end - start) * Repairer.lookShare
+                }
                 for id in machine.due(
                     now: context.environment.now(), limit: Repairer.concurrency - running)
                 {
