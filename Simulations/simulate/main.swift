@@ -1,1 +1,103 @@
-print("not built yet")
+import CyxCore
+import Glibc
+import SimulationHarness
+import SimulationScenarios
+
+/// `simulate NAME…|all [--seed S] [--seeds N] [--peers N] [--seconds S] [--twice] [--trace FILE]
+/// [--log LEVEL]`: runs scenarios from seeds, prints what they showed, and exits with 1 if an
+/// invariant was violated or two runs of one seed differed, 2 for a command that it cannot read.
+struct Simulate {
+    private var names: [String] = []
+    private var seed: UInt64 = 1
+    private var seeds: UInt64 = 1
+    private var twice = false
+    private var options = ScenarioOptions(seed: 0)
+    private var traceFile: UnsafeMutablePointer<FILE>?
+
+    private static let usage = """
+        usage: simulate NAME...|all [--seed S] [--seeds N] [--peers N] [--seconds S] [--twice]
+                        [--trace FILE] [--log debug|info|warning|error]
+        scenarios: \(Scenarios.names.joined(separator: ", "))
+        """
+
+    static func main() -> Int32 {
+        var simulate = Simulate()
+        if let problem = simulate.read(Array(CommandLine.arguments.dropFirst())) {
+            print("simulate: \(problem)\n\(usage)")
+            return 2
+        }
+        return simulate.run() ? 0 : 1
+    }
+
+    /// What is wrong with the arguments, if anything.
+    private mutating func read(_ arguments: [String]) -> String? {
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--twice": twice = true
+            case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log":
+                guard let value = rest.popFirst() else { return "\(argument) needs a value" }
+                if let problem = set(argument, value) { return problem }
+            case "all": names += Scenarios.names
+            case let name where Scenarios.names.contains(name): names.append(name)
+            default: return "unknown argument `\(argument)`"
+            }
+        }
+        return names.isEmpty ? "no scenario named" : nil
+    }
+
+    private mutating func set(_ flag: String, _ value: String) -> String? {
+        if flag == "--trace" {
+            guard let file = fopen(value, "w") else { return "cannot write `\(value)`" }
+            traceFile = file
+            // The simulation runs on this one thread, which alone writes the file.
+            nonisolated(unsafe) let target = file
+            options.trace = { line in fputs(line + "\n", target) }
+            return nil
+        }
+        if flag == "--log" {
+            guard let level = LogLevel.allCases.first(where: { "\($0)" == value }) else {
+                return "unknown log level `\(value)`"
+            }
+            options.printedLogLevel = level
+            return nil
+        }
+        guard let number = UInt64(value), number < 1 << 53 else { return "`\(value)` is no number" }
+        switch flag {
+        case "--seed": seed = number
+        case "--seeds": seeds = max(1, number)
+        case "--peers": options.peers = Int(max(1, number))
+        default: options.duration = .seconds(Int64(number))
+        }
+        return nil
+    }
+
+    private mutating func run() -> Bool {
+        var failures = 0
+        for name in names {
+            for number in seed..<seed + seeds where !runOnce(name, number) { failures += 1 }
+        }
+        if let traceFile { fclose(traceFile) }
+        let runs = UInt64(names.count) * seeds
+        print(failures == 0 ? "all \(runs) runs held" : "\(failures) of \(runs) runs FAILED")
+        return failures == 0
+    }
+
+    private mutating func runOnce(_ name: String, _ seed: UInt64) -> Bool {
+        options.seed = seed
+        let start = clock()
+        guard let report = Scenarios.run(name, options) else { return false }
+        let seconds = Double(clock() - start) / 1e6
+        print(report.text)
+        fflush(nil)
+        let ratio = report.virtualSeconds / max(0.001, seconds)
+        print("  \(seconds) s of CPU time: virtual to CPU time \(Int(ratio)):1")
+        guard twice else { return report.passed }
+        let again = Scenarios.run(name, options)
+        let isSame = again == report
+        print(isSame ? "  second run: same trace" : "  second run DIFFERS: \(again?.trace as Any)")
+        return report.passed && isSame
+    }
+}
+
+exit(Simulate.main())

@@ -1,0 +1,88 @@
+internal import CyxCore
+internal import CyxOverlay
+internal import SimulationHarness
+
+/// A network of whole peers under loss, churn and partitions, whose clients put and get objects.
+/// Safety: no read ever returns anything but what was written. Liveness: when the faults end, the
+/// peers find each other, the tables are whole and every acknowledged object is read back.
+struct NetworkScenario {
+    var name: String
+    var peers: Int
+    var duration: Duration
+    var loss: Double
+    var nemesis = NemesisOptions()
+    /// Between two steps of clients and nemesis.
+    var pace: Duration = .seconds(1)
+    var cluster = ClusterOptions()
+
+    private static let startInterval = Duration.milliseconds(300)
+
+    func run(_ options: ScenarioOptions) -> ScenarioReport {
+        let count = options.peers ?? peers
+        let duration = options.duration ?? duration
+        var settings = cluster
+        settings.world.links.loss = 0
+        settings.world.links.latency = .milliseconds(1)
+        settings.world.links.jitter = .milliseconds(4)
+        settings.world.links.reordering = 0.01
+        settings.world.links.duplication = 0.005
+        settings.world.printedLogLevel = options.printedLogLevel
+        let cluster = Cluster(seed: options.seed, options: settings)
+        cluster.world.engine.writeTrace(options.trace)
+        var report = ScenarioReport(
+            name: name, seed: options.seed, peers: count, virtualSeconds: 0, events: 0, jobs: 0,
+            trace: TraceHash())
+        report.invariants = [
+            "no read returns anything but what was written",
+            "after the faults all peers see each other",
+            "after the faults every acknowledged object is readable",
+        ]
+        for _ in 0..<count {
+            cluster.addPeer()
+            cluster.world.run(for: Self.startInterval)
+        }
+        let workload = ObjectWorkload(cluster: cluster)
+        if !cluster.settle(.seconds(60), { cluster.hasConverged }) {
+            report.violations.append("the peers did not find each other at the start")
+        } else if !workload.createBucket() {
+            report.violations.append("the bucket could not be created at the start")
+        } else {
+            underFaults(cluster, workload, duration, &report)
+        }
+        report.virtualSeconds = (cluster.world.now - Instant(nanoseconds: 0)).inSeconds
+        report.events = cluster.world.engine.eventCount
+        report.jobs = cluster.world.engine.jobCount
+        report.trace = cluster.world.trace
+        report.counts.merge(workload.counts) { $1 }
+        report.counts["seconds under faults"] = Int(duration.inSeconds)
+        report.counts["datagrams sent"] = Int(cluster.world.links.sentCount)
+        report.counts["datagrams lost"] = Int(cluster.world.links.lostCount)
+        return report
+    }
+
+    private func underFaults(
+        _ cluster: Cluster, _ workload: ObjectWorkload, _ duration: Duration,
+        _ report: inout ScenarioReport
+    ) {
+        let nemesis = Nemesis(cluster: cluster, options: nemesis)
+        cluster.world.links.change { $0.loss = loss }
+        let end = cluster.world.now + duration
+        while cluster.world.now < end {
+            nemesis.step()
+            workload.step()
+            cluster.world.run(for: pace)
+        }
+        nemesis.stop()
+        if !cluster.settle(.seconds(180), { cluster.hasConverged }) {
+            report.violations.append("the peers did not find each other after the faults")
+        }
+        workload.verifyAll(limit: .seconds(600))
+        report.violations += workload.violations
+        report.counts.merge(nemesis.counts) { $1 }
+        for peer in cluster.world.peers where peer.isRunning {
+            if case .failure(let error)? = peer.processResult {
+                report.violations.append("\(peer.name) ended by itself: \(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+internal import CyxCore
+internal import CyxObjects
+internal import CyxOverlay
+internal import CyxTables
+internal import SimulationHarness
+
+/// The scenarios by name.
+package enum Scenarios {
+    package static let names = ["smoke", "network"]
+
+    /// Nil if there is none of that name.
+    package static func run(_ name: String, _ options: ScenarioOptions) -> ScenarioReport? {
+        scenario(name)?.run(options)
+    }
+
+    private static func scenario(_ name: String) -> NetworkScenario? {
+        switch name {
+        case "smoke":
+            return NetworkScenario(
+                name: name, peers: 14, duration: .seconds(120), loss: 0.02,
+                nemesis: NemesisOptions(interval: .seconds(10), unreachableMax: 2))
+        case "network":
+            // Membership at its production pace: probing every 300 ms in 60 peers for an hour
+            // would be most of the work.
+            var cluster = ClusterOptions()
+            cluster.membership = .production
+            cluster.tables.tick = .seconds(2)
+            cluster.objects.repair.tick = .seconds(5)
+            return NetworkScenario(
+                name: name, peers: 60, duration: .seconds(3600), loss: 0.05,
+                nemesis: NemesisOptions(interval: .seconds(30), unreachableMax: 3),
+                pace: .seconds(2), cluster: cluster)
+        default:
+            return nil
+        }
+    }
+}
