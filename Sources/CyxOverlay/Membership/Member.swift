@@ -67,19 +67,25 @@ package struct Member: Hashable, Sendable {
 /// One peer's view of the network at a moment; includes the peer itself.
 package struct MembershipSnapshot: Sendable {
     package var localPeer: PeerID
-    package var members: [PeerID: Member]
+    package var members: [PeerID: Member] {
+        didSet { sort() }
+    }
+    /// Members worth sending requests to, by peer ID. Kept sorted, since a snapshot is read far
+    /// more often than it is made.
+    package private(set) var reachable: [Member] = []
+    /// Reachable members with the storage role, by peer ID.
+    package private(set) var storers: [Member] = []
 
     package init(localPeer: PeerID, members: [PeerID: Member]) {
         self.localPeer = localPeer
         self.members = members
+        sort()
     }
 
-    package var reachable: [Member] {
-        members.values.filter(\.isReachable).sorted { $0.peer < $1.peer }
+    private mutating func sort() {
+        reachable = members.values.filter(\.isReachable).sorted { $0.peer < $1.peer }
+        storers = reachable.filter { $0.info.roles.contains(.storage) }
     }
-
-    /// Reachable members with the storage role, by peer ID.
-    package var storers: [Member] { reachable.filter { $0.info.roles.contains(.storage) } }
 }
 
 /// Who is in the network, as this peer sees it.
