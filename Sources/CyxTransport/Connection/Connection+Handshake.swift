@@ -34,12 +34,14 @@ extension Connection {
         remoteID: ConnectionID, context: HandshakeContext, now: Int64
     ) throws(TransportError) -> Connection {
         guard initial.versions.contains(PacketFormat.version),
-            initial.suites.contains(CipherSuite.aes256GCM.rawValue)
+            let suite = CipherSuite.allCases.first(where: {
+                initial.suites.contains($0.rawValue)
+            })
         else { throw .noCommonSuite }
         var noise = noise
         let message = try noise.writeMessage { hash in
             ResponsePayload(
-                suite: CipherSuite.aes256GCM.rawValue, versions: [PacketFormat.version],
+                suite: suite.rawValue, versions: [PacketFormat.version],
                 originalDestination: setup.originalDestination, retrySource: ConnectionID(0),
                 identity: context.identityPayload(
                     role: .responder, hash: hash, parameters: setup.parameters)
@@ -48,6 +50,7 @@ extension Connection {
         var connection = Connection(
             role: .responder, setup: setup, noise: noise, phase: .awaitingFinish,
             remoteID: remoteID, now: now)
+        connection.suite = suite
         connection.setHandshakePacket(.response, body: Connection.framed(message))
         return connection
     }
@@ -127,7 +130,7 @@ extension Connection {
             handshakePacket = []
             isHandshakeDue = false
             control.add(.handshakeDone)
-            establish(peer, payload.parameters, .aes256GCM, noise, now: now)
+            establish(peer, payload.parameters, suite, noise, now: now)
         } catch {
             return
         }
@@ -145,7 +148,10 @@ extension Connection {
             secret: isInitiator ? secrets.responder : secrets.initiator, suite: suite)
         self.peer = peer
         remoteResetToken = parameters.resetToken
-        peerAckDelayMax = Int64(parameters.maxAckDelayMilliseconds) * 1_000_000
+        // A peer that asks for more patience than this gets probed instead.
+        peerAckDelayMax = min(
+            Int64(parameters.maxAckDelayMilliseconds) * 1_000_000,
+            timings.probeTimeoutMax.nanoseconds)
         sendLimit = parameters.maxData
         streams.start(parameters)
         phase = .established

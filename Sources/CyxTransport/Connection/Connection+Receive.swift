@@ -86,9 +86,9 @@ extension Connection {
 
     private mutating func handleStream(_ frame: StreamFrame) throws(TransportError) {
         guard try streams.admit(frame.id) else { return }
-        guard let growth = try streams[frame.id]?.receive.insert(frame) else { return }
+        guard let (growth, isNews) = try streams.insert(frame) else { return }
         try charge(growth)
-        reportReadable(frame.id)
+        if isNews { events.append(.readable(frame.id)) }
     }
 
     private mutating func charge(_ growth: UInt64) throws(TransportError) {

@@ -78,8 +78,9 @@ extension Connection {
     private mutating func frameAcknowledged(_ frame: SentFrame) {
         switch frame {
         case .stream(let id, let offset, let length, let isFinal):
-            streams[id]?.send?.acknowledge(offset: offset, length: length, isFinal: isFinal)
-            if isFinal || streams[id]?.send?.isFinished == true { finishIfDone(id) }
+            if streams.acknowledge(id, offset: offset, length: length, isFinal: isFinal) {
+                finishIfDone(id)
+            }
         case .resetStream(let id):
             streams[id]?.send?.resetAcknowledged()
             finishIfDone(id)

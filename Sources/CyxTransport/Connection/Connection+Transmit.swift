@@ -197,33 +197,16 @@ extension Connection {
     }
 
     private mutating func writeStreams(_ packet: inout OpenPacket) {
-        var skipped = 0
-        while packet.writer.remaining > Connection.streamRoomMin,
-            skipped < streams.sendQueue.count, let id = streams.sendQueue.first
-        {
+        while packet.writer.remaining > Connection.streamRoomMin {
             let credit = sendLimit - min(sendLimit, dataSent)
-            guard let stream = streams[id]?.send else {
-                streams.rotate(keep: false)
-                continue
+            guard let (id, piece) = streams.writeNext(to: &packet.writer, credit: credit) else {
+                return
             }
-            let header = PacketWriter.streamHeaderSize(id, offset: stream.next)
-            // The offset of a repeated piece is never longer than that of the next new one.
-            let room = packet.writer.remaining - header
-            guard let piece = stream.nextPiece(room: room, credit: credit) else {
-                // Waits for the connection's credit, or has nothing left to send.
-                streams.rotate(keep: stream.hasPending)
-                if stream.hasPending { skipped += 1 }
-                continue
-            }
-            packet.writer.writeStreamHeader(
-                id, offset: piece.offset, length: piece.length, isFinal: piece.isFinal)
-            stream.copy(piece, to: packet.writer.reserve(piece.length))
             dataSent += piece.fresh
             sent.appendFrame(
                 .stream(
                     id, offset: piece.offset, length: piece.length, isFinal: piece.isFinal))
             packet.isAckEliciting = true
-            streams.sent(id, piece)
         }
     }
 }

@@ -27,6 +27,8 @@ struct Connection {
 
     // Handshake.
     var noise: NoiseHandshake
+    /// What the responder chose.
+    var suite = CipherSuite.aes256GCM
     var localParameters: ConnectionParameters
     /// Our last handshake message with its header, repeated as it is until it is answered.
     var handshakePacket: [UInt8] = []

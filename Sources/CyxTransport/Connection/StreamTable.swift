@@ -1,5 +1,6 @@
 /// Both halves of one stream.
 struct StreamState: Sendable {
+    let id: StreamID
     /// Nil until we answer a stream that the peer opened.
     var send: SendStream?
     var receive: ReceiveStream
@@ -18,7 +19,12 @@ struct StreamState: Sendable {
 /// The open streams of one connection, and how many either side may open.
 struct StreamTable: Sendable {
     let role: ConnectionRole
-    private(set) var states: [StreamID: StreamState] = [:]
+    /// Slots rather than dictionary values, so that packets change streams in place.
+    private var slots: [StreamState?] = []
+    private var freeSlots: [Int] = []
+    private var positions: [StreamID: Int] = [:]
+    /// Where the last stream was found: packets in a row mostly belong to one.
+    private var lastPosition = 0
     /// Index of the next stream that we open, and the peer's limit on it.
     private var nextLocal: UInt64 = 0
     private var localMax: UInt64 = 0
@@ -49,12 +55,49 @@ struct StreamTable: Sendable {
         sendLimit = parameters.maxStreamData
     }
 
-    var openCount: Int { states.count }
+    var openCount: Int { positions.count }
+
+    private func position(_ id: StreamID) -> Int? {
+        if lastPosition < slots.count, slots[lastPosition]?.id == id { return lastPosition }
+        return positions[id]
+    }
 
     subscript(id: StreamID) -> StreamState? {
-        _read { yield states[id] }
-        _modify { yield &states[id] }
+        _read {
+            if let position = position(id) {
+                yield slots[position]
+            } else {
+                yield nil
+            }
+        }
+        _modify {
+            if let position = position(id) {
+                lastPosition = position
+                yield &slots[position]
+            } else {
+                var none: StreamState?
+                yield &none
+            }
+        }
     }
+
+    private mutating func insert(_ state: StreamState) {
+        if let free = freeSlots.popLast() {
+            slots[free] = state
+            positions[state.id] = free
+        } else {
+            positions[state.id] = slots.count
+            slots.append(state)
+        }
+    }
+
+    private mutating func remove(_ id: StreamID) {
+        guard let position = positions.removeValue(forKey: id) else { return }
+        slots[position] = nil
+        freeSlots.append(position)
+    }
+
+    // MARK: Opening and closing
 
     /// Opens a stream that carries one message; nil while the peer's limit is reached.
     mutating func open(header: UInt64, body: [UInt8]) -> StreamID? {
@@ -64,18 +107,19 @@ struct StreamTable: Sendable {
         }
         let id = StreamID(index: nextLocal, role: role)
         nextLocal += 1
-        var state = StreamState(receive: ReceiveStream(window: streamWindow))
+        var state = StreamState(id: id, receive: ReceiveStream(window: streamWindow))
         state.send = SendStream(header: header, body: body, maxData: sendLimit)
         state.isGranted = true
-        states[id] = state
+        insert(state)
         enqueue(id)
         return id
     }
 
     /// Answers a stream of the peer with one message.
     mutating func answer(_ id: StreamID, header: UInt64, body: [UInt8]) -> Bool {
-        guard states[id] != nil, states[id]?.send == nil else { return false }
-        states[id]?.send = SendStream(header: header, body: body, maxData: sendLimit)
+        guard position(id) != nil, self[id]?.send == nil else { return false }
+        let stream = SendStream(header: header, body: body, maxData: sendLimit)
+        self[id]?.send = stream
         enqueue(id)
         return true
     }
@@ -83,7 +127,7 @@ struct StreamTable: Sendable {
     /// Whether frames for `id` have a stream to go to; opens those that the peer opens by using
     /// them (RFC 9000 §3.2).
     mutating func admit(_ id: StreamID) throws(TransportError) -> Bool {
-        if states[id] != nil { return true }
+        if position(id) != nil { return true }
         if id.opener == role {
             guard id.index < nextLocal else { throw .streamState }
             return false
@@ -92,7 +136,7 @@ struct StreamTable: Sendable {
         guard id.index < remoteMax else { throw .streamLimit }
         while nextRemote <= id.index {
             let opened = StreamID(index: nextRemote, role: role.other)
-            states[opened] = StreamState(receive: ReceiveStream(window: streamWindow))
+            insert(StreamState(id: opened, receive: ReceiveStream(window: streamWindow)))
             nextRemote += 1
         }
         return true
@@ -100,8 +144,8 @@ struct StreamTable: Sendable {
 
     /// Forgets a finished stream; true if the peer should hear of a higher limit.
     mutating func removeIfFinished(_ id: StreamID) -> Bool {
-        guard let state = states[id], state.isFinished else { return false }
-        states[id] = nil
+        guard self[id]?.isFinished == true else { return false }
+        remove(id)
         guard id.opener != role else { return false }
         remoteFinished += 1
         return remoteFinished + remoteConcurrency - remoteMax >= max(1, remoteConcurrency / 4)
@@ -120,33 +164,75 @@ struct StreamTable: Sendable {
         return isBlocked
     }
 
+    // MARK: Frames
+
+    /// Takes a STREAM frame in: by how much its end grew, and whether the owner should be told
+    /// that there is something to read. Nil if the stream is gone.
+    mutating func insert(
+        _ frame: StreamFrame
+    ) throws(TransportError) -> (growth: UInt64, isNews: Bool)? {
+        guard let position = position(frame.id) else { return nil }
+        lastPosition = position
+        guard let growth = try slots[position]?.receive.insert(frame) else { return nil }
+        let isNews = slots[position]?.isReadableReported == false
+        if isNews { slots[position]?.isReadableReported = true }
+        return (growth, isNews)
+    }
+
+    /// A STREAM frame of ours was acknowledged; true if that may have finished the stream.
+    mutating func acknowledge(
+        _ id: StreamID, offset: UInt64, length: Int, isFinal: Bool
+    ) -> Bool {
+        guard let position = position(id) else { return false }
+        lastPosition = position
+        return slots[position]?.send?.acknowledge(
+            offset: offset, length: length, isFinal: isFinal) ?? false
+    }
+
     mutating func enqueue(_ id: StreamID) {
-        guard states[id]?.send?.isQueued == false, states[id]?.send?.hasPending == true else {
-            return
-        }
-        states[id]?.send?.isQueued = true
+        guard self[id]?.send?.isQueued == false, self[id]?.send?.hasPending == true else { return }
+        self[id]?.send?.isQueued = true
         sendQueue.append(id)
     }
 
-    /// The stream at the front sent `piece`; ends its turn when it is used up or nothing is left.
-    mutating func sent(_ id: StreamID, _ piece: SendStream.Piece) {
-        states[id]?.send?.sent(piece)
-        turnUsed += piece.length
-        if states[id]?.send?.hasPending != true {
-            rotate(keep: false)
-        } else if turnUsed >= Connection.streamTurn, sendQueue.count > 1 {
-            rotate(keep: true)
+    /// Writes one STREAM frame of the stream whose turn it is; nil if none has anything to send
+    /// that fits and that the connection's `credit` allows.
+    mutating func writeNext(
+        to writer: inout PacketWriter, credit: UInt64
+    ) -> (id: StreamID, piece: SendStream.Piece)? {
+        var blocked = 0
+        while blocked < sendQueue.count {
+            let id = sendQueue[0]
+            guard let position = position(id) else {
+                rotate(keep: false)
+                continue
+            }
+            lastPosition = position
+            if let piece = slots[position]?.send?.writeNext(id, to: &writer, credit: credit) {
+                turnUsed += piece.length
+                if slots[position]?.send?.hasPending != true {
+                    rotate(keep: false)
+                } else if turnUsed >= Connection.streamTurn, sendQueue.count > 1 {
+                    rotate(keep: true)
+                }
+                return (id, piece)
+            }
+            // Waits for the connection's credit, or has nothing left to send.
+            let isPending = slots[position]?.send?.hasPending == true
+            rotate(keep: isPending)
+            if isPending { blocked += 1 }
         }
+        return nil
     }
 
     /// Takes the stream at the front of the queue out of it, or puts it at the end.
-    mutating func rotate(keep: Bool) {
+    private mutating func rotate(keep: Bool) {
         let id = sendQueue.removeFirst()
         turnUsed = 0
         if keep {
             sendQueue.append(id)
         } else {
-            states[id]?.send?.isQueued = false
+            self[id]?.send?.isQueued = false
         }
     }
 }

@@ -72,11 +72,19 @@ extension Endpoint {
         }
     }
 
+    /// Packets in a row mostly belong to one connection, and then no hash is computed.
+    private mutating func route(_ id: ConnectionID) -> Int? {
+        if lastSlot < slots.count, slots[lastSlot].connection?.localID == id { return lastSlot }
+        guard let slot = routes[id] else { return nil }
+        lastSlot = slot
+        return slot
+    }
+
     private mutating func handleShort(
         _ packet: UnsafeRawBufferPointer, _ header: ShortHeader, from source: SocketAddress,
         now: Int64
     ) {
-        if let slot = routes[header.destination] {
+        if let slot = route(header.destination) {
             slots[slot].connection?.handlePacket(packet, plaintext: plaintext.bytes, now: now)
             touch(slot)
         } else if let slot = resetRoutes[ResetKey(endOf: packet)] {

@@ -49,6 +49,7 @@ struct Endpoint {
     var limiter: HandshakeLimiter
     var resetLimiter = ResetLimiter()
     var resets: [PendingReset] = []
+    var lastSlot = 0
     private var timers = DeadlineHeap<TimerTarget>()
     /// Slots with possible events, and slots with possible packets, in order.
     private var touched: [Int] = []

@@ -2,7 +2,9 @@ internal import CyxCore
 
 /// The ciphers that protect packets after the handshake.
 enum CipherSuite: UInt8, Sendable, CaseIterable {
+    /// In order of preference.
     case aes256GCM = 1
+    case chaCha20Poly1305 = 2
 }
 
 /// What both sides promise each other for the life of a connection.

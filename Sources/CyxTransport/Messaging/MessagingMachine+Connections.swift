@@ -24,7 +24,10 @@ extension MessagingMachine {
         guard state.dialing == nil else { return }
         guard let address = state.address,
             let handle = endpoint.dial(address, expecting: peer, wall: wall, now: now)
-        else { return failWaiting(peer, .unreachable) }
+        else {
+            failWaiting(peer, .unreachable)
+            return forgetIfUseless(peer)
+        }
         peers[peer]?.dialing = handle
         links[handle] = Link(peer: peer, address: address, isInitiator: true)
     }
@@ -103,6 +106,17 @@ extension MessagingMachine {
                 dispatch(peer, wall: wall, now: now)
             }
         }
+        if let peer = link.peer { forgetIfUseless(peer) }
         grantReservations(now: now)
+    }
+
+    /// Keeps the table of peers bounded: addresses are remembered only up to a limit.
+    private mutating func forgetIfUseless(_ peer: PeerID) {
+        guard let state = peers[peer], state.connections.isEmpty, state.dialing == nil,
+            state.waiting.isEmpty
+        else { return }
+        if state.address == nil || peers.count > MessagingMachine.addressesMax {
+            peers[peer] = nil
+        }
     }
 }

@@ -15,6 +15,9 @@ final class PacketProtector {
         case .aes256GCM:
             cipher = AESGCM(key: schedule.expand(secret, "key", count: 32))
             header = HeaderProtector(.aes, key: schedule.expand(secret, "hp", count: 32))
+        case .chaCha20Poly1305:
+            cipher = ChaChaPoly(key: schedule.expand(secret, "key", count: 32))
+            header = HeaderProtector(.chaCha20, key: schedule.expand(secret, "hp", count: 32))
         }
         let iv = schedule.expand(secret, "iv", count: 12)
         ivHigh = iv[0..<4].reduce(0) { $0 << 8 | UInt32($1) }

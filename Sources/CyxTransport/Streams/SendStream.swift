@@ -71,6 +71,20 @@ struct SendStream: Sendable {
         return Piece(offset: length, length: 0, isFinal: true, fresh: 0)
     }
 
+    /// Writes the next STREAM frame; nil if there is nothing to send or no room.
+    mutating func writeNext(
+        _ id: StreamID, to writer: inout PacketWriter, credit: UInt64
+    ) -> Piece? {
+        // The offset of a repeated piece is never longer than that of the next new one.
+        let room = writer.remaining - PacketWriter.streamHeaderSize(id, offset: next)
+        guard let piece = nextPiece(room: max(0, room), credit: credit) else { return nil }
+        writer.writeStreamHeader(
+            id, offset: piece.offset, length: piece.length, isFinal: piece.isFinal)
+        copy(piece, to: writer.reserve(piece.length))
+        sent(piece)
+        return piece
+    }
+
     mutating func sent(_ piece: Piece) {
         let end = piece.offset + UInt64(piece.length)
         if piece.fresh == 0, piece.length > 0 { lost.remove(piece.offset..<end) }
@@ -102,14 +116,17 @@ struct SendStream: Sendable {
         }
     }
 
-    mutating func acknowledge(offset: UInt64, length: Int, isFinal: Bool) {
+    /// True if that finished the half.
+    mutating func acknowledge(offset: UInt64, length: Int, isFinal: Bool) -> Bool {
         acknowledged.insert(offset..<offset + UInt64(length))
-        lost.remove(offset..<offset + UInt64(length))
+        if !lost.isEmpty { lost.remove(offset..<offset + UInt64(length)) }
         if isFinal {
             isFinalAcknowledged = true
             isFinalLost = false
         }
-        if isFinished { body = [] }
+        guard isFinished else { return false }
+        body = []
+        return true
     }
 
     mutating func lose(offset: UInt64, length: Int, isFinal: Bool) {
