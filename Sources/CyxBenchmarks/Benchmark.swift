@@ -93,6 +93,7 @@ package enum BenchmarkRegistry {
         ErasureBenchmark(),
         AEADBenchmark(),
         StoreBenchmark(),
+        TransportBenchmark(),
         ObjectsBenchmark(),
     ]
 

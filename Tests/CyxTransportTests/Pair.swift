@@ -40,6 +40,7 @@ struct Pair {
         var requests: [(id: RequestID, remote: PeerContact, method: RPCMethod, body: [UInt8])] = []
         /// Answers every request with its own body.
         var echoes = true
+        var closed: [CloseReason] = []
         var datagramsReceived = 0
         var datagramsSent = 0
     }
@@ -179,6 +180,7 @@ struct Pair {
             precondition(nodes[index].completed[id] == nil, "a call completes once")
             nodes[index].completed[id] = result
         case .identified(let id, let result): nodes[index].identified[id] = result
+        case .closed(_, _, let reason): nodes[index].closed.append(reason)
         case .request(let id, let remote, let method, let body):
             nodes[index].requests.append((id, remote, method, body))
             if nodes[index].echoes {

@@ -14,6 +14,15 @@ enum CloseReason: Equatable, Sendable {
     case unresponsive
     /// The peer has lost the connection's state, most likely by a restart.
     case statelessReset
+
+    /// Nothing that an operator needs to hear of.
+    var isOrdinary: Bool {
+        switch self {
+        case .local(let error): error == .none
+        case .remote(let code): code == TransportError.none.rawValue
+        case .idle, .handshakeTimeout, .unresponsive, .statelessReset: true
+        }
+    }
 }
 
 /// What a connection tells its owner; in the order in which it happened.

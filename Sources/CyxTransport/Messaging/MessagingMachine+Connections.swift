@@ -85,6 +85,7 @@ extension MessagingMachine {
         _ handle: ConnectionHandle, _ reason: CloseReason, wall: WallTime, now: Int64
     ) {
         guard let link = links.removeValue(forKey: handle) else { return }
+        outputs.append(.closed(link.peer, link.address, reason))
         for stream in link.outgoing.keys.sorted() {
             if let id = link.outgoing[stream] { complete(id, .failure(.connectionLost)) }
         }

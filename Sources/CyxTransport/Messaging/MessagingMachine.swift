@@ -17,6 +17,8 @@ enum MessagingOutput {
     case completed(CallID, Result<[UInt8], RPCError>)
     case identified(CallID, Result<PeerContact, RPCError>)
     case request(RequestID, PeerContact, RPCMethod, [UInt8])
+    /// For the log: a connection ended.
+    case closed(PeerID?, SocketAddress, CloseReason)
 }
 
 /// Calls over streams: finds or opens a connection for each call, puts requests and responses

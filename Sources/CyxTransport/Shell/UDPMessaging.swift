@@ -39,6 +39,7 @@ package actor UDPMessaging: PeerMessaging {
     private nonisolated let handlers = Mutex<[RPCMethod: Handler]>([:])
     private nonisolated let learned = Mutex<[PeerContact]>([])
     private nonisolated let counters: TransportCounters
+    private nonisolated let logger: Logger
     private let socket: any DatagramSocket
     private let buffer = PacketBuffer(byteCount: UDPMessaging.sendBufferBytes)
     private var machine: MessagingMachine
@@ -69,6 +70,7 @@ package actor UDPMessaging: PeerMessaging {
         localPeer = endpoint.localPeer
         machine = MessagingMachine(endpoint: endpoint)
         counters = TransportCounters(environment.metrics)
+        logger = environment.logger.labelled("transport")
     }
 
     // MARK: Life
@@ -294,6 +296,10 @@ package actor UDPMessaging: PeerMessaging {
                 identifies.removeValue(forKey: id)?.resume(returning: result)
             case .request(let id, let remote, let method, let body):
                 requests.append(Request(id: id, remote: remote, method: method, body: body))
+            case .closed(let peer, _, let reason):
+                logger.log(
+                    reason.isOrdinary ? .debug : .warning, "connection closed",
+                    [("peer", peer.map { "\($0)" } ?? "unknown"), ("reason", "\(reason)")])
             }
         }
         if !requests.isEmpty { wakeServer() }

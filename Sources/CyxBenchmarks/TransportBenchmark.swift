@@ -1,0 +1,213 @@
+internal import CBaselines
+internal import CyxCore
+internal import CyxTransport
+internal import Glibc
+
+/// One encrypted connection over loopback between two processes, against bare encrypted UDP.
+struct TransportBenchmark: Benchmark {
+    let name = "transport"
+    let summary = "calls over one connection; baseline: windowed UDP with AES-GCM per packet, in C"
+
+    static let responseBytes = 1 << 20
+    static let bulkConcurrency = 8
+    static let smallBytes = 100
+    static let smallConcurrency = 64
+
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// Elapsed and CPU seconds of one round.
+    private struct Round: Sendable {
+        var elapsed: Double
+        var clientCPU: Double
+        var serverCPU: Double
+        /// The side that works longest bounds what a free machine would reach.
+        var busiest: Double { max(clientCPU, serverCPU) }
+    }
+
+    func run(size: BenchmarkSize) async throws -> [BenchmarkRow] {
+        if getenv(TransportBenchmarkPeer.variable) != nil {
+            try TransportBenchmarkPeer.serveUntilOrphaned()
+            return []
+        }
+        let reactor = try Reactor()
+        try reactor.start()
+        defer { reactor.stop() }
+        let server = try size == .full ? ServerProcess.spawned() : ServerProcess.inProcess()
+        defer { server.stop() }
+        let address = SocketAddress(ipv4: (127, 0, 0, 1), port: server.port)
+        return try await Task(executorPreference: reactor) {
+            let client = try TransportBenchmarkPeer.make(
+                reactor, identity: 1, address: SocketAddress(ipv4: (127, 0, 0, 1), port: 0))
+            client.start()
+            let contact = try await client.identify(address, timeout: .seconds(5))
+            let rows = try await measure(client, contact, reactor, size)
+            await client.shutDown()
+            return rows
+        }.value
+    }
+
+    private func measure(
+        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor, _ size: BenchmarkSize
+    ) async throws -> [BenchmarkRow] {
+        let isFull = size == .full
+        let pool = try ThreadPool(threadCount: 1)
+        defer { pool.stop() }
+        let bytes = (isFull ? 768 : 4) * TransportBenchmark.responseBytes
+        var rounds: [Round] = []
+        var baselines: [Round] = []
+        for _ in 0..<(isFull ? 5 : 1) {
+            // Off the reactor: a connection whose peer stands still for seconds is closed.
+            let baseline = await pool.run {
+                var cpu = [0.0, 0.0]
+                let elapsed = baseline_udp_stream(bytes, &cpu)
+                return Round(elapsed: elapsed, clientCPU: cpu[1], serverCPU: cpu[0])
+            }
+            if baseline.elapsed > 0 { baselines.append(baseline) }
+            rounds.append(
+                try await timed(client, server, reactor) {
+                    try await bulk(client, server, bytes: bytes)
+                })
+        }
+        let gigabits = Double(bytes) * 8 / 1e9
+        let hasBaseline = !baselines.isEmpty
+        func row(_ name: String, _ seconds: (Round) -> Double) -> BenchmarkRow {
+            BenchmarkRow(
+                name, value: gigabits / Measurement.median(rounds.map(seconds)), unit: "Gbit/s",
+                baseline: hasBaseline
+                    ? gigabits / Measurement.median(baselines.map(seconds)) : nil,
+                baselineName: "encrypted UDP from C")
+        }
+        func cost(_ name: String, _ seconds: (Round) -> Double) -> BenchmarkRow {
+            BenchmarkRow(
+                name, value: Measurement.median(rounds.map(seconds)) / Double(bytes) * 1e9,
+                unit: "ns/byte",
+                baseline: hasBaseline
+                    ? Measurement.median(baselines.map(seconds)) / Double(bytes) * 1e9 : nil,
+                baselineName: "encrypted UDP from C", direction: .lowerIsBetter)
+        }
+        var rows = [
+            row("transport goodput, CPU-bound", \.busiest),
+            row("transport goodput, elapsed", \.elapsed),
+            cost("transport sender CPU", \.serverCPU), cost("transport receiver CPU", \.clientCPU),
+        ]
+        rows += try await smallCalls(client, server, reactor, count: isFull ? 100_000 : 100)
+        rows.append(
+            try await handshakes(client, server, reactor, count: isFull ? 3000 : 10))
+        return rows
+    }
+
+    private func timed(
+        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor,
+        _ body: () async throws -> Void
+    ) async throws -> Round {
+        let before = try await serverCPU(client, server)
+        let start = reactor.now()
+        let cpu = Measurement.threadSeconds()
+        try await body()
+        let elapsed = (reactor.now() - start).inSeconds
+        let used = Measurement.threadSeconds() - cpu
+        return Round(
+            elapsed: elapsed, clientCPU: used,
+            serverCPU: try await serverCPU(client, server) - before)
+    }
+
+    /// CPU seconds that the server's reactor thread has used.
+    private func serverCPU(_ client: UDPMessaging, _ server: PeerContact) async throws -> Double {
+        let bytes = try await client.call(
+            server.peer, TransportBenchmarkPeer.cpu, [], timeout: .seconds(10))
+        return Double(bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }) / 1e9
+    }
+
+    private func bulk(
+        _ client: UDPMessaging, _ server: PeerContact, bytes: Int
+    ) async throws {
+        let calls = bytes / TransportBenchmark.responseBytes
+        let workers = TransportBenchmark.bulkConcurrency
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in 0..<workers {
+                group.addTask {
+                    for _ in stride(from: worker, to: calls, by: workers) {
+                        let body = try await client.call(
+                            server.peer, TransportBenchmarkPeer.bulk, [], timeout: .seconds(30))
+                        guard body.count == TransportBenchmark.responseBytes else {
+                            throw Failure(description: "a response of the wrong size")
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func smallCalls(
+        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor, count: Int
+    ) async throws -> [BenchmarkRow] {
+        let request = [UInt8](repeating: 5, count: TransportBenchmark.smallBytes)
+        func run(_ workers: Int, _ calls: Int) async throws -> [Double] {
+            try await withThrowingTaskGroup(of: [Double].self) { group in
+                for worker in 0..<workers {
+                    group.addTask {
+                        var latencies: [Double] = []
+                        for _ in stride(from: worker, to: calls, by: workers) {
+                            let start = reactor.now()
+                            _ = try await client.call(
+                                server.peer, TransportBenchmarkPeer.echo, request,
+                                timeout: .seconds(10))
+                            latencies.append((reactor.now() - start).inSeconds)
+                        }
+                        return latencies
+                    }
+                }
+                return try await group.reduce([], +)
+            }
+        }
+        let alone = try await run(1, count / 10).sorted()
+        var latencies: [Double] = []
+        let round = try await timed(client, server, reactor) {
+            latencies = try await run(TransportBenchmark.smallConcurrency, count).sorted()
+        }
+        func percentile(_ sorted: [Double], _ share: Double) -> Double {
+            sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
+        }
+        func latency(_ name: String, _ seconds: Double) -> BenchmarkRow {
+            BenchmarkRow(
+                name, value: seconds * 1e6, unit: "µs", baseline: nil, baselineName: "no baseline",
+                direction: .lowerIsBetter)
+        }
+        return [
+            BenchmarkRow(
+                "transport 100 B calls, 64 at once", value: Double(count) / round.elapsed,
+                unit: "calls/s", baseline: nil, baselineName: "no baseline"),
+            BenchmarkRow(
+                "transport 100 B calls, CPU-bound", value: Double(count) / round.busiest,
+                unit: "calls/s", baseline: nil, baselineName: "no baseline"),
+            latency("transport 100 B call p50, 64 at once", percentile(latencies, 0.5)),
+            latency("transport 100 B call p99, 64 at once", percentile(latencies, 0.99)),
+            latency("transport 100 B call p50, alone", percentile(alone, 0.5)),
+            latency("transport 100 B call p99, alone", percentile(alone, 0.99)),
+        ]
+    }
+
+    private func handshakes(
+        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor, count: Int
+    ) async throws -> BenchmarkRow {
+        let workers = 16
+        let round = try await timed(client, server, reactor) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for worker in 0..<workers {
+                    group.addTask {
+                        for _ in stride(from: worker, to: count, by: workers) {
+                            _ = try await client.identify(server.address, timeout: .seconds(10))
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+        return BenchmarkRow(
+            "transport handshakes, CPU-bound", value: Double(count) / round.busiest,
+            unit: "per s and core", baseline: nil, baselineName: "no baseline")
+    }
+}
