@@ -70,6 +70,7 @@ package final class PeerAssembly: Sendable {
     package func run() async throws {
         messaging.start()
         holder.start()
+        repairer.start()
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await self.messaging.run() }

@@ -18,33 +18,40 @@ LOSSES = 4
 BUCKET = "demo"
 TOTAL_BYTES = 256 * MIB
 SMALLEST_FILE = 1000
+LARGE_FILE = MIB
 LARGEST_FILE = 48 * MIB
+SMALL_FILES = 40
 # Where real files of every size are found on any Debian machine.
 FILE_ROOTS = ("/usr/lib", "/usr/share", "/usr/bin")
 
 
 def collect_files(programs):
-    """Files of this machine, our own programs first, until `TOTAL_BYTES` are reached."""
-    chosen, total = [], 0
-    ours = sorted(path for path in pathlib.Path(programs).glob("cyx*") if path.is_file())
-    candidates = list(ours)
-    for root in FILE_ROOTS:
+    """Files of this machine, our own programs first, until `TOTAL_BYTES` are reached, and some small
+    ones; chosen the same on every run of one machine."""
+    ours = sorted(path for path in pathlib.Path(programs).glob("cyx*") if _size(path))
+    others = []
+    for root in FILE_ROOTS + (toolchain_libraries(),):
         for folder, names, files in os.walk(root):
             names.sort()
-            candidates += [pathlib.Path(folder, name) for name in sorted(files)]
-    rest = candidates[len(ours):]
-    random.Random(1).shuffle(rest)
-    for path in ours + sorted(rest[:4000], key=lambda path: -_size(path)):
-        size = _size(path)
-        if not SMALLEST_FILE <= size <= LARGEST_FILE:
-            continue
-        chosen.append(path)
-        total += size
+            others += [pathlib.Path(folder, name) for name in sorted(files)]
+    random.Random(1).shuffle(others)
+    others.sort(key=lambda path: _size(path) < LARGE_FILE)  # stable: large ones first, else shuffled
+    chosen, total = [], 0
+    for path in ours + others:
         if total >= TOTAL_BYTES:
             break
+        if SMALLEST_FILE <= _size(path) <= LARGEST_FILE:
+            chosen.append(path)
+            total += _size(path)
     expect(total >= TOTAL_BYTES, f"only {total / MIB:.0f} MiB of files found")
-    small = [path for path in rest if SMALLEST_FILE <= _size(path) < 8192 and path not in chosen]
-    return chosen + small[:40]
+    small = [path for path in others if SMALLEST_FILE <= _size(path) < 8192]
+    return chosen + [path for path in small if path not in chosen][:SMALL_FILES]
+
+
+def toolchain_libraries():
+    """Where the Swift that built the programs keeps its libraries."""
+    swift = shutil.which("swift")
+    return str(pathlib.Path(swift).resolve().parent.parent / "lib") if swift else "/nonexistent"
 
 
 def _size(path):

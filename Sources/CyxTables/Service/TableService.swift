@@ -30,6 +30,7 @@ package actor TableService: Tables {
     /// Newest certificates of other partitions, as far as they were needed.
     var catalog: [Partition: ViewCertificate] = [:]
     var clock = HybridClock()
+    var turns = RowTurns()
     var random: SeededGenerator
 
     var isStopped = false

@@ -6,6 +6,16 @@ extension TableService {
     package func read(_ key: RowKey) async throws(TableError) -> RegisterState {
         try check(key)
         precondition(key.table.isRegister, "a register's table has an even number")
+        if let state = try await readOnce(key) { return state }
+        do {
+            return try await propose(key, isRead: true) { _ in .abandon }
+        } catch .contended {
+            throw .unavailable("a row changes too fast to be read")
+        }
+    }
+
+    /// A one-round read; nil when the replies leave open what was chosen.
+    private func readOnce(_ key: RowKey) async throws(TableError) -> RegisterState? {
         var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
         let certificate = try await locate(partition(holding: key.position), &budget)
         let view = certificate.view
@@ -18,10 +28,9 @@ extension TableService {
             return answers.count { $0.reply.status == .done } >= view.quorum ? .finishSoon : .goOn
         }
         await learn(from: call, view: certificate)
-        if let state = TableService.settled(call.answers, in: view) {
-            return try checked(key, state)
+        return try TableService.settled(call.answers, in: view).map { (state) throws(TableError) in
+            try checked(key, state)
         }
-        return try await update(key) { _ in .abandon }
     }
 
     package func update(
@@ -29,11 +38,18 @@ extension TableService {
     ) async throws(TableError) -> RegisterState {
         try check(key)
         precondition(key.table.isRegister, "a register's table has an even number")
+        return try await propose(key, isRead: false, change)
+    }
+
+    /// Rounds until one of them decides.
+    private func propose(
+        _ key: RowKey, isRead: Bool, _ change: (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> RegisterState {
         var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
         var proposer = RegisterProposer(proposer: localPeer)
         while true {
             let certificate = try await locate(partition(holding: key.position), &budget)
-            switch try await attempt(key, certificate, &proposer, change) {
+            switch try await attemptInTurn(key, certificate, &proposer, isRead: isRead, change) {
             case .done(let state): return state
             case .contended: try budget.countContention()
             case .failed(let reason): budget.reason = reason
@@ -41,6 +57,25 @@ extension TableService {
             }
             try await pause(&budget)
         }
+    }
+
+    /// One attempt while nobody else of this peer makes one. A read that had to wait for its turn
+    /// looks again first: whoever was before it has usually settled the row.
+    private func attemptInTurn(
+        _ key: RowKey, _ certificate: ViewCertificate, _ proposer: inout RegisterProposer,
+        isRead: Bool, _ change: (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> Outcome {
+        let hadToWait = await takeTurn(key)
+        defer { turns.give(key)?.resume() }
+        if isRead, hadToWait, let state = try await readOnce(key) { return .done(state) }
+        return try await attempt(key, certificate, &proposer, change)
+    }
+
+    /// Waits until no other operation of this peer proposes for the row; returns whether it had to.
+    private func takeTurn(_ key: RowKey) async -> Bool {
+        guard !turns.take(key) else { return false }
+        await withUnsafeContinuation { turns.wait(key, $0) }
+        return true
     }
 
     private enum Outcome {
