@@ -680,6 +680,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         gateway = Gateway(
             arguments.endpoint, arguments.access_key, arguments.secret_key, folder)
+        try:
+            socket.create_connection((gateway.host, gateway.port), timeout=10).close()
+        except OSError as error:
+            print("nothing serves %s: %s" % (gateway.endpoint, error))
+            return 1
         for function in chosen:
             try:
                 note = function(gateway)

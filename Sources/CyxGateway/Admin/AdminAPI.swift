@@ -1,4 +1,5 @@
 package import CyxCore
+internal import CyxCrypto
 package import CyxHTTP
 
 /// The admin port of a peer: `/health` for anyone who reaches it, the rest with a bearer token.
@@ -28,7 +29,7 @@ package struct AdminAPI: Sendable {
         }
         if path == "/health" { return AdminAPI.answer(200, #"{"status":"serving"}"#) }
         let given = Array((request.headers["authorization"] ?? "").utf8)
-        guard AdminAPI.isEqual(given, token) else {
+        guard isEqualInConstantTime(given, token) else {
             return AdminAPI.answer(
                 401, error: "the bearer token in DATA-DIR/admin.token is needed")
         }
@@ -40,42 +41,12 @@ package struct AdminAPI: Sendable {
             return AdminAPI.answer(404, error: "there is no \(path)")
         }
         do {
-            return AdminAPI.answer(
-                200, try await route(AdminAPI.query(parts.count > 1 ? parts[1] : "")))
+            var fields: [String: String] = [:]
+            for item in try S3Query(target: request.target).items { fields[item.name] = item.value }
+            return AdminAPI.answer(200, try await route(fields))
         } catch {
             return AdminAPI.answer(404, error: "\(error)")
         }
-    }
-
-    private static func query(_ text: Substring) -> [String: String] {
-        var query: [String: String] = [:]
-        for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1).map { decode($0) }
-            query[parts[0]] = parts.count > 1 ? parts[1] : ""
-        }
-        return query
-    }
-
-    private static func decode(_ text: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2,
-                let value = Hex.decode(String(decoding: rest.prefix(2), as: UTF8.self))
-            {
-                bytes += value
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// Takes as long for a near miss as for any other of that length.
-    private static func isEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-        guard left.count == right.count else { return false }
-        return zip(left, right).reduce(UInt8(0)) { $0 | $1.0 ^ $1.1 } == 0
     }
 
     private static func answer(

@@ -102,11 +102,12 @@ extension ObjectGateway {
             let start = after
             let page = try await withTables { () async throws(TableError) in
                 try await context.tables.scan(
-                    .parts, position: handle.position, prefixBits: 256, after: start,
+                    .parts, position: handle.position, prefixBits: 64, after: start,
                     limit: RowLimits.scanPageRows)
             }
             for row in page {
-                guard row.key.suffix.starts(with: handle.id) else { return parts }
+                guard row.key.position == handle.position, row.key.suffix.starts(with: handle.id)
+                else { return parts }
                 if let part = row.state.value.flatMap({ store.part($0, at: row.key) }) {
                     parts.append((row.key, part))
                 }
