@@ -22,29 +22,23 @@ extension Connection {
 
     /// Counts what arrived of a granted message as consumed, which renews the peer's credit.
     mutating func consume(_ id: StreamID, now: Int64) {
-        guard let state = streams[id] else { return }
-        streams[id]?.isReadableReported = false
-        let isOver = state.receive.isFinished || state.receive.stopCode != nil
-        guard state.isGranted || isOver else { return }
-        // What will never be read counts as consumed too.
-        let total = isOver ? state.receive.highest : state.receive.contiguous
-        guard total > state.consumed else { return }
-        dataConsumed += total - state.consumed
-        streams[id]?.consumed = total
         let trip = roundTrip.smoothed
-        if !isOver, state.receive.finalSize == nil,
-            streams[id]?.receive.window.update(consumed: total, now: now, roundTrip: trip) == true
-        {
-            control.add(.maxStreamData(id))
-        }
+        let (bytes, wantsUpdate) = streams.consume(id, now: now, roundTrip: trip)
+        if wantsUpdate { control.add(.maxStreamData(id)) }
+        guard bytes > 0 else { return }
+        dataConsumed += bytes
         if receiveWindow.update(consumed: dataConsumed, now: now, roundTrip: trip) {
             control.add(.maxData)
         }
     }
 
+    mutating func snapshot(_ id: StreamID) -> StreamSnapshot? { streams.snapshot(id) }
+
     /// The body of a complete message.
     mutating func take(_ id: StreamID) -> [UInt8]? {
-        guard streams[id]?.receive.isComplete == true else { return nil }
+        guard let stream = streams.snapshot(id), stream.isComplete, !stream.isTaken else {
+            return nil
+        }
         let body = streams[id]?.receive.take()
         finishIfDone(id)
         return body

@@ -1,5 +1,8 @@
+internal import CyxCore
+
 /// What one `pollTransmit` wrote: datagrams of `segmentSize` bytes, the last possibly shorter.
 struct Transmission: Equatable {
+    var destination: SocketAddress
     var byteCount: Int
     var segmentSize: Int
 }
@@ -31,7 +34,8 @@ extension Connection {
             if written < size { break }
         }
         return total == 0
-            ? nil : Transmission(byteCount: total, segmentSize: min(total, size))
+            ? nil
+            : Transmission(destination: address, byteCount: total, segmentSize: min(total, size))
     }
 
     private mutating func transmitHandshake(
@@ -47,7 +51,7 @@ extension Connection {
                 rebasing: buffer[total..<PacketFormat.initialDatagramSizeMin])
             total += buildPacket(into: room, fillsSegment: false, now: now)
         }
-        return Transmission(byteCount: total, segmentSize: total)
+        return Transmission(destination: address, byteCount: total, segmentSize: total)
     }
 
     private mutating func transmitClose(
@@ -60,7 +64,7 @@ extension Connection {
         var packet = startPacket(room)
         packet.writer.writeConnectionClose(code)
         let size = finishPacket(&packet, room: room, now: now)
-        return Transmission(byteCount: size, segmentSize: size)
+        return Transmission(destination: address, byteCount: size, segmentSize: size)
     }
 
     private struct OpenPacket {

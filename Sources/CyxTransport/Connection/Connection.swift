@@ -119,6 +119,18 @@ struct Connection {
         close(.local(error), telling: error.rawValue)
     }
 
+    // Mutating so that they work in place: reading a field through an optional copies everything.
+
+    mutating func pollClosed() -> Bool { phase == .closed }
+
+    mutating func pollDeadline() -> Int64? { nextDeadline }
+
+    mutating func takeEvents() -> [ConnectionEvent] {
+        guard !events.isEmpty else { return [] }
+        defer { events = [] }
+        return events
+    }
+
     /// When `handleTimeout` wants to be called, at the latest.
     var nextDeadline: Int64? {
         switch phase {

@@ -10,10 +10,45 @@ struct StreamState: Sendable {
     var consumed: UInt64 = 0
     var isReadableReported = false
 
+    mutating func snapshot() -> StreamSnapshot {
+        StreamSnapshot(
+            isAnswered: send != nil, isTaken: receive.isTaken, isComplete: receive.isComplete,
+            resetCode: receive.resetCode, isStopped: receive.stopCode != nil,
+            header: receive.hasHeader && receive.stopCode == nil && !receive.isTaken
+                ? receive.header : nil)
+    }
+
+    mutating func consume(now: Int64, roundTrip: Int64) -> (bytes: UInt64, wantsUpdate: Bool) {
+        isReadableReported = false
+        let isOver = receive.isFinished || receive.stopCode != nil
+        guard isGranted || isOver else { return (0, false) }
+        // What will never be read counts as consumed too.
+        let total = isOver ? receive.highest : receive.contiguous
+        guard total > consumed else { return (0, false) }
+        let bytes = total - consumed
+        consumed = total
+        guard !isOver, receive.finalSize == nil else { return (bytes, false) }
+        return (
+            bytes, receive.window.update(consumed: total, now: now, roundTrip: roundTrip)
+        )
+    }
+
     var isFinished: Bool {
         (send?.isFinished ?? false) && receive.isFinished
             && (receive.isTaken || receive.resetCode != nil || receive.stopCode != nil)
     }
+}
+
+/// A stream as its owner sees it.
+struct StreamSnapshot: Equatable {
+    /// Our half was opened: an answer, or a call of ours.
+    var isAnswered: Bool
+    var isTaken: Bool
+    var isComplete: Bool
+    var resetCode: UInt64?
+    var isStopped: Bool
+    /// The header word, once it is there and while it matters.
+    var header: UInt64?
 }
 
 /// The open streams of one connection, and how many either side may open.
@@ -162,6 +197,25 @@ struct StreamTable: Sendable {
         localMax = limit
         defer { isBlocked = false }
         return isBlocked
+    }
+
+    // MARK: Reading
+
+    /// What the owner decides by, read in place.
+    mutating func snapshot(_ id: StreamID) -> StreamSnapshot? {
+        guard let position = position(id) else { return nil }
+        lastPosition = position
+        return slots[position]?.snapshot()
+    }
+
+    /// Counts what arrived as consumed: how much that is, and whether the peer should hear of
+    /// more credit for the stream.
+    mutating func consume(
+        _ id: StreamID, now: Int64, roundTrip: Int64
+    ) -> (bytes: UInt64, wantsUpdate: Bool) {
+        guard let position = position(id) else { return (0, false) }
+        lastPosition = position
+        return slots[position]?.consume(now: now, roundTrip: roundTrip) ?? (0, false)
     }
 
     // MARK: Frames

@@ -74,9 +74,9 @@ extension Endpoint {
 
     /// Packets in a row mostly belong to one connection, and then no hash is computed.
     private mutating func route(_ id: ConnectionID) -> Int? {
-        if lastSlot < slots.count, slots[lastSlot].connection?.localID == id { return lastSlot }
+        if let lastRoute, lastRoute.id == id { return lastRoute.slot }
         guard let slot = routes[id] else { return nil }
-        lastSlot = slot
+        lastRoute = (id, slot)
         return slot
     }
 

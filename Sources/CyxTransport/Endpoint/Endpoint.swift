@@ -49,7 +49,7 @@ struct Endpoint {
     var limiter: HandshakeLimiter
     var resetLimiter = ResetLimiter()
     var resets: [PendingReset] = []
-    var lastSlot = 0
+    var lastRoute: (id: ConnectionID, slot: Int)?
     private var timers = DeadlineHeap<TimerTarget>()
     /// Slots with possible events, and slots with possible packets, in order.
     private var touched: [Int] = []
@@ -136,6 +136,7 @@ struct Endpoint {
     private mutating func remove(_ slot: Int) {
         guard let connection = slots[slot].connection else { return }
         routes[connection.localID] = nil
+        lastRoute = nil
         if let key = slots[slot].initialKey { initialRoutes[key] = nil }
         if let token = connection.remoteResetToken {
             let key = ResetKey(token)
@@ -193,8 +194,7 @@ struct Endpoint {
         for slot in touched {
             slots[slot].isTouched = false
             let handle = ConnectionHandle(slot: slot, generation: slots[slot].generation)
-            guard let new = slots[slot].connection?.events, !new.isEmpty else { continue }
-            slots[slot].connection?.events.removeAll(keepingCapacity: true)
+            guard let new = slots[slot].connection?.takeEvents(), !new.isEmpty else { continue }
             for event in new {
                 if case .established = event { noteEstablished(slot) }
                 events.append((handle, event))
@@ -223,22 +223,25 @@ struct Endpoint {
             UnsafeMutableRawBufferPointer(rebasing: buffer[..<reset.bytes.count])
                 .copyBytes(from: reset.bytes)
             let size = reset.bytes.count
-            return (reset.address, Transmission(byteCount: size, segmentSize: size))
+            return (
+                reset.address,
+                Transmission(destination: reset.address, byteCount: size, segmentSize: size)
+            )
         }
         while let slot = sendQueue.first {
             let transmission = slots[slot].connection?.pollTransmit(
                 into: buffer, segmentsMax: segmentsMax, now: now)
-            if let transmission, let address = slots[slot].connection?.address {
+            if let transmission {
                 // The next connection gets its turn after one batch.
                 if sendQueue.count > 1 {
                     sendQueue.removeFirst()
                     sendQueue.append(slot)
                 }
-                return (address, transmission)
+                return (transmission.destination, transmission)
             }
             sendQueue.removeFirst()
             slots[slot].isQueued = false
-            if slots[slot].connection?.isClosed == true {
+            if slots[slot].connection?.pollClosed() == true {
                 remove(slot)
             } else {
                 arm(slot)
@@ -248,7 +251,7 @@ struct Endpoint {
     }
 
     private mutating func arm(_ slot: Int) {
-        guard let deadline = slots[slot].connection?.nextDeadline,
+        guard let deadline = slots[slot].connection?.pollDeadline(),
             deadline < slots[slot].armedDeadline
         else { return }
         slots[slot].armedDeadline = deadline
@@ -266,7 +269,7 @@ struct Endpoint {
                 slots[slot].armedDeadline == entry.deadline
             else { continue }
             slots[slot].armedDeadline = .max
-            if let deadline = slots[slot].connection?.nextDeadline, deadline <= now {
+            if let deadline = slots[slot].connection?.pollDeadline(), deadline <= now {
                 slots[slot].connection?.handleTimeout(now: now)
                 touch(slot)
             } else {

@@ -3,10 +3,11 @@ internal import CyxCore
 /// Requests and responses as they arrive on streams.
 extension MessagingMachine {
     mutating func readable(_ id: RequestID, _ now: Int64) {
+        guard let stream = endpoint[id.connection]?.snapshot(id.stream) else { return }
         if let call = links[id.connection]?.outgoing[id.stream] {
-            readResponse(call, id, now: now)
-        } else if endpoint[id.connection]?.streams[id.stream]?.send == nil {
-            readRequest(id, now: now)
+            readResponse(call, id, stream, now: now)
+        } else if !stream.isAnswered {
+            readRequest(id, stream, now: now)
         } else {
             // An answered request, or a call that was given up.
             endpoint[id.connection]?.consume(id.stream, now: now)
@@ -15,9 +16,11 @@ extension MessagingMachine {
     }
 
     /// The header, once it is there and within bounds; nil also after giving the stream up.
-    private mutating func header(_ id: RequestID, now: Int64) -> RPCHeader? {
-        guard let word = endpoint.header(id), let header = RPCHeader(word: word) else {
-            if endpoint.header(id) != nil { giveUp(id, RPCStreamCode.malformed, now: now) }
+    private mutating func header(
+        _ id: RequestID, _ stream: StreamSnapshot, now: Int64
+    ) -> RPCHeader? {
+        guard let word = stream.header, let header = RPCHeader(word: word) else {
+            if stream.header != nil { giveUp(id, RPCStreamCode.malformed, now: now) }
             return nil
         }
         guard header.length <= PeerMessagingLimits.messageBytes else {
@@ -32,8 +35,10 @@ extension MessagingMachine {
         endpoint[id.connection]?.stopStream(id.stream, code: code, now: now)
     }
 
-    private mutating func readResponse(_ call: CallID, _ id: RequestID, now: Int64) {
-        if let code = endpoint[id.connection]?.streams[id.stream]?.receive.resetCode {
+    private mutating func readResponse(
+        _ call: CallID, _ id: RequestID, _ stream: StreamSnapshot, now: Int64
+    ) {
+        if let code = stream.resetCode {
             links[id.connection]?.outgoing[id.stream] = nil
             endpoint[id.connection]?.consume(id.stream, now: now)
             endpoint[id.connection]?.resetStream(id.stream, code: RPCStreamCode.cancelled)
@@ -41,11 +46,11 @@ extension MessagingMachine {
             let error: RPCError = code == RPCStreamCode.tooLarge ? .tooLarge : .connectionLost
             return complete(call, .failure(error))
         }
-        guard let header = header(id, now: now) else {
+        guard let header = header(id, stream, now: now) else {
             endpoint[id.connection]?.consume(id.stream, now: now)
-            let stream = endpoint[id.connection]?.streams[id.stream]
+            let stream = endpoint[id.connection]?.snapshot(id.stream)
             // Given up, or ended before its header.
-            guard let stream, stream.receive.stopCode == nil, !stream.receive.isComplete else {
+            guard let stream, !stream.isStopped, !stream.isComplete else {
                 links[id.connection]?.outgoing[id.stream] = nil
                 giveUp(id, RPCStreamCode.malformed, now: now)
                 return complete(call, .failure(.connectionLost))
@@ -72,8 +77,10 @@ extension MessagingMachine {
         }
     }
 
-    private mutating func readRequest(_ id: RequestID, now: Int64) {
-        if endpoint[id.connection]?.streams[id.stream]?.receive.resetCode != nil {
+    private mutating func readRequest(
+        _ id: RequestID, _ stream: StreamSnapshot, now: Int64
+    ) {
+        if stream.resetCode != nil {
             release(id)
             endpoint[id.connection]?.consume(id.stream, now: now)
             endpoint[id.connection]?.resetStream(id.stream, code: RPCStreamCode.cancelled)
@@ -81,13 +88,13 @@ extension MessagingMachine {
             return grantReservations(now: now)
         }
         // A repeated packet of a request whose handler runs.
-        if endpoint[id.connection]?.streams[id.stream]?.receive.isTaken == true {
+        if stream.isTaken {
             endpoint[id.connection]?.consume(id.stream, now: now)
             return
         }
-        guard let header = header(id, now: now) else {
+        guard let header = header(id, stream, now: now) else {
             endpoint[id.connection]?.consume(id.stream, now: now)
-            if endpoint[id.connection]?.streams[id.stream]?.receive.isComplete == true {
+            if stream.isComplete {
                 giveUp(id, RPCStreamCode.malformed, now: now)
             }
             return
@@ -133,7 +140,9 @@ extension MessagingMachine {
     /// Lets requests go on that waited for memory.
     mutating func grantReservations(now: Int64) {
         while let id = reservationQueue.first {
-            guard let word = endpoint.header(id), let header = RPCHeader(word: word) else {
+            guard let word = endpoint[id.connection]?.snapshot(id.stream)?.header,
+                let header = RPCHeader(word: word)
+            else {
                 reservationQueue.removeFirst()
                 continue
             }
@@ -144,15 +153,5 @@ extension MessagingMachine {
             reserve(id, header.length, now: now)
             endpoint[id.connection]?.consume(id.stream, now: now)
         }
-    }
-}
-
-extension Endpoint {
-    /// The header word of a stream's message, once all of it arrived.
-    func header(_ id: RequestID) -> UInt64? {
-        guard let receive = self[id.connection]?.streams[id.stream]?.receive, receive.hasHeader,
-            receive.stopCode == nil, !receive.isTaken
-        else { return nil }
-        return receive.header
     }
 }
