@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxOverlay
+internal import CyxTables
 internal import SimulationHarness
 
 /// A network of whole peers under loss, churn and partitions, whose clients put and get objects.
@@ -14,6 +15,10 @@ struct NetworkScenario {
     /// Between two steps of clients and nemesis.
     var pace: Duration = .seconds(1)
     var cluster = ClusterOptions()
+    /// Share of the peers whose disks are wiped, all at once, when the faults end.
+    var wipedShareAtEnd = 0.0
+    /// How long the network may take to be whole again, and then its objects to be readable.
+    var recoveryLimit: Duration = .seconds(600)
 
     private static let startInterval = Duration.milliseconds(300)
 
@@ -35,6 +40,7 @@ struct NetworkScenario {
         report.invariants = [
             "no read returns anything but what was written",
             "after the faults all peers see each other",
+            "after the faults every partition has all its members",
             "after the faults every acknowledged object is readable",
         ]
         for _ in 0..<count {
@@ -73,10 +79,26 @@ struct NetworkScenario {
             cluster.world.run(for: pace)
         }
         nemesis.stop()
+        let wiped = Int(Double(cluster.running.count) * wipedShareAtEnd)
+        for peer in cluster.running.suffix(wiped) {
+            cluster.crash(peer)
+            peer.disk.wipe()
+            peer.restart()
+        }
         if !cluster.settle(.seconds(180), { cluster.hasConverged }) {
             report.violations.append("the peers did not find each other after the faults")
         }
-        workload.verifyAll(limit: .seconds(600))
+        var health: [TablesHealth?] = []
+        let areWhole = cluster.settle(recoveryLimit, every: .seconds(10)) {
+            health = cluster.tablesHealth()
+            return health.allSatisfy { health in
+                guard let health else { return false }
+                return health.fullPartitions == health.partitions
+                    && health.unavailablePartitions == 0
+            }
+        }
+        if !areWhole { report.violations.append("partitions are not whole: \(summary(health))") }
+        workload.verifyAll(limit: recoveryLimit)
         report.violations += workload.violations
         report.counts.merge(nemesis.counts) { $1 }
         for peer in cluster.world.peers where peer.isRunning {
@@ -84,5 +106,13 @@ struct NetworkScenario {
                 report.violations.append("\(peer.name) ended by itself: \(error)")
             }
         }
+    }
+
+    private func summary(_ health: [TablesHealth?]) -> String {
+        let known = health.compactMap { $0 }
+        let missing = known.reduce(0) { $0 + $1.partitions - $1.fullPartitions }
+        let unavailable = known.reduce(0) { $0 + $1.unavailablePartitions }
+        return "\(health.count - known.count) peers silent, \(missing) replicas of partitions that "
+            + "lack members, \(unavailable) of partitions without a quorum"
     }
 }

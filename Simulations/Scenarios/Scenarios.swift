@@ -8,6 +8,15 @@ internal import SimulationHarness
 package enum Scenarios {
     package static let names = ["smoke", "network"]
 
+    /// A smoke run that ends with more disks wiped at once than any code survives: its report must
+    /// name violations, or the checks check nothing.
+    package static func runSabotaged(_ options: ScenarioOptions) -> ScenarioReport? {
+        guard var scenario = scenario("smoke") else { return nil }
+        scenario.wipedShareAtEnd = 0.5
+        scenario.recoveryLimit = .seconds(15)
+        return scenario.run(options)
+    }
+
     /// Nil if there is none of that name.
     package static func run(_ name: String, _ options: ScenarioOptions) -> ScenarioReport? {
         scenario(name)?.run(options)
@@ -28,7 +37,9 @@ package enum Scenarios {
             cluster.objects.repair.tick = .seconds(5)
             return NetworkScenario(
                 name: name, peers: 60, duration: .seconds(3600), loss: 0.05,
-                nemesis: NemesisOptions(interval: .seconds(30), unreachableMax: 3),
+                nemesis: NemesisOptions(
+                    interval: .seconds(30), unreachableMax: 3, retirementsMax: 6,
+                    retirementInterval: .seconds(480)),
                 pace: .seconds(2), cluster: cluster)
         default:
             return nil

@@ -13,6 +13,14 @@ import Testing
         #expect(Scenarios.run("smoke", options) == first)
     }
 
+    @Test func losingHalfOfAllDisksAtOnceIsNoticed() throws {
+        var options = ScenarioOptions(seed: 4)
+        options.peers = 6
+        options.duration = .seconds(15)
+        let report = try #require(Scenarios.runSabotaged(options))
+        #expect(!report.violations.isEmpty)
+    }
+
     @Test func thereIsNoScenarioOfAnotherName() {
         #expect(Scenarios.run("nothing", ScenarioOptions(seed: 1)) == nil)
     }
