@@ -74,8 +74,8 @@ package actor ShardHolder {
         case .refused(let refusal): throw refusal.failure("append at \(offset)")
         }
         do throws(RPCFailure) {
-            let step = try await take(request, shard, progress)
-            try await put(step.puts)
+            var step = try await take(request, shard, progress)
+            step.progress.epoch = try await put(step)
             storedBytes.add(UInt64(request.data.count))
             guard uploads.wrote(shard, step.progress) else {
                 throw ShardRefusal.notFound.failure("the upload was dropped")
@@ -134,9 +134,12 @@ package actor ShardHolder {
         }
     }
 
-    private func put(_ puts: [(key: ShardKey, bytes: [UInt8])]) async throws(RPCFailure) {
+    /// Puts a step's pieces. Only the last step waits for a flush, which covers the whole file: what
+    /// a crash takes before was never acknowledged.
+    private func put(_ step: Step) async throws(RPCFailure) -> WriteEpoch {
         do {
-            try await store.put(puts)
+            return try await store.put(
+                step.puts, durable: step.receipt != nil, since: step.progress.epoch)
         } catch { throw ShardHolder.refusal(error) }
     }
 
@@ -156,6 +159,10 @@ package actor ShardHolder {
         guard request.data.isEmpty, !request.core.isEmpty else {
             throw ShardRefusal.exists.failure("append")
         }
+        // A put that failed may have left a file that can be read and is not durable.
+        do throws(StoreError) {
+            try await store.put([])
+        } catch { throw ShardHolder.refusal(error) }
         let receipt = StoreReceipt.signed(
             segment: shard.segment, index: shard.index, root: file.tree.root,
             store: store.storeID, nonce: environment.random.bytes(HolderEntry.nonceBytes),

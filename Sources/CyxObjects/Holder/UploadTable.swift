@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxCrypto
+internal import CyxStorage
 
 /// The shard files that a holder is being sent: how far each is, and its hash so far. A machine.
 struct UploadTable {
@@ -13,6 +14,8 @@ struct UploadTable {
         var tree = ShardTree.Builder()
         /// Bytes behind the last whole piece.
         var rest: [UInt8] = []
+        /// When the first piece was put: the file is durable only if nothing since then was lost.
+        var epoch: WriteEpoch?
 
         var storedPieces: UInt32 { UInt32((byteCount - rest.count) / ShardFile.pieceBytes) }
 

@@ -10,12 +10,21 @@ package struct StoreUsage: Equatable, Sendable {
     package var shards: Int64
 }
 
+/// Everything that a store took between two failures of its writes. What was buffered in an earlier
+/// one may be lost.
+package struct WriteEpoch: Equatable, Sendable {
+    fileprivate var failures: Int
+}
+
 /// The shards of one peer above its key-value store.
 ///
 /// A durable put joins a group that is written and flushed together, so that the cost of a flush is
 /// shared by everybody who waits. Groups are written one after another; while one waits for the
 /// disk the next is written, and the one after that gathers. The first waiter of a group carries it
 /// out, hence no task of the store's own.
+///
+/// A buffered put waits for no flush. The next flush covers it, and a durable put that names the
+/// epoch of the first buffered one succeeds only if nothing between the two was lost.
 package actor ShardStore {
     /// A group takes no more than this; what is left waits for the next one.
     package static let maximumGroupBytes: Int64 = 16 << 20
@@ -27,11 +36,15 @@ package actor ShardStore {
     /// Bytes that wait for a flush; a put beyond them fails rather than fill the memory.
     package static let maximumQueuedBytes: Int64 = 256 << 20
     package static let maximumShardBytes = 8 << 20
+    /// From so many bytes on that no flush has covered, buffered puts are flushed too.
+    package static let maximumBufferedBytes: Int64 = 8 << 20
 
     private struct Request {
         var changes: [ShardDatabase.Change]
         /// Bytes that the changes may add, reserved against quota and volume until they are done.
         var reserved: Int64
+        /// Whether the waiter wants a flush.
+        var isDurable: Bool
         var waiter: CheckedContinuation<Turn, Never>?
     }
 
@@ -43,14 +56,17 @@ package actor ShardStore {
     }
 
     package nonisolated let storeID: StoreID
-    private nonisolated let environment: Environment
-    private nonisolated let database: ShardDatabase
+    nonisolated let environment: Environment
+    nonisolated let database: ShardDatabase
     private let reserveBytes: Int64
     private var allocated: Int64
     private var totals: ShardTotals
     private var volumeFree: Int64
     private var queue: [Request] = []
     private var queuedBytes: Int64 = 0
+    /// Bytes that were written, and how many of them a flush has covered.
+    private var writtenBytes: Int64 = 0
+    private var flushedBytes: Int64 = 0
     /// A leader was chosen and its group is not in the store yet.
     private var isApplying = false
     private var groupsInFlight = 0
@@ -114,8 +130,12 @@ package actor ShardStore {
     }
 
     private var freeForPuts: Int64 {
-        min(allocated - totals.bytes, volumeFree - reserveBytes) - queuedBytes
+        min(allocated - totals.bytes, volumeFree - reserveBytes - bufferedBytes) - queuedBytes
     }
+
+    private var bufferedBytes: Int64 { writtenBytes - flushedBytes }
+
+    private var epoch: WriteEpoch { WriteEpoch(failures: failures) }
 
     /// Changes the quota; what is stored beyond it stays.
     package func setAllocated(_ bytes: Int64) {
@@ -125,11 +145,23 @@ package actor ShardStore {
 
     // MARK: Writing
 
-    /// Stores shards; all of them are durable when this returns. When it throws, all or none of
-    /// them may be there, and nothing that was acknowledged before is affected. An existing shard
-    /// is replaced. Throws `noSpace` when the quota or the volume has no room.
-    package func put(_ shards: [(key: ShardKey, bytes: [UInt8])]) async throws(StoreError) {
+    /// Stores shards; with `durable` all of them are durable when this returns, without it they can
+    /// be read. When it throws, all or none of them may be there, and nothing that was acknowledged
+    /// before is affected. An existing shard is replaced.
+    ///
+    /// `since`: the epoch that the first of some buffered puts returned. Then this throws if any of
+    /// them may be lost; if it does not and is durable, they all are durable too. So is, after a
+    /// durable put of nothing, all that could be read before it.
+    ///
+    /// Throws `noSpace` when the quota or the volume has no room.
+    @discardableResult
+    package func put(
+        _ shards: [(key: ShardKey, bytes: [UInt8])], durable: Bool = true,
+        since: WriteEpoch? = nil
+    ) async throws(StoreError) -> WriteEpoch {
         let start = environment.now()
+        let expected = since ?? epoch
+        guard expected == epoch else { throw ShardStore.lostEarlier }
         var size: Int64 = 0
         var changes: [ShardDatabase.Change] = []
         changes.reserveCapacity(shards.count)
@@ -138,37 +170,45 @@ package actor ShardStore {
             size += Int64(shard.bytes.count) + ShardDatabase.overheadBytes
             changes.append(.put(shard.key, shard.bytes))
         }
-        guard size <= freeForPuts else {
+        if size > freeForPuts {
             volumeFree = environment.storage.freeBytes()
             guard size <= freeForPuts else { throw .noSpace }
-            return try await submit(changes, reserved: size)
         }
-        try await submit(changes, reserved: size)
+        try await submit(changes, reserved: size, isDurable: durable)
+        guard expected == epoch else { throw ShardStore.lostEarlier }
         environment.metrics.histogram("cyxcloud_store_write_duration_seconds")
             .observe((environment.now() - start).inSeconds)
+        return expected
     }
+
+    private static let lostEarlier = StoreError.failed(
+        operation: "put", detail: "an earlier part of it may be lost")
 
     /// Removes shards durably; those that are not here count as removed.
     package func delete(_ keys: [ShardKey]) async throws(StoreError) {
-        try await submit(keys.map { .delete($0) }, reserved: 0)
+        guard !keys.isEmpty else { return }
+        try await submit(keys.map { .delete($0) }, reserved: 0, isDurable: true)
     }
 
     /// Removes every shard of a segment durably.
     package func delete(segment: SegmentID) async throws(StoreError) {
-        try await submit([.deleteSegment(segment)], reserved: 0)
+        try await submit([.deleteSegment(segment)], reserved: 0, isDurable: true)
     }
 
     private func submit(
-        _ changes: [ShardDatabase.Change], reserved: Int64
+        _ changes: [ShardDatabase.Change], reserved: Int64, isDurable: Bool
     ) async throws(StoreError) {
         guard !isClosed else { throw .closed }
-        guard !changes.isEmpty else { return }
+        guard !changes.isEmpty || isDurable else { return }
         guard queuedBytes + reserved <= ShardStore.maximumQueuedBytes else {
             throw .failed(operation: "put", detail: "\(queuedBytes) bytes wait to be written")
         }
         queuedBytes += reserved
         let turn = await withCheckedContinuation { continuation in
-            queue.append(Request(changes: changes, reserved: reserved, waiter: continuation))
+            queue.append(
+                Request(
+                    changes: changes, reserved: reserved, isDurable: isDurable,
+                    waiter: continuation))
             wakeLeader()
         }
         switch turn {
@@ -187,9 +227,10 @@ package actor ShardStore {
         queue[0].waiter = nil
     }
 
-    /// Writes and flushes the next group; returns what its leader, who calls this, is to be told.
+    /// Writes the next group and flushes it if any of its waiters, or the memory, wants that.
+    /// Returns what its leader, who calls this, is to be told.
     private func commitGroup() async -> Result<Void, StoreError> {
-        let group = takeGroup()
+        var group = takeGroup()
         let changes = group.flatMap(\.changes)
         let failuresBefore = failures
         let before = mustReload ? nil : totals
@@ -204,17 +245,30 @@ package actor ShardStore {
         }
         isApplying = false
         switch applied {
+        case .success where failures != failuresBefore:
+            // What failed meanwhile may have made the store start over without this group.
+            finish(group, .failure(lastFailure))
+            return .failure(lastFailure)
         case .success(let after):
             // The next group counts from here; should the flush fail, they are read again.
             totals = after
             mustReload = false
+            writtenBytes += group.reduce(0) { $0 + $1.reserved }
         case .failure(let error):
             finish(group, .failure(error))
             return .failure(error)
         }
+        let mustFlush = bufferedBytes >= ShardStore.maximumBufferedBytes
+        guard mustFlush || group.contains(where: \.isDurable) else {
+            finish(group, .success(nil))
+            return .success(())
+        }
+        answer(group.filter { !$0.isDurable }, .success(()))
+        group.removeAll { !$0.isDurable }
         wakeLeader()
+        let covered = writtenBytes
         let storage = environment.storage
-        var outcome: Result<Int64, StoreError> = await environment.blocking.run {
+        var outcome: Result<Int64?, StoreError> = await environment.blocking.run {
             do throws(StoreError) {
                 try database.store.flush()
                 return .success(storage.freeBytes())
@@ -222,8 +276,9 @@ package actor ShardStore {
                 return .failure(error)
             }
         }
-        // A group that failed meanwhile may have made the store start over without this one.
+        // As above.
         if failures != failuresBefore, case .success = outcome { outcome = .failure(lastFailure) }
+        if case .success = outcome { flushedBytes = max(flushedBytes, covered) }
         finish(group, outcome)
         return outcome.map { _ in }
     }
@@ -247,11 +302,11 @@ package actor ShardStore {
         return group
     }
 
-    /// `outcome` carries the volume's free bytes.
-    private func finish(_ group: [Request], _ outcome: Result<Int64, StoreError>) {
+    /// `outcome` carries the volume's free bytes, if they were asked for.
+    private func finish(_ group: [Request], _ outcome: Result<Int64?, StoreError>) {
         switch outcome {
         case .success(let free):
-            volumeFree = free
+            if let free { volumeFree = free }
             environment.metrics.gauge("cyxcloud_store_used_bytes").set(Double(totals.bytes))
             environment.metrics.gauge("cyxcloud_store_shards").set(Double(totals.shards))
         case .failure(let error):
@@ -262,47 +317,15 @@ package actor ShardStore {
             environment.logger.labelled("store").error(
                 "a write failed", [("error", "\(error)"), ("requests", String(group.count))])
         }
-        for request in group { queuedBytes -= request.reserved }
         groupsInFlight -= 1
-        let result = outcome.map { _ in }
-        for request in group { request.waiter?.resume(returning: .done(result)) }
+        answer(group, outcome.map { _ in })
         wakeLeader()
     }
 
-    // MARK: Reading
-
-    /// A shard's bytes, nil if it is not here; throws `corrupt` when they are not those that were
-    /// put: the caller deletes and repairs it.
-    package nonisolated func get(_ key: ShardKey) async throws(StoreError) -> [UInt8]? {
-        let database = database
-        do throws(StoreError) {
-            return try await environment.blocking.run { () throws(StoreError) in
-                try database.read(key)
-            }
-        } catch {
-            if case .corrupt = error {
-                let labels = [("found_by", "read")]
-                environment.metrics.counter("cyxcloud_store_corrupt_shards_total", labels).add()
-            }
-            throw error
-        }
-    }
-
-    /// Bytes `range` of a shard, clamped to its length. The whole shard is read and checked.
-    package nonisolated func get(
-        _ key: ShardKey, range: Range<Int>
-    ) async throws(StoreError) -> [UInt8]? {
-        guard let bytes = try await get(key) else { return nil }
-        return Array(bytes[range.clamped(to: 0..<bytes.count)])
-    }
-
-    /// The shards of a segment that lie here, in order, with their sizes in bytes.
-    package nonisolated func list(
-        _ segment: SegmentID
-    ) async throws(StoreError) -> [(key: ShardKey, size: Int64)] {
-        let database = database
-        return try await environment.blocking.run { () throws(StoreError) in
-            try database.list(segment)
+    private func answer(_ requests: [Request], _ result: Result<Void, StoreError>) {
+        for request in requests {
+            queuedBytes -= request.reserved
+            request.waiter?.resume(returning: .done(result))
         }
     }
 

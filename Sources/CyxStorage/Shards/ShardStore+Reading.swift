@@ -1,0 +1,38 @@
+package import CyxCore
+
+extension ShardStore {
+    /// A shard's bytes, nil if it is not here; throws `corrupt` when they are not those that were
+    /// put: the caller deletes and repairs it.
+    package nonisolated func get(_ key: ShardKey) async throws(StoreError) -> [UInt8]? {
+        let database = database
+        do throws(StoreError) {
+            return try await environment.blocking.run { () throws(StoreError) in
+                try database.read(key)
+            }
+        } catch {
+            if case .corrupt = error {
+                let labels = [("found_by", "read")]
+                environment.metrics.counter("cyxcloud_store_corrupt_shards_total", labels).add()
+            }
+            throw error
+        }
+    }
+
+    /// Bytes `range` of a shard, clamped to its length. The whole shard is read and checked.
+    package nonisolated func get(
+        _ key: ShardKey, range: Range<Int>
+    ) async throws(StoreError) -> [UInt8]? {
+        guard let bytes = try await get(key) else { return nil }
+        return Array(bytes[range.clamped(to: 0..<bytes.count)])
+    }
+
+    /// The shards of a segment that lie here, in order, with their sizes in bytes.
+    package nonisolated func list(
+        _ segment: SegmentID
+    ) async throws(StoreError) -> [(key: ShardKey, size: Int64)] {
+        let database = database
+        return try await environment.blocking.run { () throws(StoreError) in
+            try database.list(segment)
+        }
+    }
+}
