@@ -6,6 +6,7 @@ internal import CyxHTTP
 internal import CyxObjects
 internal import CyxOverlay
 internal import CyxStorage
+internal import CyxTransport
 
 /// From settings to a serving peer: directory and keys, the peer's parts, its edges.
 struct PeerProgram: Sendable {
@@ -17,6 +18,7 @@ struct PeerProgram: Sendable {
     /// Of what is free on the volume, what a peer offers that was not told how much.
     private static let defaultShare = 0.9
     private static let recordInterval = Duration.seconds(10)
+    private static let membersInterval = Duration.seconds(2)
 
     /// Serves until SIGINT or SIGTERM. Throws what kept it from starting.
     func run() async throws {
@@ -43,6 +45,7 @@ struct PeerProgram: Sendable {
             group.addTask { try await peer.run() }
             group.addTask { try await edges.run() }
             group.addTask { try await remember(peer, in: directory) }
+            group.addTask { try await rememberMembers(peer) }
             try edges.announce()
             defer { group.cancelAll() }
             try await group.next()
@@ -75,6 +78,7 @@ struct PeerProgram: Sendable {
         for text in configuration.bootstrap {
             bootstrap += try await AddressResolver.resolve(text, on: pool)
         }
+        bootstrap += try rememberedMembers()
         let free = environment.storage.freeBytes()
         let allocated =
             configuration.allocatedBytes.map { Int64(clamping: $0) }
@@ -107,6 +111,39 @@ struct PeerProgram: Sendable {
             let shards = await peer.shards.usage.shards
             let record = StoreRecord(store: peer.shards.storeID, shards: shards)
             try await pool.run { try directory.remember(record) }
+        }
+    }
+
+    // MARK: Members
+
+    /// Who is tried at the next start beside `--bootstrap`: a founder has nobody else to ask, and
+    /// its own address may have changed.
+    private static let rememberedMembers = 64
+    private var membersFile: String { configuration.dataDirectory + "/members" }
+
+    private func rememberedMembers() throws(StoreProblem) -> [SocketAddress] {
+        guard let bytes = try SecretFile.read(membersFile) else { return [] }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        return lines.prefix(PeerProgram.rememberedMembers).compactMap { line in
+            do { return try SocketAddress(parsing: String(line)) } catch { return nil }
+        }
+    }
+
+    private func rememberMembers(_ peer: PeerAssembly) async throws {
+        var written: [String] = []
+        while true {
+            try await peer.environment.sleep(for: PeerProgram.membersInterval)
+            let others = peer.overlay.snapshot.reachable.filter {
+                $0.peer != peer.messaging.localPeer
+            }
+            let lines = others.prefix(PeerProgram.rememberedMembers).map {
+                "\($0.info.contact.address)\n"
+            }
+            guard lines != written, !lines.isEmpty else { continue }
+            let file = membersFile
+            let text = lines.joined()
+            try await pool.run { try SecretFile.write(file, text) }
+            written = lines
         }
     }
 }

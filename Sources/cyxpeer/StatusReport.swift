@@ -47,6 +47,7 @@ struct StatusReport: Sendable {
                     ("at_risk", number(segments.atRisk)), ("lost", number(segments.lost)),
                     ("repair_queue", number(segments.queued)),
                     ("bytes_repaired", number(segments.repairedBytes)),
+                    ("scanning", number(segments.isCurrent ? 0 : 1)),
                 ])
             ),
             (
@@ -130,7 +131,7 @@ struct Verdict {
         } else if code?.parityShards == 0 {
             health = "amber"
             sentence = "one copy: a single disk holds everything; add peers to survive a loss"
-        } else if missing > 0 || tables.fullPartitions < tables.partitions {
+        } else if missing > 0 || !segments.isCurrent || tables.fullPartitions < tables.partitions {
             health = "amber"
             sentence = "repairing: \(missing) segments miss shards, survives \(survives) losses"
         } else {

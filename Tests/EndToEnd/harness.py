@@ -294,7 +294,7 @@ class Devnet:
                 return None
             whole = (
                 segments["degraded"] == segments["at_risk"] == segments["lost"] == 0
-                and segments["repair_queue"] == 0
+                and segments["repair_queue"] == segments["scanning"] == 0
                 and tables["full"] == tables["partitions"]
             )
             return status if whole else None

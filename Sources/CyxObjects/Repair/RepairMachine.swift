@@ -15,6 +15,9 @@ package struct RepairStatus: Equatable, Sendable {
     /// Of those that are not full, how many this peer rebuilds or will.
     package var queued = 0
     package var repairedBytes: UInt64 = 0
+    /// Whether this peer has looked at all that it watches since members or custodians changed;
+    /// until then the counts are of before.
+    package var isCurrent = false
     package init() {}
 }
 

@@ -7,14 +7,16 @@ internal import CyxTransport
 package actor Repairer {
     /// Segments that are rebuilt at once.
     static let concurrency = 4
-    /// Segments whose rows are read in one look.
-    static let loadsPerTick = 64
+    /// Segments whose rows are read in one look, and how many of them at once.
+    static let loadsPerLook = 1024
+    static let concurrentLoads = 16
     /// Custodians of higher ranks do not watch: they move up when those before them are gone.
     static let watchers = 2
     /// Reports that wait to be checked; more are dropped, since readers report again.
     static let reports = 256
-    /// Looks take at most one part in this many of the time, however many rows there are.
-    static let lookShare = 10
+    /// Walks over the local rows take at most one part in this many of the time, however many
+    /// rows there are.
+    static let walkShare = 10
     /// Segments that turned out not to exist, which are not asked for again for a while.
     static let absentees = 4096
 
@@ -24,8 +26,16 @@ package actor Repairer {
         var index: Int
     }
 
+    /// What a look was based on: it tells the truth as long as these are the same.
+    private struct Basis: Equatable {
+        var custody: UInt64
+        var live: [PeerID: StoreID]
+    }
+
     let context: ObjectContext
     private var machine: RepairMachine
+    /// Of the last look that found and read everything.
+    private var looked: Basis?
     private var reports: [Report] = []
     private var absent = BoundedCache<SegmentID, Instant>(capacity: Repairer.absentees)
     private var repairedBytes: UInt64 = 0
@@ -50,9 +60,20 @@ package actor Repairer {
     }
 
     package var status: RepairStatus {
-        var status = machine.status
-        status.repairedBytes = repairedBytes
-        return status
+        get async {
+            let basis = await currentBasis()
+            var status = machine.status
+            status.repairedBytes = repairedBytes
+            status.isCurrent = looked == basis
+            return status
+        }
+    }
+
+    private func currentBasis() async -> Basis {
+        let custody = await context.tables.health().custody
+        var live: [PeerID: StoreID] = [:]
+        for member in context.membership.snapshot.storers { live[member.peer] = member.info.store }
+        return Basis(custody: custody, live: live)
     }
 
     private func report(_ bytes: [UInt8]) throws -> [UInt8] {
@@ -71,11 +92,9 @@ package actor Repairer {
             var nextLook = context.environment.now()
             while true {
                 try await context.environment.sleep(for: context.timings.repair.tick)
-                let start = context.environment.now()
-                if start >= nextLook {
-                    await look()
-                    let end = context.environment.now()
-                    nextLook = end + (end - start) * Repairer.lookShare
+                if context.environment.now() >= nextLook {
+                    let walk = await look()
+                    nextLook = context.environment.now() + walk * Repairer.walkShare
                 }
                 for id in machine.due(
                     now: context.environment.now(), limit: Repairer.concurrency - running)
@@ -103,26 +122,33 @@ package actor Repairer {
 
     // MARK: Watching
 
-    private func look() async {
-        var live: [PeerID: StoreID] = [:]
-        for member in context.membership.snapshot.storers { live[member.peer] = member.info.store }
-        machine.setLive(live, now: context.environment.now())
+    /// Brings the machine up to date; returns how long the walk over the local rows took.
+    private func look() async -> Duration {
+        let basis = await currentBasis()
+        let start = context.environment.now()
+        machine.setLive(basis.live, now: start)
+        var fresh: [SegmentID] = []
+        var isComplete = false
         do throws(TableError) {
-            try await discover()
+            fresh = try await discover()
+            isComplete = fresh.count <= Repairer.loadsPerLook
         } catch {
             logger.debug("local segments could not be listed", [("error", "\(error)")])
         }
-        for id in machine.stale(now: context.environment.now(), limit: Repairer.loadsPerTick) {
-            await load(id)
-        }
+        let walk = context.environment.now() - start
+        let stale = machine.stale(now: context.environment.now(), limit: Repairer.loadsPerLook)
+        let failures = await load(Array(fresh.prefix(Repairer.loadsPerLook)) + stale)
         await checkReports()
+        if isComplete, failures == 0 { looked = basis }
+        return walk
     }
 
-    /// Learns of new segments, and forgets those that this peer need not watch any more.
-    private func discover() async throws(TableError) {
+    /// Forgets segments that this peer need not watch any more, and returns those that it should
+    /// and does not yet.
+    private func discover() async throws(TableError) -> [SegmentID] {
         var after: RowKey?
         var seen: Set<SegmentID> = []
-        var loads = 0
+        var fresh: [SegmentID] = []
         let reachable = context.reachable()
         let now = context.environment.now()
         while true {
@@ -136,15 +162,32 @@ package actor Repairer {
                 seen.insert(id)
                 if machine.segments[id] != nil {
                     machine.setRank(id, rank)
-                } else if loads < Repairer.loadsPerTick {
-                    loads += 1
-                    await load(id)
+                } else {
+                    fresh.append(id)
                 }
             }
             guard page.count == RowLimits.scanPageRows, let last = page.last else { break }
             after = last
         }
         for id in machine.segments.keys.sorted() where !seen.contains(id) { machine.remove(id) }
+        return fresh
+    }
+
+    /// Reads the rows of segments, a few at a time; returns how many could not be read.
+    private func load(_ ids: [SegmentID]) async -> Int {
+        var failures = 0
+        var rest = ids[...]
+        while !rest.isEmpty {
+            let batch = rest.prefix(Repairer.concurrentLoads)
+            rest = rest.dropFirst(Repairer.concurrentLoads)
+            failures += await withTaskGroup(of: Bool.self) { group in
+                for id in batch { group.addTask { await self.load(id) } }
+                var failures = 0
+                for await isLoaded in group where !isLoaded { failures += 1 }
+                return failures
+            }
+        }
+        return failures
     }
 
     /// This peer's place among the reachable custodians; nil if it is none.
@@ -157,22 +200,28 @@ package actor Repairer {
             .firstIndex(of: local)
     }
 
-    private func load(_ id: SegmentID) async {
+    /// Reads the rows of one segment; false when they could not be read.
+    @discardableResult
+    private func load(_ id: SegmentID) async -> Bool {
         do throws(TableError) {
             let state = try await context.tables.read(ObjectRows.core(id))
             let entries = try await context.holders(of: id).map(\.entry)
             let now = context.environment.now()
             guard let signed = state.value else {
                 absent[id] = now + context.timings.repair.refresh
-                return machine.remove(id)
+                machine.remove(id)
+                return true
             }
             guard let rank = try await rank(of: id, context.reachable()) else {
-                return machine.remove(id)
+                machine.remove(id)
+                return true
             }
             let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
             machine.load(shape, signed, entries, rank: rank, now: now)
+            return true
         } catch {
             logger.debug("a segment's rows could not be read", [("error", "\(error)")])
+            return false
         }
     }
 

@@ -155,15 +155,19 @@ package struct TablesHealth: Sendable, Equatable {
     package var survives: Int
     /// Which partition has no live quorum, and who is missing; nil: none.
     package var unavailableReason: String?
+    /// Changes whenever this peer begins or ceases to serve a partition, or its view changes: who
+    /// walked `localRows` under another one has to walk them again.
+    package var custody: UInt64
 
     package init(
         partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int,
-        unavailableReason: String? = nil
+        unavailableReason: String? = nil, custody: UInt64 = 0
     ) {
         self.partitions = partitions
         self.fullPartitions = fullPartitions
         self.unavailablePartitions = unavailablePartitions
         self.survives = survives
         self.unavailableReason = unavailableReason
+        self.custody = custody
     }
 }

@@ -48,6 +48,12 @@ extension TableService {
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition], replica.successor == nil else { continue }
             let view = replica.view
+            // FNV-1a over what tells one custody from another (Fowler, Noll and Vo).
+            for word in [
+                partition.lowerBound.word0, UInt64(view.id.epoch), replica.isSynced ? 1 : 0,
+            ] {
+                health.custody = (health.custody ^ word) &* 0x100_0000_01b3
+            }
             let live = view.members.count { isHolding($0, replica, snapshot) }
             health.partitions += 1
             if live >= target.members { health.fullPartitions += 1 }
