@@ -132,9 +132,7 @@ extension HTTPServer {
         _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer, _ method: String
     ) -> Bool {
         if cyx_http_head_bytes(connection) > limits.headBytes {
-            exchange.response = HTTPResponse(status: 431)
-            exchange.progress = .complete
-            return queue(exchange, on: connection)
+            return refuse(exchange, on: connection, status: 431)
         }
         var headers = HTTPHeaders()
         withUnsafeMutablePointer(to: &headers) { headers in
@@ -148,6 +146,9 @@ extension HTTPServer {
                     String(decoding: valueBytes, as: UTF8.self))
             }
         }
+        guard HTTPServer.hasOneLength(headers) else {
+            return refuse(exchange, on: connection, status: 400)
+        }
         let request = HTTPRequest(
             method: method, target: exchange.target, headers: headers, received: exchange.began)
         exchange.request = request
@@ -157,6 +158,21 @@ extension HTTPServer {
         if hasBody { exchange.suspend() }
         arrived.yield(exchange.id)
         return true
+    }
+
+    /// A proxy before us might take another of several lengths for the true one (RFC 9112 §6.3).
+    private static func hasOneLength(_ headers: HTTPHeaders) -> Bool {
+        let names = ["content-length", "transfer-encoding"]
+        return headers.fields.count(where: { names.contains($0.name) }) <= 1
+    }
+
+    /// Answers before there is a request for the handler, and closes the connection.
+    private func refuse(
+        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer, status: Int
+    ) -> Bool {
+        exchange.response = HTTPResponse(status: status)
+        exchange.progress = .complete
+        return queue(exchange, on: connection)
     }
 
     /// Whether to answer without reading the body, which closes the connection.

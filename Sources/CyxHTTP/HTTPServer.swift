@@ -20,7 +20,7 @@ package actor HTTPServer {
     let limits: HTTPLimits
     let handler: Handler
     /// Where it listens; the port is the real one where 0 was asked for.
-    package nonisolated let address: SocketAddress
+    package nonisolated let localAddress: SocketAddress
 
     private let reactor: Reactor
     private let listener: Int32
@@ -57,7 +57,7 @@ package actor HTTPServer {
         self.limits = limits
         self.handler = handler
         listener = descriptor
-        address = SocketAddress(ip: listen.ip, port: port)
+        localAddress = SocketAddress(ip: listen.ip, port: port)
         // Bounded by the number of connections: each has at most one request at a time.
         (arrivals, arrived) = AsyncStream.makeStream(of: UInt64.self)
     }

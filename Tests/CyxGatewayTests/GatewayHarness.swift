@@ -51,7 +51,7 @@ struct GatewayHarness {
             listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port)
         ) { request, body in try await gateway.handle(request, body) }
         let harness = GatewayHarness(
-            environment: environment, objects: objects, port: server.address.port)
+            environment: environment, objects: objects, port: server.localAddress.port)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: reactor) { try await server.run() }
             do {

@@ -1,0 +1,117 @@
+import CyxCore
+import CyxHTTP
+import CyxObjects
+import Testing
+
+@testable import CyxGateway
+
+@Suite struct S3RequestTests {
+    private func request(
+        _ target: String, method: String = "GET", host: String = "localhost:9000",
+        suffix: String? = nil
+    ) throws -> S3Request {
+        try S3Request(
+            HTTPRequest(
+                method: method, target: target, headers: HTTPHeaders([("host", host)]),
+                received: Instant(nanoseconds: 0)),
+            hostSuffix: suffix)
+    }
+
+    @Test func keysAreDecodedOnceAndNeverNormalised() throws {
+        let keys = [
+            ("/b/a%2Fb", "a/b"), ("/b//a/../c", "/a/../c"), ("/b/%2541", "%41"), ("/b/a+b", "a+b"),
+            ("/b/.", "."), ("/b/a%20%C3%BC", "a ü"), ("/b/k?x=1", "k"),
+        ]
+        for (target, key) in keys {
+            let found = try request(target)
+            #expect(found.bucket == "b")
+            #expect(found.key == key)
+        }
+        #expect(try request("/b").key == nil)
+        #expect(try request("/b/").key == nil)
+        #expect(try request("/").bucket == nil)
+    }
+
+    @Test func brokenTargetsAreRefused() {
+        for target in ["/b/%", "/b/%4", "/b/%zz", "/b/%FF", "/b?x=%FF", "b", "*"] {
+            #expect(throws: S3Error.self) { try request(target) }
+        }
+        let error = #expect(throws: S3Error.self) {
+            try request("/b/" + String(repeating: "k", count: 1025))
+        }
+        #expect(error?.code == "KeyTooLongError")
+    }
+
+    @Test func virtualHostsNameTheBucket() throws {
+        let found = try request(
+            "/a/b", host: "photos.s3.example.com:9000", suffix: "s3.example.com")
+        #expect(found.bucket == "photos")
+        #expect(found.key == "a/b")
+        #expect(try request("/a/b", host: "s3.example.com", suffix: "s3.example.com").bucket == "a")
+    }
+
+    @Test func bucketNamesAreCheckedWithTheReason() {
+        for name in ["abc", "my-photos", "a.b.c", String(repeating: "x", count: 63), "1.2.3.400"] {
+            #expect(S3Request.objection(to: name) == nil)
+        }
+        for name in [
+            "", "ab", "My_Photos", "api", "health", "metrics", "console", "-ab", "ab.", "a..b",
+            "192.168.0.1", "übel", String(repeating: "x", count: 64),
+        ] {
+            #expect(S3Request.objection(to: name) != nil)
+        }
+        #expect(S3Request.objection(to: "My_Photos")?.contains("upper case and has `_`") == true)
+    }
+
+    @Test func operationsAreNamedAsInTheReference() throws {
+        let names = [
+            ("GET", "/", "ListBuckets"), ("PUT", "/b", "CreateBucket"),
+            ("GET", "/b?list-type=2", "ListObjectsV2"), ("GET", "/b?prefix=x", "ListObjects"),
+            ("POST", "/b?delete", "DeleteObjects"),
+            ("GET", "/b?replication", "GetBucketReplication"),
+            ("PUT", "/b/k?tagging", "PutObjectTagging"), ("PUT", "/b/k", "PutObject"),
+            ("PUT", "/b/k?partNumber=1&uploadId=x", "UploadPart"), ("HEAD", "/b", "HeadBucket"),
+            ("POST", "/b/k?uploads", "CreateMultipartUpload"),
+            ("GET", "/b?versions", "ListObjectVersions"),
+        ]
+        for (method, target, name) in names {
+            #expect(try S3Operation(request(target, method: method)).name == name)
+        }
+    }
+
+    @Test func rangesOfOnePartAreRead() {
+        #expect(S3Headers.range("bytes=0-9") == .from(0, through: 9))
+        #expect(S3Headers.range("bytes=5-") == .from(5, through: nil))
+        #expect(S3Headers.range("bytes=-3") == .last(3))
+        for text in [
+            nil, "bytes=", "bytes=-", "bytes=9-1", "bytes=a-b", "items=0-1", "bytes=0-1,3-4",
+        ] {
+            #expect(S3Headers.range(text) == .whole)
+        }
+    }
+
+    @Test func datesAgreeInEveryNotation() throws {
+        let time = WallTime(milliseconds: 1_369_353_600_000)
+        #expect(CivilDate(time).basic == "20130524T000000Z")
+        #expect(CivilDate(time).http == "Fri, 24 May 2013 00:00:00 GMT")
+        #expect(time.iso8601 == "2013-05-24T00:00:00.000Z")
+        // RFC 9110 §5.6.7.
+        #expect(
+            CivilDate(http: "Sun, 06 Nov 1994 08:49:37 GMT")?.wallTime.milliseconds
+                == 784_111_777_000)
+        var random = SeededGenerator(seed: 5)
+        for _ in 0..<2000 {
+            let seconds = Int64.random(in: 0..<253_402_300_800, using: &random)
+            let date = CivilDate(WallTime(milliseconds: seconds * 1000))
+            #expect(date.wallTime.milliseconds == seconds * 1000)
+            #expect(CivilDate(basic: date.basic) == date)
+            #expect(CivilDate(http: date.http) == date)
+        }
+    }
+
+    @Test func survivedLossesComeFromTheCode() {
+        #expect(S3Headers.survivedLosses("rs(10,4)") == 4)
+        #expect(S3Headers.survivedLosses("rs(1,0)") == 0)
+        #expect(S3Headers.survivedLosses("other") == nil)
+    }
+}
