@@ -79,17 +79,17 @@ struct PeerEdges: Sendable {
     func announce() throws(StoreProblem) {
         let udp = "\(peer.messaging.localAddress)"
         try SecretFile.write(dataDirectory + "/listen", udp + "\n")
-        if let s3 { try SecretFile.write(dataDirectory + "/s3", "\(s3.address)\n") }
+        if let s3 { try SecretFile.write(dataDirectory + "/s3", "\(s3.localAddress)\n") }
         for entry in accounts {
             let account = AccountKeys(seed: entry.seed).account
             try SecretFile.write(dataDirectory + "/account-\(entry.name)", account.hex + "\n")
         }
-        try SecretFile.write(dataDirectory + "/admin", "\(admin.address)\n")
+        try SecretFile.write(dataDirectory + "/admin", "\(admin.localAddress)\n")
         peer.environment.logger.info(
             "serving",
             [
-                ("udp", udp), ("admin", "\(admin.address)"),
-                ("s3", s3.map { "\($0.address)" } ?? "none"),
+                ("udp", udp), ("admin", "\(admin.localAddress)"),
+                ("s3", s3.map { "\($0.localAddress)" } ?? "none"),
             ])
     }
 }
