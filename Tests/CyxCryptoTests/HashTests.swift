@@ -1,5 +1,6 @@
 import CyxCore
 import CyxCrypto
+import CyxKernels
 import Testing
 
 struct HashTests {
@@ -62,6 +63,17 @@ struct HashTests {
         #expect(CRC.crc32([]) == 0)
         #expect(CRC.crc32c([]) == 0)
         #expect(CRC.crc64NVME([]) == 0)
+    }
+
+    /// The checksum that RocksDB is given is that of ISA-L, with the instruction and without.
+    @Test func theKernelsForRocksDBMatchTheOtherImplementation() {
+        #expect(cyx_crc32c(0, HashTests.digits, HashTests.digits.count) == 0xe306_9283)
+        let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) }
+        for count in [0, 1, 7, 8, 9, 63, 64, 999, 1000] {
+            let expected = CRC.crc32c(Array(bytes[..<count]), continuing: 77)
+            #expect(cyx_crc32c(77, bytes, count) == expected)
+            #expect(cyx_crc32c_portable(77, bytes, count) == expected)
+        }
     }
 
     @Test func checksContinueWhereTheyStopped() {

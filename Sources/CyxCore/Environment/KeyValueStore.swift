@@ -27,6 +27,9 @@ package enum StoreKind: Sendable {
 package protocol KeyValueStore: AnyObject, Sendable {
     func get(_ key: [UInt8]) throws(StoreError) -> [UInt8]?
 
+    /// As `get`, for a caller who checks the value itself: the store need not.
+    func getUnchecked(_ key: [UInt8]) throws(StoreError) -> [UInt8]?
+
     /// Applies all of `writes` or none. With `durable`, they survive a crash when this returns;
     /// stores of kind `.shards` ignore it and become durable by `flush`.
     func write(_ writes: [KeyValueWrite], durable: Bool) throws(StoreError)
@@ -40,6 +43,10 @@ package protocol KeyValueStore: AnyObject, Sendable {
     ) throws(StoreError) -> [(key: [UInt8], value: [UInt8])]
 
     func close()
+}
+
+extension KeyValueStore {
+    package func getUnchecked(_ key: [UInt8]) throws(StoreError) -> [UInt8]? { try get(key) }
 }
 
 /// A data directory: opens the stores of one peer by name.

@@ -2,6 +2,7 @@
 #define CYX_KERNELS_H
 
 #include "cyx_blake3.h"
+#include "cyx_crc32c.h"
 #include "cyx_crc64.h"
 
 #endif

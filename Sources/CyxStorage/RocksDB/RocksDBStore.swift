@@ -38,6 +38,7 @@ package final class RocksDBStore: KeyValueStore {
     private nonisolated(unsafe) var handle: OpaquePointer?
     // Immutable after `init`.
     private nonisolated(unsafe) let readOptions: OpaquePointer?
+    private nonisolated(unsafe) let uncheckedOptions: OpaquePointer?
     private nonisolated(unsafe) let scanOptions: OpaquePointer?
     private nonisolated(unsafe) let writeOptions: OpaquePointer?
     private nonisolated(unsafe) let durableOptions: OpaquePointer?
@@ -53,6 +54,8 @@ package final class RocksDBStore: KeyValueStore {
         lock = .allocate(capacity: 1)
         pthread_rwlock_init(lock, nil)
         readOptions = rocksdb_readoptions_create()
+        uncheckedOptions = rocksdb_readoptions_create()
+        rocksdb_readoptions_set_verify_checksums(uncheckedOptions, 0)
         scanOptions = rocksdb_readoptions_create()
         rocksdb_readoptions_set_fill_cache(scanOptions, 0)
         writeOptions = rocksdb_writeoptions_create()
@@ -71,6 +74,7 @@ package final class RocksDBStore: KeyValueStore {
     deinit {
         close()
         rocksdb_readoptions_destroy(readOptions)
+        rocksdb_readoptions_destroy(uncheckedOptions)
         rocksdb_readoptions_destroy(scanOptions)
         rocksdb_writeoptions_destroy(writeOptions)
         rocksdb_writeoptions_destroy(durableOptions)
@@ -80,11 +84,20 @@ package final class RocksDBStore: KeyValueStore {
     }
 
     package func get(_ key: [UInt8]) throws(StoreError) -> [UInt8]? {
+        try get(key, isChecked: true)
+    }
+
+    package func getUnchecked(_ key: [UInt8]) throws(StoreError) -> [UInt8]? {
+        try get(key, isChecked: false)
+    }
+
+    private func get(_ key: [UInt8], isChecked: Bool) throws(StoreError) -> [UInt8]? {
         try reading { handle throws(StoreError) in
             var message: UnsafeMutablePointer<CChar>?
+            let options = isChecked ? readOptions : uncheckedOptions
             let slice = key.withUnsafeBytes { raw in
                 rocksdb_get_pinned(
-                    handle, readOptions, raw.bindMemory(to: CChar.self).baseAddress, raw.count,
+                    handle, options, raw.bindMemory(to: CChar.self).baseAddress, raw.count,
                     &message)
             }
             defer { if let slice { rocksdb_pinnableslice_destroy(slice) } }
