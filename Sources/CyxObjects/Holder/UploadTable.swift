@@ -26,15 +26,21 @@ struct UploadTable {
             if rest.isEmpty, data.count <= ShardFile.pieceBytes, isLast {
                 return data.isEmpty ? [] : [data]
             }
-            rest += data
             var pieces: [[UInt8]] = []
             var start = 0
-            while rest.count - start >= ShardFile.pieceBytes || (isLast && start < rest.count) {
-                let end = min(start + ShardFile.pieceBytes, rest.count)
-                pieces.append(Array(rest[start..<end]))
+            // Pieces are cut from `data` itself, but for the one that was begun before.
+            if !rest.isEmpty {
+                start = min(ShardFile.pieceBytes - rest.count, data.count)
+                rest += data[..<start]
+                guard rest.count == ShardFile.pieceBytes || isLast else { return [] }
+                pieces.append(rest)
+            }
+            while data.count - start >= ShardFile.pieceBytes || (isLast && start < data.count) {
+                let end = min(start + ShardFile.pieceBytes, data.count)
+                pieces.append(Array(data[start..<end]))
                 start = end
             }
-            rest.removeFirst(start)
+            rest = Array(data[start...])
             return pieces
         }
     }

@@ -27,6 +27,8 @@ final class SegmentEncoder: Sendable {
         var coder: ReedSolomon
         var trees: [ShardTree.Builder]
         var pending: [[UInt8]]
+        /// How long each file's buffer was when it was last taken.
+        var lastBatch = 0
         var offset = 0
         var lengths: [Int] = []
         var contentBytes = 0
@@ -76,6 +78,12 @@ final class SegmentEncoder: Sendable {
             let code = segment.code
             let size = code.shardBytes(length)
             precondition(buffer.count == size * code.dataShards, "chunks are padded to k shards")
+            if segment.pending[0].isEmpty, segment.lastBatch > 0 {
+                // Batches are of about one size: room at once instead of growing step by step.
+                for index in segment.pending.indices {
+                    segment.pending[index].reserveCapacity(segment.lastBatch)
+                }
+            }
             for index in 0..<code.dataShards {
                 let shard = UnsafeRawBufferPointer(
                     rebasing: buffer[index * size..<(index + 1) * size])
@@ -118,7 +126,8 @@ final class SegmentEncoder: Sendable {
                 segment: segment.id, code: segment.code, offset: segment.offset,
                 pieces: segment.pending)
             guard let created else {
-                segment.offset += batch.pieces[0].count
+                segment.lastBatch = batch.pieces[0].count
+                segment.offset += segment.lastBatch
                 segment.pending = Array(repeating: [], count: segment.code.shards)
                 optional = segment
                 return batch
