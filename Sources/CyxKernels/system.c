@@ -2,6 +2,7 @@
 #include "cyx_system.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -93,4 +94,14 @@ void cyx_thread_name(const char *name) {
 int64_t cyx_random(void *bytes, size_t count) {
     ssize_t written = getrandom(bytes, count, 0);
     return written < 0 ? -errno : written;
+}
+
+void cyx_tune_allocator(int mapped, int kept, int arenas) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, mapped);
+    mallopt(M_TRIM_THRESHOLD, kept);
+    mallopt(M_ARENA_MAX, arenas);
+#else
+    (void)mapped, (void)kept, (void)arenas;
+#endif
 }

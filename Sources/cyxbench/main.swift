@@ -25,6 +25,9 @@ func complain(_ message: String) {
     printError("cyxbench: \(message)\n\nbenchmarks:\n\(listOfBenchmarks())")
 }
 
+// As the peer does.
+ProcessMemory.tune()
+
 do {
     let parsed = try command.parse(Array(CommandLine.arguments.dropFirst()))
     if parsed.has("help") {

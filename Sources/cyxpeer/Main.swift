@@ -10,6 +10,7 @@ struct CyxPeerProgram {
     static let version = "0.1.0"
 
     static func main() {
+        ProcessMemory.tune()
         TerminationSignals.block()
         let configuration: PeerConfiguration
         do {

@@ -1,3 +1,4 @@
+internal import CyxKernels
 internal import Glibc
 
 /// The metrics of the process itself (`experience.md` §11), read when they are asked for.
@@ -76,5 +77,21 @@ package enum ProcessMetrics {
             bytes += buffer[..<count]
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// How the process's allocator treats large buffers.
+package enum ProcessMemory {
+    /// Larger allocations are mapped alone and given back at once.
+    private static let mappedBytes: Int32 = 8 << 20
+    /// Free bytes that a heap keeps at its end.
+    private static let keptBytes: Int32 = 16 << 20
+    /// The reactor's and the pool's threads share heaps, so that each does not keep its own.
+    private static let heaps: Int32 = 2
+
+    /// Buffers of shards and chunks come from memory that is there already, instead of from fresh
+    /// pages each time. Call it before any thread is made.
+    package static func tune() {
+        cyx_tune_allocator(mappedBytes, keptBytes, heaps)
     }
 }

@@ -40,6 +40,12 @@ int cyx_take_termination(int fd);
 // Names the calling thread; at most 15 bytes are kept.
 void cyx_thread_name(const char *name);
 
+// Keeps glibc's allocator from giving buffers back and asking for them again at once: every page of
+// a new mapping costs a fault. From `mapped` bytes on an allocation has a mapping of its own; up to
+// `kept` free bytes stay at the end of each of at most `arenas` heaps. Before any thread is made;
+// does nothing where the C library is another.
+void cyx_tune_allocator(int mapped, int kept, int arenas);
+
 // getrandom(2); returns how many bytes were written.
 int64_t cyx_random(void *bytes, size_t count);
 
