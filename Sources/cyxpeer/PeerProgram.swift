@@ -15,8 +15,6 @@ struct PeerProgram: Sendable {
     let pool: ThreadPool
     let sink: LineLogSink
 
-    /// Of what is free on the volume, what a peer offers that was not told how much.
-    private static let defaultShare = 0.9
     private static let recordInterval = Duration.seconds(10)
     private static let membersInterval = Duration.seconds(2)
 
@@ -46,6 +44,9 @@ struct PeerProgram: Sendable {
             group.addTask { try await edges.run() }
             group.addTask { try await remember(peer, in: directory) }
             group.addTask { try await rememberMembers(peer) }
+            if configuration.roles.contains(.gateway) {
+                group.addTask { try await warnOfOneCopy(peer) }
+            }
             try edges.announce()
             defer { group.cancelAll() }
             try await group.next()
@@ -79,10 +80,10 @@ struct PeerProgram: Sendable {
             bootstrap += try await AddressResolver.resolve(text, on: pool)
         }
         bootstrap += try rememberedMembers()
-        let free = environment.storage.freeBytes()
+        let path = configuration.dataDirectory
         let allocated =
-            configuration.allocatedBytes.map { Int64(clamping: $0) }
-            ?? Int64(Double(free) * PeerProgram.defaultShare)
+            try configuration.allocatedBytes.map { Int64(clamping: $0) }
+            ?? DataDirectory.defaultAllocation(path: path)
         var plan = PeerPlan(
             identity: identity, network: network, listen: listen, allocatedBytes: allocated)
         plan.bootstrap = bootstrap
@@ -101,6 +102,22 @@ struct PeerProgram: Sendable {
         }
         if configuration.zone == "default" {
             logger.warning("zone is `default`: set --zone, or losing one room may lose data")
+        }
+    }
+
+    /// Warns whenever new objects begin to be kept as one copy, and says when that is over.
+    private func warnOfOneCopy(_ peer: PeerAssembly) async throws {
+        var code: Redundancy?
+        let logger = peer.environment.logger
+        while true {
+            let now = Redundancy.widest(for: Placement.candidates(peer.overlay.snapshot).count)
+            if now != code, now == .oneCopy {
+                logger.warning("one copy: the loss of one disk loses data; add peers")
+            } else if now != code, let now {
+                logger.info("new objects are coded", [("code", "\(now)")])
+            }
+            code = now
+            try await peer.environment.sleep(for: PeerProgram.membersInterval)
         }
     }
 

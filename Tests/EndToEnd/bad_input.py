@@ -44,7 +44,7 @@ class BadInput:
     def directory_in_use(self):
         return self.refused(
             "--data-dir", self.network.peers[0].folder, "--listen", "127.0.0.1:0",
-            words=["in use by another cyxpeer"])
+            words=["STORE-04", "in use"])
 
     def foreign_directory(self):
         """The shards of one identity under another's key."""
@@ -56,7 +56,7 @@ class BadInput:
         (copy / "identity.key").write_text("11" * 32 + "\n")
         return self.refused(
             "--data-dir", copy, "--listen", "127.0.0.1:0",
-            "--network-key", self.network.key, words=["identity"])
+            "--network-key", self.network.key, words=["STORE-02", "belongs to peer"])
 
     def no_permission(self):
         """As a user without the right to the folder (root may write everywhere)."""
@@ -112,47 +112,61 @@ class BadInput:
         mount = self.network.data / "small"
         mount.mkdir()
         made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", mount], capture_output=True, text=True)
+            ["mount", "-t", "tmpfs", "-o", "size=768m", "tmpfs", mount], capture_output=True, text=True)
         if made.returncode != 0:
             raise Failure(f"this test needs the right to mount a tmpfs: {made.stderr.strip()}")
-        alone = Network(self.network.programs)
-        shutil.rmtree(alone.data)
-        alone.data = mount
-        alone.key = mount / "network.key"
-        alone.key.write_text("7b" * 32)
+        alone = Network(self.network.programs, mount)
         try:
-            gateway = alone.add()
-            client = alone.client()
-            client.create_bucket(Bucket="full")
-            stored = {}
-            error = None
-            for number in range(40):
-                body = random_bytes(4 * MIB, number)
-                try:
-                    client.put_object(Bucket="full", Key=str(number), Body=body)
-                    stored[str(number)] = body
-                except botocore.exceptions.ClientError as caught:
-                    error = caught
-                    break
-            expect(error is not None, "160 MiB fitted into 64 MiB")
-            text = str(error)
-            expect("space" in text.lower() or "full" in text.lower(), f"unclear: {text}")
-            expect(len(stored) >= 3, f"only {len(stored)} objects fitted")
-            for key, body in stored.items():
-                read = client.get_object(Bucket="full", Key=key)["Body"].read()
-                expect(read == body, f"{key} came back different")
-            expect(gateway.is_running, "the peer ended")
-            gateway.kill()
-            gateway.restart()
-            client = alone.client()
-            for key, body in stored.items():
-                read = client.get_object(Bucket="full", Key=key)["Body"].read()
-                expect(read == body, f"{key} came back different after a restart")
-            return f"{len(stored)} objects stored, then: {text[:160]}"
+            return self.fill(alone, alone.add("--allocated", "512MiB"))
         finally:
             for peer in alone.peers:
                 peer.end()
             subprocess.run(["umount", mount], check=True)
+
+    def fill(self, alone, gateway):
+        client = alone.client()
+        wait_until("S3", lambda: client.create_bucket(Bucket="full"), 20)
+        stored = {}
+
+        def put(number):
+            body = random_bytes(4 * MIB, number)
+            client.put_object(Bucket="full", Key=str(number), Body=body)
+            stored[str(number)] = body
+
+        def check(when):
+            for key, body in stored.items():
+                read = client.get_object(Bucket="full", Key=key)["Body"].read()
+                expect(read == body, f"{key} came back different {when}")
+
+        for number in range(8):
+            put(number)
+        filler = alone.data / "filler"
+        with open(filler, "wb") as file:
+            try:
+                while True:
+                    file.write(bytes(MIB))
+                    file.flush()
+            except OSError:
+                pass
+        error = None
+        for number in range(8, 40):
+            try:
+                put(number)
+            except botocore.exceptions.ClientError as caught:
+                error = str(caught)
+                break
+        expect(error, "128 MiB more fitted into a full volume")
+        expect("space" in error.lower() or "full" in error.lower(), f"unclear: {error}")
+        check("while the disk is full")
+        expect(gateway.is_running, "the peer ended")
+        filler.unlink()
+        wait_until("writing again", lambda: put(99) or True, 60)
+        gateway.kill()
+        gateway.restart()
+        client = alone.client()
+        wait_until("the tables", lambda: client.list_buckets()["Buckets"], 30)
+        check("after a restart")
+        return f"{len(stored)} objects kept; {error[:150]}"
 
 
 def run(cases, programs):

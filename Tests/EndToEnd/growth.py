@@ -14,9 +14,9 @@ TARGET = 14
 class Network:
     """Peers started by hand, as an operator would, on free ports of loopback."""
 
-    def __init__(self, programs):
+    def __init__(self, programs, data=None):
         self.programs = pathlib.Path(programs)
-        self.data = pathlib.Path(tempfile.mkdtemp(prefix="cyx-growth-"))
+        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="cyx-growth-"))
         self.key = self.data / "network.key"
         self.key.write_text("5a" * 32)
         self.peers = []
@@ -28,7 +28,8 @@ class Network:
         peer.command = [
             str(self.programs / "cyxpeer"), "--data-dir", str(peer.folder),
             "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--zone", f"z{index % 7}",
-            "--network-key", str(self.key), "--profile", "devnet", "--allocated", "4GiB", *flags,
+            "--network-key", str(self.key), "--profile", "devnet",
+            *(flags or ("--allocated", "4GiB")),
         ]
         if self.peers:
             peer.command += ["--bootstrap", self.peers[0].read("listen")]

@@ -21,6 +21,7 @@ import urllib.request
 
 import boto3
 import botocore.config
+import botocore.exceptions
 
 MIB = 1 << 20
 
@@ -44,7 +45,10 @@ def wait_until(what, predicate, limit_s, poll_s=0.2):
             if value:
                 return value
             last_error = None
-        except (OSError, urllib.error.URLError, json.JSONDecodeError) as error:
+        except (
+            OSError, json.JSONDecodeError, botocore.exceptions.BotoCoreError,
+            botocore.exceptions.ClientError,
+        ) as error:
             last_error = error
         time.sleep(poll_s)
     raise Failure(f"{what}: not within {limit_s} s" + (f" ({last_error})" if last_error else ""))

@@ -93,15 +93,30 @@ package final class DataDirectory: Sendable {
             advice: "mount it, or `cyxcloud node forget-data`")
     }
 
+    /// What a peer offers that was not told how much: nine tenths of what it may use.
+    package static func defaultAllocation(path: String) throws(StoreProblem) -> Int64 {
+        let (free, reserved) = try space(path)
+        return max(0, free - reserved) / 10 * 9
+    }
+
+    /// Free bytes of the volume, and how many of them stay free.
+    private static func space(
+        _ path: String
+    ) throws(StoreProblem) -> (free: Int64, reserved: Int64) {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { throw refused("measure \(path)", errno) }
+        let block = Int64(clamping: status.f_frsize)
+        return (
+            Int64(clamping: status.f_bavail) * block,
+            Int64(clamping: status.f_blocks) * block / 100 * reservedPercent
+        )
+    }
+
     /// Refuses an allocation that the volume cannot hold beside what is used already.
     package static func checkAllocation(
         _ allocated: Int64, used: Int64, path: String
     ) throws(StoreProblem) {
-        var status = statvfs()
-        guard statvfs(path, &status) == 0 else { throw refused("measure \(path)", errno) }
-        let block = Int64(clamping: status.f_frsize)
-        let free = Int64(clamping: status.f_bavail) * block
-        let reserved = Int64(clamping: status.f_blocks) * block / 100 * reservedPercent
+        let (free, reserved) = try space(path)
         let possible = used + max(0, free - reserved)
         guard allocated > possible else { return }
         throw StoreProblem(
