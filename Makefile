@@ -27,7 +27,8 @@ demo: build ## a devnet stores files, loses peers twice and gives everything bac
 	$(PYTHON) Tests/EndToEnd/demo.py --programs $(RELEASE)
 
 test: build lint unit-test ## everything that must hold at every commit
-	$(RELEASE)/simulate smoke
+	$(RELEASE)/simulate smoke --seed 1 --seeds 3 --twice
+	$(RELEASE)/simulate smoke --seed $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') --twice
 	$(MAKE) end-to-end
 
 unit-test:
@@ -48,7 +49,7 @@ bench: build ## every benchmark, each as a ratio to a baseline of the same run
 	$(PYTHON) Tests/EndToEnd/throughput.py --programs $(RELEASE)
 
 sim: build ## SEEDS fresh seeds of the peer-level scenarios, each run twice
-	$(RELEASE)/simulate all --seeds $(SEEDS) --twice
+	$(RELEASE)/simulate all --seed $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') --seeds $(SEEDS) --twice
 
 soak: build ## a 4 GiB object in and out with the gateway's memory watched
 	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)

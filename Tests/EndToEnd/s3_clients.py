@@ -617,8 +617,7 @@ def run(g, *command, extra=None):
 @case
 def aws_cli(g):
     aws = tool("aws")
-    if not aws:
-        return "aws is not installed"
+    expect(bool(aws), True, "aws is installed (`make deps`)")
     path = g.path("cli", random_bytes(20 * MIB, 9))
     url = "s3://%s/cli/file" % g.bucket
     run(g, aws, "s3", "cp", path, url)
@@ -633,8 +632,7 @@ def aws_cli(g):
 @case
 def rclone(g):
     rclone = tool("rclone")
-    if not rclone:
-        return "rclone is not installed"
+    expect(bool(rclone), True, "rclone is installed (`make deps`)")
     folder = g.path("tree")
     os.makedirs(os.path.join(folder, "sub"))
     for index, size in enumerate((0, 1, 70_000, 3 * MIB, 12 * MIB)):
