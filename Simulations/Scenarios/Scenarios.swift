@@ -35,6 +35,8 @@ package enum Scenarios {
             cluster.membership = .production
             cluster.tables.tick = .seconds(2)
             cluster.objects.repair.tick = .seconds(5)
+            // Every custodian reads every segment's rows again so often: most of an hour's traffic.
+            cluster.objects.repair.refresh = .seconds(60)
             return NetworkScenario(
                 name: name, peers: 60, duration: .seconds(3600), loss: 0.05,
                 nemesis: NemesisOptions(
