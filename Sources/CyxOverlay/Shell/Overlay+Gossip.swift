@@ -240,7 +240,7 @@ extension Overlay {
     }
 
     private func report(_ error: any Error, from peer: PeerID) {
-        environment.metrics.counter("cyx_overlay_malformed_total").add()
+        environment.metrics.counter("cyxcloud_overlay_malformed_total").add()
         logger.warning("malformed gossip", [("peer", peer.description), ("why", "\(error)")])
     }
 }

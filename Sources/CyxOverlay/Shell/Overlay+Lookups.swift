@@ -81,8 +81,8 @@ extension Overlay {
                 }
             }
         }
-        environment.metrics.counter("cyx_lookups_total").add()
-        environment.metrics.counter("cyx_lookup_hops_total").add(UInt64(lookup.hops))
+        environment.metrics.counter("cyxcloud_lookups_total").add()
+        environment.metrics.counter("cyxcloud_lookup_hops_total").add(UInt64(lookup.hops))
         return lookup.result
     }
 

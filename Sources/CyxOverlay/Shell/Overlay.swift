@@ -167,7 +167,7 @@ package actor Overlay: Membership {
             case .dead, .left: table.remove(peer)
             }
         }
-        environment.metrics.counter("cyx_membership_changes_total", [("to", "\(to)")]).add()
+        environment.metrics.counter("cyxcloud_membership_changes_total", [("to", "\(to)")]).add()
         let fields = [("peer", peer.description), ("from", from.map { "\($0)" } ?? "unknown")]
         switch to {
         case .alive where from == .suspect: logger.debug("member refuted", fields)
@@ -185,8 +185,9 @@ package actor Overlay: Membership {
             published.snapshot = snapshot
             return published.observers
         }
-        environment.metrics.gauge("cyx_members_reachable").set(Double(machine.reachableCount + 1))
-        environment.metrics.gauge("cyx_membership_health").set(Double(machine.health))
+        environment.metrics.gauge("cyxcloud_membership_view_peers", [("state", "reachable")]).set(
+            Double(machine.reachableCount + 1))
+        environment.metrics.gauge("cyxcloud_membership_health").set(Double(machine.health))
         for observer in observers { observer(snapshot) }
     }
 

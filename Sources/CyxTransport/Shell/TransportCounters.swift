@@ -7,8 +7,8 @@ struct TransportCounters: Sendable {
     let sendFailures: Counter
 
     init(_ registry: MetricsRegistry) {
-        bytesReceived = registry.counter("cyx_transport_received_bytes_total")
-        bytesSent = registry.counter("cyx_transport_sent_bytes_total")
-        sendFailures = registry.counter("cyx_transport_send_failures_total")
+        bytesReceived = registry.counter("cyxcloud_transport_bytes_total", [("direction", "in")])
+        bytesSent = registry.counter("cyxcloud_transport_bytes_total", [("direction", "out")])
+        sendFailures = registry.counter("cyxcloud_transport_send_failures_total")
     }
 }
