@@ -20,7 +20,7 @@ struct PeerConfiguration: Equatable {
     var s3Listen = "127.0.0.1:9000"
     var adminListen = "127.0.0.1:7790"
     var zone = "default"
-    /// Nil: nine tenths of what is free on the volume at start.
+    /// Nil: nine tenths of what the volume has beyond its reserve at start.
     var allocatedBytes: UInt64?
     var networkKeyFile: String?
     /// First S3 account of a new gateway; generated when absent.
