@@ -28,7 +28,7 @@ demo: build ## a devnet stores files, loses peers twice and gives everything bac
 
 test: build lint unit-test ## everything that must hold at every commit
 	$(RELEASE)/simulate smoke --seed 1 --seeds 3 --twice
-	$(RELEASE)/simulate smoke --seed $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') --twice
+	$(RELEASE)/simulate smoke --seed $(FRESH_SEED) --twice
 	$(MAKE) end-to-end
 
 unit-test:
@@ -48,10 +48,13 @@ bench: build ## every benchmark, each as a ratio to a baseline of the same run
 	for name in hash erasure aead store transport objects; do $(RELEASE)/cyxbench $$name; done
 	$(PYTHON) Tests/EndToEnd/throughput.py --programs $(RELEASE)
 
-sim: build ## SEEDS fresh seeds of the peer-level scenarios, each run twice
-	$(RELEASE)/simulate all --seed $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') --seeds $(SEEDS) --twice
+FRESH_SEED = $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 
-soak: build ## a 4 GiB object in and out with the gateway's memory watched
+sim: build ## SEEDS fresh seeds of whole peers under faults (14 peers, 2 virtual minutes), each twice
+	$(RELEASE)/simulate smoke --seed $(FRESH_SEED) --seeds $(SEEDS) --twice
+
+soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
+	$(RELEASE)/simulate network --seed $(FRESH_SEED)
 	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)
 
 clean: ## remove what was built
