@@ -105,7 +105,9 @@ final class OverlayFixture: Sendable {
     /// Changes to `state` that any peer has counted.
     func changes(to state: MemberState) -> UInt64 {
         world.peers.reduce(0) { sum, peer in
-            sum + peer.metrics.counter("cyxcloud_membership_changes_total", [("to", "\(state)")]).value
+            sum
+                + peer.metrics.counter("cyxcloud_membership_changes_total", [("to", "\(state)")])
+                .value
         }
     }
 }

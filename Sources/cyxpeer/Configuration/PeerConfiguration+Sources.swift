@@ -12,7 +12,7 @@ extension PeerConfiguration {
             FlagSpec("s3-listen", "HOST:PORT", "S3 address of a gateway (127.0.0.1:9000)"),
             FlagSpec("admin-listen", "HOST:PORT", "metrics, health, admin API (127.0.0.1:7790)"),
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
-            FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of what may be used)"),
+            FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of the usable)"),
             FlagSpec("network-key", "FILE", "64 hex digits that make the network private"),
             FlagSpec("access-key", "KEY", "first S3 account of a new gateway (CYX_ACCESS_KEY)"),
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
