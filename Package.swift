@@ -82,12 +82,13 @@ let package = Package(
 
         // Programs.
         program("protoc-gen-cyx", ["CyxCore"]),
-        program(
-            "cyxpeer",
+        module(
+            "CyxPeerProcess",
             [
                 "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport", "CyxOverlay", "CyxTables",
                 "CyxObjects", "CyxAssembly", "CyxHTTP", "CyxGateway", "CYAML",
             ]),
+        program("cyxpeer", ["CyxPeerProcess"]),
         program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxClient"]),
         .target(
             name: "CBaselines", dependencies: ["CISAL", "COpenSSL"],
@@ -143,7 +144,7 @@ let package = Package(
             ]),
         tests("CyxHTTPTests", ["CyxCore", "CyxHTTP"]),
         tests("CyxGatewayTests", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxGateway"]),
-        tests("cyxpeerTests", ["CyxCore", "CyxOverlay", "cyxpeer"]),
+        tests("CyxPeerProcessTests", ["CyxCore", "CyxOverlay", "CyxPeerProcess"]),
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(
             "SimulationTests",

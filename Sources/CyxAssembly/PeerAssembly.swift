@@ -24,8 +24,14 @@ package final class PeerAssembly: Sendable {
 
     /// Opens the stores, binds the socket and builds the shells. Nothing runs before `run`.
     ///
+    /// `holderMessaging` gives the shard holder what it answers requests through. The messaging
+    /// itself, unless a test puts something between that changes the answers.
+    ///
     /// Throws `StoreError` and `BindError`.
-    package init(environment: Environment, plan: PeerPlan) async throws {
+    package init(
+        environment: Environment, plan: PeerPlan,
+        holderMessaging: (UDPMessaging) -> any PeerMessaging = { $0 }
+    ) async throws {
         self.environment = environment
         self.plan = plan
         shards = try await ShardStore.open(environment, allocated: plan.allocatedBytes)
@@ -58,8 +64,8 @@ package final class PeerAssembly: Sendable {
             environment: environment, key: plan.identity, storeID: shards.storeID,
             messaging: messaging, membership: overlay, configuration: tablesConfiguration)
         holder = ShardHolder(
-            environment: environment, messaging: messaging, store: shards, signing: plan.identity,
-            timings: plan.profile.objects)
+            environment: environment, messaging: holderMessaging(messaging), store: shards,
+            signing: plan.identity, timings: plan.profile.objects)
         objects = ObjectContext(
             environment: environment, messaging: messaging, membership: overlay, tables: tables,
             timings: plan.profile.objects)

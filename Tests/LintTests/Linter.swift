@@ -31,8 +31,8 @@ enum Linter {
     static let advisedLines = 350
 
     static let systemCode = [
-        "Sources/CyxCore/Production/", "Sources/cyxpeer/", "Sources/cyxcloud/", "Sources/cyxbench/",
-        "Sources/CyxBenchmarks/",
+        "Sources/CyxCore/Production/", "Sources/CyxPeerProcess/", "Sources/cyxcloud/",
+        "Sources/cyxbench/", "Sources/CyxBenchmarks/",
     ]
     private static let environment = "take it from the environment (architecture §4)"
 

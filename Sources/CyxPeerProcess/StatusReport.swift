@@ -23,7 +23,7 @@ struct StatusReport: Sendable {
         return .object([
             ("peer", .string(snapshot.localPeer.hex)),
             ("network", .string(peer.plan.network.id.hex)),
-            ("version", .string(CyxPeerProgram.version)),
+            ("version", .string(PeerProcess.version)),
             ("health", .string(verdict.health)),
             ("sentence", .string(verdict.sentence)),
             ("peers", peers(snapshot)),

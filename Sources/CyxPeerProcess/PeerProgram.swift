@@ -14,6 +14,7 @@ struct PeerProgram: Sendable {
     let reactor: Reactor
     let pool: ThreadPool
     let sink: LineLogSink
+    let holderMessaging: @Sendable (UDPMessaging) -> any PeerMessaging
 
     private static let recordInterval = Duration.seconds(10)
     private static let membersInterval = Duration.seconds(2)
@@ -24,14 +25,15 @@ struct PeerProgram: Sendable {
         let random = KernelRandom()
         let (directory, identity) = try openDirectory(path, random)
         let metrics = MetricsRegistry()
-        ProcessMetrics.register(in: metrics, version: CyxPeerProgram.version)
+        ProcessMetrics.register(in: metrics, version: PeerProcess.version)
         let environment = Environment.production(
             reactor: reactor, storage: RocksDBDevice(path: path), blocking: pool, sink: sink,
             minimumLevel: configuration.logLevel, metrics: metrics)
         let plan = try await plan(identity, environment)
         try DataDirectory.checkAllocation(plan.allocatedBytes, used: 0, path: path)
         try directory.requireStore(named: "shards", at: path)
-        let peer = try await PeerAssembly(environment: environment, plan: plan)
+        let peer = try await PeerAssembly(
+            environment: environment, plan: plan, holderMessaging: holderMessaging)
         try directory.verify(peer.shards.storeID, at: path)
         let edges = try PeerEdges(
             configuration: configuration, peer: peer, environment: environment, reactor: reactor)

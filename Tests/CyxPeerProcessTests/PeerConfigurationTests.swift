@@ -2,7 +2,7 @@ import CyxCore
 import CyxOverlay
 import Testing
 
-@testable import cyxpeer
+@testable import CyxPeerProcess
 
 @Suite struct PeerConfigurationTests {
     private func combine(
