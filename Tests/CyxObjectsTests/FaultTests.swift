@@ -61,6 +61,72 @@ import Testing
         #expect(entries.first?.entry.peer != liar.id)
     }
 
+    /// Answers reads at `liar` with as many wrong bytes; returns how often that was.
+    private func lie(_ world: ObjectWorld, _ liar: ObjectWorld.Node) -> Tally {
+        let tally = Tally()
+        world.override(liar, .readShard) { _, request in
+            tally.count.withLock { $0 += 1 }
+            let request = try ReadShardRequest(protobuf: request)
+            return ReadShardResponse(
+                data: [UInt8](repeating: 9, count: Int(request.length)), proof: []
+            ).protobufBytes()
+        }
+        return tally
+    }
+
+    private final class Tally: Sendable {
+        let count = Mutex(0)
+        var value: Int { count.withLock { $0 } }
+    }
+
+    @Test func twoLiarsAreNotGivenAShardInTurns() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(storers: 16, bytes: bytes)
+        let index = try #require(world.holders().first).entry.index
+        var liars: Set<PeerID> = []
+        for _ in 0..<2 {
+            let entry = try #require(world.holders().first { $0.entry.index == index }).entry
+            #expect(liars.insert(entry.peer).inserted)
+            _ = lie(world, try #require(world.node(entry.peer)))
+            #expect(try world.get("key") == bytes)
+            world.world.run(for: .seconds(30))
+        }
+        let entries = world.holders().filter { $0.entry.index == index }
+        #expect(entries.count == 1)
+        #expect(!liars.contains(try #require(entries.first).entry.peer))
+    }
+
+    @Test func whoLiedIsAskedLastForAWhile() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(storers: 14, bytes: bytes)
+        let first = try #require(world.holders().first)
+        let tally = lie(world, try #require(world.node(first.entry.peer)))
+        #expect(try world.get("key") == bytes)
+        let once = tally.value
+        #expect(once > 0)
+        for _ in 0..<5 { #expect(try world.get("key") == bytes) }
+        #expect(tally.value == once)
+        world.world.run(for: .seconds(90))
+        let before = tally.value
+        #expect(try world.get("key") == bytes)
+        #expect(tally.value > before)
+    }
+
+    @Test func aBadShardThatRepairMeetsIsReplacedToo() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(storers: 17, bytes: bytes)
+        #expect(try world.runUntilFull(segments: 1))
+        let holders = world.holders()
+        let liar = try #require(world.node(holders[0].entry.peer))
+        _ = lie(world, liar)
+        world.kill(try #require(world.node(holders[3].entry.peer)))
+        world.world.run(for: .seconds(30))
+        #expect(try world.runUntilFull(segments: 1))
+        let after = world.holders()
+        #expect(after.filter { $0.entry.index == 0 }.map(\.entry.peer) != [liar.id])
+        #expect(Set(after.map(\.entry.index)).count == 14)
+    }
+
     @Test func aHolderThatHangsCostsAHedge() throws {
         let bytes = noise(3_000_000)
         let world = try stored(bytes: bytes)

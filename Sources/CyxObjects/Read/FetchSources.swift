@@ -12,15 +12,20 @@ struct FetchSources: Sendable {
     private(set) var asked: [Int: PeerID] = [:]
     /// The holders' row was read for this fetch.
     var isRefreshed = false
+    /// Asks that brought nothing usable lately: the last to be tried again.
+    private let rejected: Set<ShardAsk>
 
-    private struct ShardAsk: Hashable {
+    struct ShardAsk: Hashable, Sendable {
         var index: Int
         var peer: PeerID
     }
 
-    init(shape: SegmentShape, holders: [PeerID?], excluding: Set<Int>) {
+    init(
+        shape: SegmentShape, holders: [PeerID?], excluding: Set<Int>, rejected: Set<ShardAsk> = []
+    ) {
         code = shape.code
         self.excluding = excluding
+        self.rejected = rejected
         peers = (0..<shape.code.shards).map { index in
             index < holders.count ? holders[index].map { [$0] } ?? [] : []
         }
@@ -38,10 +43,16 @@ struct FetchSources: Sendable {
 
     private func isReachable(_ peer: PeerID) -> Bool { reachable?.contains(peer) ?? true }
 
-    /// Whether each data shard has a holder that can be reached: then nothing needs decoding.
+    private func isRejected(_ index: Int, _ peer: PeerID) -> Bool {
+        rejected.contains(ShardAsk(index: index, peer: peer))
+    }
+
+    /// Whether each data shard has a holder that can be reached and that was not found to have a
+    /// bad one: then nothing needs decoding.
     var hasAllDataShards: Bool {
         (0..<code.dataShards).allSatisfy { index in
-            excluding.contains(index) || peers[index].contains(where: isReachable)
+            excluding.contains(index)
+                || peers[index].contains { isReachable($0) && !isRejected(index, $0) }
         }
     }
 
@@ -49,12 +60,12 @@ struct FetchSources: Sendable {
     var knownIndices: Int { peers.count { !$0.isEmpty } }
 
     private func candidate(_ answered: Set<Int>) -> (index: Int, peer: PeerID)? {
-        for mustBeReachable in [true, false] {
+        for standing in Standing.allCases {
             for index in peers.indices
             where !excluding.contains(index) && !answered.contains(index) {
                 for peer in peers[index]
                 where !tried.contains(ShardAsk(index: index, peer: peer))
-                    && (isReachable(peer) == mustBeReachable)
+                    && self.standing(index, peer) == standing
                     && !isPending(index)
                 {
                     return (index, peer)
@@ -62,6 +73,16 @@ struct FetchSources: Sendable {
             }
         }
         return nil
+    }
+
+    /// In the order of asking.
+    private enum Standing: CaseIterable {
+        case reachable, unreachable, rejected
+    }
+
+    private func standing(_ index: Int, _ peer: PeerID) -> Standing {
+        if isRejected(index, peer) { return .rejected }
+        return isReachable(peer) ? .reachable : .unreachable
     }
 
     /// An index that is being asked for, or has an answer, is not asked of a second peer before
@@ -72,14 +93,15 @@ struct FetchSources: Sendable {
 
     private var untriedIndexExists: Bool {
         peers.indices.contains { index in
-            asked[index] == nil && !excluding.contains(index) && !peers[index].isEmpty
+            asked[index] == nil && !excluding.contains(index)
+                && !peers[index].allSatisfy { isRejected(index, $0) }
         }
     }
 
     func hasNext(_ answered: Set<Int>) -> Bool { candidate(answered) != nil }
 
-    /// Whom to ask next: data shards before parity, reachable peers before others, every index once
-    /// before any index twice.
+    /// Whom to ask next: data shards before parity, reachable peers before others and those of bad
+    /// shards last, every index once before any index twice.
     mutating func next(_ answered: Set<Int>) -> (index: Int, peer: PeerID)? {
         guard let candidate = candidate(answered) else { return nil }
         tried.insert(ShardAsk(index: candidate.index, peer: candidate.peer))

@@ -4,15 +4,22 @@ internal import CyxTables
 /// Gets any k verified shards of a range of a segment.
 ///
 /// Asks the holders of the data shards first, which need no decoding; one more when they take
-/// longer than reads did lately; another at once for each that fails or answers garbage.
+/// longer than reads did lately; another at once for each that fails or answers garbage. Who did
+/// is asked last for that shard for a while.
 actor SegmentFetcher {
     /// Segments whose holders are remembered.
     static let cachedHolders = 4096
+    /// Segments whose bad shards are remembered, and how long their holders are asked last for
+    /// them: then they may have been mended, and if not, custodians are told again.
+    static let rejectedSegments = 4096
+    static let rejectionTime = Duration.seconds(60)
 
     private let context: ObjectContext
     private let runner: JobRunner
     private var latency: LatencyTracker
     private var rows = BoundedCache<SegmentID, [HolderEntry]>(capacity: cachedHolders)
+    private var rejected = BoundedCache<SegmentID, [FetchSources.ShardAsk: Instant]>(
+        capacity: rejectedSegments)
     private let badShards: Counter
     private let hedges: Counter
 
@@ -39,7 +46,9 @@ actor SegmentFetcher {
     func fetch(
         _ shape: SegmentShape, _ range: Range<Int>, holders: [PeerID?], excluding: Set<Int> = []
     ) async throws(ObjectError) -> FetchedShards {
-        var sources = FetchSources(shape: shape, holders: holders, excluding: excluding)
+        var sources = FetchSources(
+            shape: shape, holders: holders, excluding: excluding,
+            rejected: Set(lately(rejected: shape.id).keys))
         sources.setReachable(context.reachable())
         if !sources.hasAllDataShards { await addRows(&sources, shape.id, refresh: false) }
         var shards = FetchedShards(shape: shape, range: range, answers: [:])
@@ -154,12 +163,21 @@ actor SegmentFetcher {
         badShards.add()
         rows.remove(segment)
         guard let peer else { return }
+        var asks = lately(rejected: segment)
+        asks[FetchSources.ShardAsk(index: index, peer: peer)] = context.environment.now()
+        rejected[segment] = asks
         context.logger.warning(
             "a shard is bad or missing",
             [("segment", "\(segment)"), ("index", "\(index)"), ("peer", "\(peer)")])
         _ = runner.submit { [context] in
             await context.report(segment, suspect: peer, index: index)
         }
+    }
+
+    private func lately(rejected segment: SegmentID) -> [FetchSources.ShardAsk: Instant] {
+        guard let asks = rejected[segment] else { return [:] }
+        let limit = context.environment.now() - SegmentFetcher.rejectionTime
+        return asks.filter { $0.value > limit }
     }
 
     private func addRows(

@@ -29,6 +29,9 @@ package struct RepairMachine: Sendable {
         var entries: [HolderEntry]
         /// Entries whose shard was found to be wrong or gone.
         var bad: Set<HolderEntry> = []
+        /// Whose shards were found so, the latest last, also after those were replaced: or two
+        /// such peers would be given the same shard in turns.
+        var distrusted: [PeerID] = []
         /// Place among the reachable custodians.
         var rank: Int
         var firstSeen: Instant
@@ -39,11 +42,19 @@ package struct RepairMachine: Sendable {
         /// After a failed try.
         var retryAt: Instant?
         var failures = 0
+
+        mutating func distrust(_ peer: PeerID) {
+            distrusted.removeAll { $0 == peer }
+            if distrusted.count == RepairMachine.distrustedPeers { distrusted.removeFirst() }
+            distrusted.append(peer)
+        }
     }
 
     private let timings: RepairTimings
     /// First pause after a repair that did not succeed; doubles up to 64 times that.
     private static let retryPause = Duration.seconds(1)
+    /// Peers that are remembered per segment as having had a bad shard.
+    static let distrustedPeers = 32
 
     private(set) var segments: [SegmentID: Segment] = [:]
     /// Reachable storage peers and the store that each has now.
@@ -94,6 +105,7 @@ package struct RepairMachine: Sendable {
         guard let segment = segments[id] else { return }
         let entries = segment.entries.filter { $0.index == index && $0.peer == peer }
         segments[id]?.bad.formUnion(entries)
+        if !entries.isEmpty { segments[id]?.distrust(peer) }
         segments[id]?.isUrgent = true
         review(id, now)
     }
@@ -126,6 +138,11 @@ package struct RepairMachine: Sendable {
     func missing(_ segment: Segment) -> [Int] {
         let present = Set(good(segment).map(\.index))
         return (0..<segment.shape.code.shards).filter { !present.contains($0) }
+    }
+
+    func isHolder(_ peer: PeerID, of shard: ShardID) -> Bool {
+        segments[shard.segment]?.entries.contains { $0.index == shard.index && $0.peer == peer }
+            ?? false
     }
 
     private func health(_ segment: Segment) -> Int {

@@ -33,6 +33,7 @@ package actor Repairer {
     }
 
     let context: ObjectContext
+    private let runner = JobRunner()
     private var machine: RepairMachine
     /// Of the last look that found and read everything.
     private var looked: Basis?
@@ -89,6 +90,7 @@ package actor Repairer {
     /// Looks at the segments again and again, until the task is cancelled.
     package func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.runner.run() }
             var nextLook = context.environment.now()
             while true {
                 try await context.environment.sleep(for: context.timings.repair.tick)
@@ -238,7 +240,7 @@ package actor Repairer {
                 continue
             }
             let shard = ShardID(segment: report.segment, index: report.index)
-            guard report.index < segment.shape.code.shards,
+            guard report.index < segment.shape.code.shards, await isHolder(peer, of: shard),
                 await isBad(shard, segment.shape, at: peer)
             else { continue }
             logger.warning(
@@ -247,6 +249,13 @@ package actor Repairer {
             machine.markBad(
                 report.segment, index: report.index, peer: peer, now: context.environment.now())
         }
+    }
+
+    /// Whether the rows name `peer` for `shard`; readers also report whom they remember of before.
+    private func isHolder(_ peer: PeerID, of shard: ShardID) async -> Bool {
+        if machine.isHolder(peer, of: shard) { return true }
+        await load(shard.segment)
+        return machine.isHolder(peer, of: shard)
     }
 
     /// Reads a shard file at its holder and checks it. A holder that does not answer is left to
@@ -296,10 +305,11 @@ package actor Repairer {
         guard !missing.isEmpty else { return true }
         let good = machine.good(segment)
         let rebuilder = SegmentRebuilder(
-            context: context, shape: segment.shape, signedCore: segment.signedCore)
+            context: context, runner: runner, shape: segment.shape,
+            signedCore: segment.signedCore)
         let holders = try await rebuilder.rebuild(
             missing, from: good.map { ($0.index, $0.peer) },
-            avoiding: Set(segment.bad.map(\.peer)))
+            avoiding: Set(segment.distrusted))
         guard !holders.isEmpty else { return false }
         let added = holders.map {
             MergeElement(element: $0.entry.element, value: $0.receipt.protobufBytes())

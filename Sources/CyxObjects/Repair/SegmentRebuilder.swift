@@ -8,14 +8,17 @@ struct SegmentRebuilder: Sendable {
     static let windowBytes = 1 << 20
 
     let context: ObjectContext
+    /// Reports bad shards that are met on the way. One that nobody runs reports none, which is
+    /// right for a segment without rows: nobody watches it yet.
+    var runner = JobRunner()
     let shape: SegmentShape
     let signedCore: [UInt8]
 
     typealias Holder = (entry: HolderEntry, receipt: StoreReceipt)
 
     /// Rebuilds `missing` from `sources`, which hold other indices. `avoiding`: peers that get
-    /// one only where there is nobody else. Returns the new holders, which may be fewer than were
-    /// asked for when there are not enough other peers.
+    /// one only where there is nobody else at all. Returns the new holders, which may be fewer than
+    /// were asked for when there are not enough other peers.
     func rebuild(
         _ missing: [Int], from sources: [(index: Int, peer: PeerID)], avoiding: Set<PeerID> = []
     ) async throws(ObjectError) -> [Holder] {
@@ -23,7 +26,7 @@ struct SegmentRebuilder: Sendable {
         var holders: [PeerID?] = Array(repeating: nil, count: shape.code.shards)
         for source in sources { holders[source.index] = source.peer }
         var rebuilt: [Holder] = []
-        let fetcher = SegmentFetcher(context: context, runner: JobRunner())
+        let fetcher = SegmentFetcher(context: context, runner: runner)
         var offset = 0
         while offset < shape.fileBytes, !targets.isEmpty {
             let end = min(offset + SegmentRebuilder.windowBytes, shape.fileBytes)
@@ -67,7 +70,7 @@ struct SegmentRebuilder: Sendable {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
         var candidates = Placement.candidates(snapshot, avoiding: taken.union(avoiding))
-        if candidates.count < missing.count {
+        if candidates.isEmpty {
             candidates = Placement.candidates(snapshot, avoiding: taken)
         }
         let count = min(missing.count, candidates.count)
