@@ -22,6 +22,7 @@ build: deps ## build the programs, optimised
 	swift build -c release --product cyxcloud
 	swift build -c release --product cyxbench
 	swift build -c release --product simulate
+	swift build -c release --product lyingpeer
 
 demo: build ## a devnet stores files, loses peers twice and gives everything back
 	$(PYTHON) Tests/EndToEnd/demo.py --programs $(RELEASE)

@@ -122,6 +122,10 @@ let package = Package(
             path: "Simulations/simulate", swiftSettings: settings),
 
         // Tests.
+        .executableTarget(
+            name: "lyingpeer",
+            dependencies: ["CyxCore", "CyxTransport", "CyxObjects", "CyxPeerProcess"],
+            path: "Tests/Programs/lyingpeer", swiftSettings: settings),
         tests("CyxCoreTests", ["CyxCore"]),
         tests("CyxCryptoTests", ["CyxCore", "CyxCrypto", "CyxKernels"]),
         tests("CyxErasureTests", ["CyxCore", "CyxErasure"]),

@@ -1,5 +1,6 @@
 """Damaged shards, peers that hang, and a gateway that dies in mid-upload."""
 
+import collections
 import concurrent.futures
 import pathlib
 import random
@@ -7,7 +8,7 @@ import time
 
 import botocore.exceptions
 
-from harness import MIB, Devnet, expect, random_bytes, wait_until
+from harness import MIB, Devnet, expect, random_bytes, s3_client, wait_until
 
 PEERS = 16
 BODY = random_bytes(64 * MIB, "faults")
@@ -145,6 +146,98 @@ class Faults:
         self.read()
 
 
+class Liars:
+    """Two peers of the network are `lyingpeer`: honest until they are told how to lie."""
+
+    COUNT = 8
+    SIZE = 8 * MIB
+
+    def __init__(self, devnet):
+        self.devnet = devnet
+        self.liars = devnet.peers[-2:]
+        self.gateways = [devnet.gateway, *devnet.peers[1:3]]
+
+    def restart(self):
+        """Starts two more gateways and the two liars, on the data that their peers have."""
+        for peer in self.gateways[1:]:
+            peer.kill()
+            # A further gateway of the same account has the account's keys.
+            (peer.folder / "accounts").write_bytes(
+                (self.devnet.gateway.folder / "accounts").read_bytes())
+            peer.command[peer.command.index(b"--roles") + 1] = b"storage,gateway"
+            peer.command += ["--s3-listen", "127.0.0.1:0"]
+            peer.restart()
+        for peer in self.liars:
+            peer.kill()
+            peer.command[:1] = [self.devnet.programs / "lyingpeer", peer.folder / "orders"]
+            peer.restart()
+        self.devnet.wait_repaired()
+        expect(self.devnet.status()["peers"]["alive"] == PEERS, "not all peers are back")
+
+    def order(self, lies):
+        for peer, lie in zip(self.liars, lies, strict=True):
+            (peer.folder / "orders").write_text(lie)
+
+    def told(self):
+        """What was lied about, by peer ID: (lie, segment, index)."""
+        return {
+            peer.status()["peer"]: {
+                tuple(line.split()[1:]) for line in (peer.folder / "log").read_text().splitlines()
+                if line.startswith("lied ")}
+            for peer in self.liars}
+
+    def read_all(self, bodies):
+        for gateway in self.gateways:
+            client = s3_client("http://" + gateway.read("s3"))
+            for key, body in bodies.items():
+                read = client.get_object(Bucket="faults", Key=key)["Body"].read()
+                expect(read == body, f"peer {gateway.folder.name} gave {key} back different")
+
+    def holders(self, keys):
+        """The peers that hold each (segment, index) of `keys`."""
+        holders = collections.defaultdict(set)
+        for key in keys:
+            where = self.devnet.gateway.admin(f"/api/v1/where?bucket=faults&key={key}")
+            for segment in where["segments"]:
+                for holder in segment["holders"]:
+                    holders[segment["id"], str(holder["index"])].add(holder["peer"])
+        return holders
+
+    def lie(self, *lies):
+        """Objects are stored while all are honest and read while two peers lie."""
+        name = "-".join(lies)
+        bodies = {
+            f"{name}/{number}": random_bytes(self.SIZE, f"{name} {number}")
+            for number in range(self.COUNT)}
+        client = self.devnet.s3()
+        for key, body in bodies.items():
+            client.put_object(Bucket="faults", Key=key, Body=body)
+        wait_until("all shards", lambda: len(self.holders(bodies)) == 14 * self.COUNT, 60)
+        before = self.told()
+        self.order(lies)
+        try:
+            self.read_all(bodies)
+            lied = {peer: told - before[peer] for peer, told in self.told().items()}
+            expect(all(lied.values()), f"a liar was not asked: {lied}")
+            expect({lie for told in lied.values() for lie, _, _ in told} == set(lies), f"{lied}")
+
+            def is_replaced():
+                holders = self.holders(bodies)
+                return len(holders) == 14 * self.COUNT and all(
+                    peer not in holders[segment, index]
+                    for peer, told in self.told().items()
+                    for _, segment, index in told - before[peer])
+
+            begin = time.monotonic()
+            wait_until("shards lied about replaced elsewhere", is_replaced, 90, poll_s=0.5)
+            took = time.monotonic() - begin
+            self.read_all(bodies)
+        finally:
+            self.order([""] * len(self.liars))
+        count = sum(len(told - before[peer]) for peer, told in self.told().items())
+        return f"{count} shards lied about, replaced {took:.1f} s after the reads"
+
+
 def run(cases, programs):
     with Devnet(programs, PEERS) as devnet:
         faults = Faults(devnet)
@@ -153,3 +246,8 @@ def run(cases, programs):
         cases.run("garbage datagrams", faults.garbage_datagrams)
         cases.run("garbage to the S3 port", faults.garbage_http)
         cases.run("SIGKILL of the gateway in mid-upload", faults.kill_gateway)
+        liars = Liars(devnet)
+        cases.run("two more gateways, and two peers that can lie", liars.restart)
+        for lies in [("garbage", "stale"), ("truncated", "malformed")]:
+            cases.run(f"peers that answer reads with {lies[0]} and {lies[1]} bytes",
+                      lambda lies=lies: liars.lie(*lies))
