@@ -54,7 +54,7 @@ class Faults:
         def is_replaced():
             return all(
                 len({holder["index"] for holder in segment["holders"]}) == 14
-                and all(holder["peer"] != peer_id or holder.get("fresh") for holder in segment["holders"])
+                and all(holder["peer"] != peer_id for holder in segment["holders"])
                 for segment in self.where())
 
         wait_until("damaged shards replaced elsewhere", is_replaced, 90, poll_s=0.5)

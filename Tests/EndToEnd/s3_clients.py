@@ -3,8 +3,8 @@
 
 Usage: s3_clients.py --endpoint http://127.0.0.1:9000 --access-key demo --secret-key demo-secret
 
-Prints a line per case and, last, how many passed and failed; exits with 1 if any failed. Needs boto3,
-and `aws` and `rclone` beside this Python or on the PATH.
+Prints a line per case and, last, how many passed and failed; exits with 1 if any failed. Needs
+boto3, and `aws` and `rclone` beside this Python or on the PATH.
 """
 
 import argparse
