@@ -90,7 +90,7 @@ package struct HTTPResponse: Sendable {
 
 /// Why a request's body ended before its end, or a response could not be sent.
 package enum HTTPBodyError: Error, Equatable, Sendable {
-    /// The client closed the connection, stalled, or the server is stopping.
+    /// The client closed the connection or its half of it, stalled, or the server is stopping.
     case connectionLost
 }
 

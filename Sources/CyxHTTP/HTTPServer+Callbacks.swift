@@ -54,14 +54,14 @@ private func onHandle(
 
 private func onEnd(
     context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?,
-    request: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, completed: Int32
+    request: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, halfClosed: Int32
 ) {
     guard let server = owner(context), let request, let pointer = request.pointee else { return }
     request.pointee = nil
     nonisolated(unsafe) let exchange = Unmanaged<HTTPExchange>.fromOpaque(pointer)
         .takeRetainedValue()
     nonisolated(unsafe) let connection = connection
-    server.assumeIsolated { $0.end(exchange, on: connection) }
+    server.assumeIsolated { $0.end(exchange, on: connection, isHalfClosed: halfClosed != 0) }
 }
 
 private func onOpened(
@@ -199,7 +199,10 @@ extension HTTPServer {
         return 0
     }
 
-    func end(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer?) {
+    func end(
+        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer?, isHalfClosed: Bool
+    ) {
+        if isHalfClosed, let connection { answerHalfClosed(exchange, on: connection) }
         exchange.connection = nil
         exchange.isSuspended = false
         if let connection {

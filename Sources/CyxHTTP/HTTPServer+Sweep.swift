@@ -36,7 +36,9 @@ extension HTTPServer {
                 checkBodyRate(of: exchange, on: connection, now)
             case .head, .body, .complete: break
             }
-            if exchange.isSuspended {
+            // Before the body is complete, the end of what the client sends is the library's to
+            // find, once the handler has taken what came before it.
+            if exchange.isSuspended, exchange.progress == .complete {
                 suspended.append(
                     (pollfd(fd: connection.descriptor, events: peerClosed, revents: 0), exchange))
             }

@@ -10,6 +10,8 @@ internal import Glibc
 package actor HTTPServer {
     package typealias Handler =
         @Sendable (HTTPRequest, HTTPRequestBody) async throws -> HTTPResponse
+    /// Answers a client that closed its half of the connection in the middle of a body.
+    package typealias IncompleteBody = @Sendable (HTTPRequest) -> HTTPResponse
 
     /// How often limits are checked and silent disconnects looked for.
     private static let sweepInterval = Duration.seconds(1)
@@ -19,6 +21,7 @@ package actor HTTPServer {
     let environment: Environment
     let limits: HTTPLimits
     let handler: Handler
+    let incompleteBody: IncompleteBody
     /// Where it listens; the port is the real one where 0 was asked for.
     package nonisolated let localAddress: SocketAddress
 
@@ -39,9 +42,12 @@ package actor HTTPServer {
     }
 
     /// Binds `listen`; nothing is served before `run`. `reactor` is `environment`'s executor.
+    /// The handler whose body `incompleteBody` is about has its body thrown `connectionLost`.
     package init(
         environment: Environment, reactor: Reactor, listen: SocketAddress,
-        limits: HTTPLimits = HTTPLimits(), handler: @escaping Handler
+        limits: HTTPLimits = HTTPLimits(),
+        incompleteBody: @escaping IncompleteBody = { _ in HTTPResponse(status: 400) },
+        handler: @escaping Handler
     ) throws(HTTPServerError) {
         var bytes = ByteWriter(capacity: 16)
         bytes.write(UInt64(truncatingIfNeeded: listen.ip >> 64))
@@ -56,6 +62,7 @@ package actor HTTPServer {
         self.reactor = reactor
         self.limits = limits
         self.handler = handler
+        self.incompleteBody = incompleteBody
         listener = descriptor
         localAddress = SocketAddress(ip: listen.ip, port: port)
         // Bounded by the number of connections: each has at most one request at a time.

@@ -77,7 +77,7 @@ static void on_completed(
     server *self = context;
     self->callbacks.end(
         self->callbacks.context, connection, request,
-        code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        code == MHD_REQUEST_TERMINATED_CLIENT_ABORT);
 }
 
 static void on_connection(

@@ -47,7 +47,7 @@ struct PeerEdges: Sendable {
             s3 = try HTTPServer(
                 environment: environment, reactor: reactor,
                 listen: try SocketAddress(parsing: configuration.s3Listen),
-                handler: gateway.handle)
+                incompleteBody: gateway.incompleteBody, handler: gateway.handle)
         } else {
             accounts = []
             stores = []

@@ -48,7 +48,8 @@ struct GatewayHarness {
         let gateway = S3Gateway(environment: environment, accounts: accounts)
         let server = try HTTPServer(
             environment: environment, reactor: reactor,
-            listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port)
+            listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port),
+            incompleteBody: gateway.incompleteBody
         ) { request, body in try await gateway.handle(request, body) }
         let harness = GatewayHarness(
             environment: environment, objects: objects, port: server.localAddress.port)

@@ -196,12 +196,20 @@ def body_shorter_than_its_length(g):
     request = AWSRequest("PUT", "%s/%s/short" % (g.endpoint, g.bucket), data=b"x" * 1000)
     request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
     SigV4Auth(Credentials(g.access_key, g.secret_key), "s3", "auto").add_auth(request)
-    head = "PUT /%s/short HTTP/1.1\r\nHost: %s:%d\r\nContent-Length: 1000\r\n" % (
-        g.bucket, g.host, g.port)
-    head += "".join("%s: %s\r\n" % field for field in request.headers.items())
-    with socket.create_connection((g.host, g.port), timeout=30) as connection:
-        connection.sendall(head.encode() + b"\r\n" + b"x" * 500)
-    is_absent(g, "short")
+    fields = "".join("%s: %s\r\n" % field for field in request.headers.items())
+    # The larger one fills every buffer on the way, so that the connection is paused at times.
+    for length, sent in ((1000, 500), (30 * MIB, 20 * MIB)):
+        head = "PUT /%s/short HTTP/1.1\r\nHost: %s:%d\r\nContent-Length: %d\r\n%s\r\n" % (
+            g.bucket, g.host, g.port, length, fields)
+        for half in (False, True):
+            with socket.create_connection((g.host, g.port), timeout=30) as connection:
+                connection.sendall(head.encode() + b"x" * sent)
+                if half:
+                    connection.shutdown(socket.SHUT_WR)
+                    answer = connection.makefile("rb").read()
+                    expect(answer.startswith(b"HTTP/1.1 400 "), True, "status")
+                    expect(b"<Code>IncompleteBody</Code>" in answer, True, "code")
+            is_absent(g, "short")
 
 
 @case
@@ -231,7 +239,8 @@ def garbage_on_the_port(g):
             b"GET  HTTP/1.1\r\nHost: x\r\n\r\n", b"A" * 70_000,
             b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n",
             b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-            b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdefg",
+            b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+            b"Content-Length: 6\r\n\r\nabcdefg",
             b"PUT /b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             *[generator.randbytes(generator.randrange(1, 3000)) for _ in range(40)]):
         with contextlib.suppress(OSError):

@@ -55,14 +55,33 @@ package struct S3Gateway: Sendable {
         } catch {
             let refusal = try describe(error)
             code = refusal.code
-            response = refusal.response(
-                resource: String(request.target.prefix { $0 != "?" }), requestID: requestID,
-                isHead: request.method == "HEAD")
+            response = refused(request, refusal, requestID)
         }
         response.headers.set("x-amz-request-id", requestID)
         response.headers.set("server", "cyxcloud")
         record(request, response, operationName, code)
         return response
+    }
+
+    /// Answers a client that ended its half of the connection before its body.
+    package func incompleteBody(_ request: HTTPRequest) -> HTTPResponse {
+        let requestID = Hex.encode(environment.random.bytes(8)).uppercased()
+        let refusal = S3Error(
+            "IncompleteBody", 400, "The body ended before its length; nothing was stored")
+        var response = refused(request, refusal, requestID)
+        response.headers.set("x-amz-request-id", requestID)
+        response.headers.set("server", "cyxcloud")
+        response.headers.set("date", CivilDate(environment.wallTime()).http)
+        record(request, response, "Unknown", refusal.code)
+        return response
+    }
+
+    private func refused(
+        _ request: HTTPRequest, _ refusal: S3Error, _ requestID: String
+    ) -> HTTPResponse {
+        refusal.response(
+            resource: String(request.target.prefix { $0 != "?" }), requestID: requestID,
+            isHead: request.method == "HEAD")
     }
 
     private func answer(

@@ -17,8 +17,9 @@ typedef struct cyx_http_callbacks {
     int (*handle)(
         void *context, void *connection, const char *method, const char *version,
         const char *bytes, size_t *count, void **request);
-    // The request is over; `completed` is 0 if the connection failed under it.
-    void (*end)(void *context, void *connection, void **request, int completed);
+    // The request is over; `half_closed` is 1 if the client ended its half of the connection before
+    // the body was complete.
+    void (*end)(void *context, void *connection, void **request, int half_closed);
     // A connection was opened or closed.
     void (*opened)(void *context, void *connection, int descriptor);
     void (*closed)(void *context, void *connection);

@@ -1,0 +1,38 @@
+internal import CyxCore
+internal import Glibc
+
+extension HTTPServer {
+    /// Answers a client that closed its half of the connection in the middle of a body: what the
+    /// handler said already, or else `incompleteBody`.
+    ///
+    /// libmicrohttpd takes that for the end of the connection and queues no response any more. But
+    /// it tells so before it closes our half (0.9.75; older versions close first, and then nothing
+    /// is sent), so that an answer can be written to the socket beside it. The bytes are
+    /// few and the socket's buffer is empty, since nothing was answered on this request yet: what
+    /// does not fit at once is left out.
+    func answerHalfClosed(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer) {
+        guard let request = exchange.request, let descriptor = connections[connection]?.descriptor,
+            exchange.progress == .head || exchange.progress == .body, !exchange.isQueued
+        else { return }
+        let response = exchange.response ?? incompleteBody(request)
+        guard case .bytes(let body) = response.body else { return }
+        let bytes = HTTPServer.serialized(response, body)
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+        let sent = send(descriptor, bytes, bytes.count, flags)
+        if sent != bytes.count {
+            environment.logger.debug("no answer to a half-closed connection")
+        }
+    }
+
+    private static func serialized(_ response: HTTPResponse, _ body: [UInt8]) -> [UInt8] {
+        // The reason may be empty (RFC 9112 §4); the code says it all.
+        var head = "HTTP/1.1 \(response.status) \r\n"
+        // As from the library, a header with control characters is left out.
+        for field in response.headers.fields
+        where field.name != "content-length" && field.value.utf8.allSatisfy({ $0 >= 0x20 }) {
+            head += "\(field.name): \(field.value)\r\n"
+        }
+        head += "content-length: \(body.count)\r\nconnection: close\r\n\r\n"
+        return Array(head.utf8) + body
+    }
+}
