@@ -77,8 +77,9 @@ let package = Package(
 
         // Edges.
         module("CyxHTTP", ["CyxCore", "CyxHTTPShims"]),
-        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects"]),
-        module("CyxClient", ["CyxCore", "CyxCrypto", "CCurl"]),
+        module("CyxS3", ["CyxCore", "CyxCrypto"]),
+        module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3"]),
+        module("CyxClient", ["CyxCore", "CyxCrypto", "CyxS3", "CCurl"]),
 
         // Programs.
         program("protoc-gen-cyx", ["CyxCore"]),
@@ -147,7 +148,10 @@ let package = Package(
                 "CyxTables", "CyxObjects", "SimulationHarness",
             ]),
         tests("CyxHTTPTests", ["CyxCore", "CyxHTTP"]),
-        tests("CyxGatewayTests", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxGateway"]),
+        tests("CyxS3Tests", ["CyxCore", "CyxS3"]),
+        tests(
+            "CyxGatewayTests",
+            ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
         tests("CyxPeerProcessTests", ["CyxCore", "CyxOverlay", "CyxPeerProcess"]),
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(

@@ -2,56 +2,6 @@ import CyxClient
 import CyxCore
 import Testing
 
-@Suite struct XMLElementTests {
-    private func parse(_ text: String) throws -> XMLElement {
-        try XMLElement(parsing: Array(text.utf8))
-    }
-
-    @Test func readsElementsTextAndReferences() throws {
-        let root = try parse(
-            """
-            <?xml version="1.0" encoding="UTF-8"?>
-            <!-- a comment -->
-            <s3:List xmlns="http://s3.amazonaws.com/doc/2006-03-01/" a='>'>
-              <Key>a &amp; b &lt;&#252;&#x1F600;</Key><Empty/><Key><![CDATA[<raw>]]></Key>
-            </s3:List>
-            """)
-        #expect(root.name == "List")
-        #expect(root.children(named: "Key").map(\.text) == ["a & b <ü😀", "<raw>"])
-        #expect(root.child("Empty") == XMLElement(name: "Empty"))
-        #expect(root.text(of: "Nothing") == nil)
-    }
-
-    @Test(arguments: [
-        "", "text", "<a>", "<a></b>", "<a/>x", "<a>&unknown;</a>", "<a>&amp</a>", "<a>&#xd800;</a>",
-        "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "<a><!ENTITY></a>", "<a", "<>",
-    ])
-    func refusesWhatIsNotThatXML(text: String) {
-        #expect(throws: XMLError.self) { try parse(text) }
-    }
-
-    @Test func nestingIsBounded() {
-        let text = String(repeating: "<a>", count: 100_000)
-        #expect(throws: XMLError.self) { try parse(text) }
-    }
-
-    @Test func truncationsAndMutationsNeverTrap() {
-        let bytes = Array("<?xml?><A b=\"c\"><!--d--><E>&#65;&lt;</E><![CDATA[x]]><F/></A>".utf8)
-        var generator = SeededGenerator(seed: 3)
-        for count in bytes.indices {
-            _ = try? XMLElement(parsing: Array(bytes[..<count]))
-        }
-        for _ in 0..<20_000 {
-            var mutated = bytes
-            for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                let index = Int.random(in: mutated.indices, using: &generator)
-                mutated[index] = bytes.randomElement(using: &generator) ?? 0
-            }
-            _ = try? XMLElement(parsing: mutated)
-        }
-    }
-}
-
 @Suite struct JSONTests {
     private func parse(_ text: String) throws -> JSONValue {
         try JSONValue(parsing: Array(text.utf8))

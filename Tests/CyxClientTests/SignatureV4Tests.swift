@@ -35,8 +35,7 @@ import Testing
 
     @Test func objectWithABody() {
         let request = SignatureV4.Request(
-            method: "PUT", path: "/" + URIEncoding.encode("test$file.text", keepsSlash: true),
-            query: [],
+            method: "PUT", path: "/test%24file.text", query: [],
             headers: [
                 ("date", "Fri, 24 May 2013 00:00:00 GMT"),
                 ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
@@ -82,17 +81,7 @@ import Testing
             headers: [("x-amz-date", "20150830T123600Z"), ("host", "example.amazonaws.com")],
             payloadHash: Self.emptyHash)
         let time = WallTime(milliseconds: 1_440_938_160_000)
-        #expect(SignatureV4.timestamp(time) == "20150830T123600Z")
         #expect(signer.authorization(for: request, at: time).hasSuffix("Signature=" + signature))
-    }
-
-    @Test func encodesAllButUnreservedCharacters() {
-        #expect(URIEncoding.encode("a b/ü~*", keepsSlash: true) == "a%20b/%C3%BC~%2A")
-        #expect(URIEncoding.encode("a/b") == "a%2Fb")
-        #expect(URIEncoding.decode("a%20b+%C3%BC") == "a b ü")
-        #expect(URIEncoding.decode("%zz") == nil)
-        #expect(URIEncoding.decode("%ff") == nil)
-        #expect(URIEncoding.decode("%f") == nil)
     }
 
     @Test func endpointsAreHostsOnly() {

@@ -90,25 +90,6 @@ import Testing
         }
     }
 
-    @Test func datesAgreeInEveryNotation() throws {
-        let time = WallTime(milliseconds: 1_369_353_600_000)
-        #expect(CivilDate(time).basic == "20130524T000000Z")
-        #expect(CivilDate(time).http == "Fri, 24 May 2013 00:00:00 GMT")
-        #expect(time.iso8601 == "2013-05-24T00:00:00.000Z")
-        // RFC 9110 §5.6.7.
-        #expect(
-            CivilDate(http: "Sun, 06 Nov 1994 08:49:37 GMT")?.wallTime.milliseconds
-                == 784_111_777_000)
-        var random = SeededGenerator(seed: 5)
-        for _ in 0..<2000 {
-            let seconds = Int64.random(in: 0..<253_402_300_800, using: &random)
-            let date = CivilDate(WallTime(milliseconds: seconds * 1000))
-            #expect(date.wallTime.milliseconds == seconds * 1000)
-            #expect(CivilDate(basic: date.basic) == date)
-            #expect(CivilDate(http: date.http) == date)
-        }
-    }
-
     @Test func survivedLossesComeFromTheCode() {
         #expect(S3Headers.survivedLosses("rs(10,4)") == 4)
         #expect(S3Headers.survivedLosses("rs(1,0)") == 0)

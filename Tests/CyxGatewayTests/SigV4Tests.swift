@@ -1,5 +1,6 @@
 import CyxCore
 import CyxHTTP
+import CyxS3
 import Testing
 
 @testable import CyxGateway
@@ -26,7 +27,7 @@ import Testing
     private func check(_ request: HTTPRequest, secret: String = secret) throws {
         let query = try S3Query(target: request.target)
         let claim = try SigV4Claim(request, query)
-        try claim.check(request, query, signingKey: claim.signingKey(secret: secret))
+        try claim.check(request, query, signingKey: claim.scope.key(secret: secret))
     }
 
     static let examples: [HTTPRequest] = [

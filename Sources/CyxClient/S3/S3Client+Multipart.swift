@@ -1,3 +1,5 @@
+internal import CyxS3
+
 /// One stored part of a multipart upload.
 package struct UploadedPart: Sendable, Equatable {
     package var number: Int

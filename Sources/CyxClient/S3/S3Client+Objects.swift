@@ -1,3 +1,5 @@
+internal import CyxS3
+
 /// What S3 says of one object.
 package struct RemoteObject: Sendable, Equatable {
     package var key: String
@@ -60,7 +62,7 @@ extension S3Client {
         let isEncoded = document.text(of: "EncodingType") == "url"
         func name(_ text: String?) throws(ClientError) -> String {
             guard isEncoded else { return text ?? "" }
-            guard let decoded = URIEncoding.decode(text ?? "") else {
+            guard let decoded = PercentEncoding.decodeText(text ?? "", plusIsSpace: true) else {
                 throw .malformed("ListBucketResult")
             }
             return decoded
@@ -93,7 +95,7 @@ extension S3Client {
     static func document(
         _ response: HTTPResponse, _ name: String
     ) throws(ClientError) -> XMLElement {
-        guard let document = XMLElement.document(in: response.body) else {
+        guard let document = response.document else {
             throw .malformed(name)
         }
         if document.name == "Error" {

@@ -1,4 +1,5 @@
 package import CyxCore
+internal import CyxS3
 internal import Glibc
 
 /// Where a gateway is: `http://127.0.0.1:9000`.
@@ -48,7 +49,8 @@ package struct S3Request: Sendable {
 
     var path: String {
         let parts = [bucket, key].compactMap(\.self)
-        return "/" + parts.map { URIEncoding.encode($0, keepsSlash: true) }.joined(separator: "/")
+        return "/"
+            + parts.map { PercentEncoding.encode($0, keepingSlashes: true) }.joined(separator: "/")
     }
 }
 
@@ -84,7 +86,7 @@ package struct S3Client: Sendable {
     }
 
     private func sendBlocking(_ request: S3Request) throws(ClientError) -> HTTPResponse {
-        let payloadHash = try SigningHash.hex(of: request.body)
+        let payloadHash = try PayloadHash.hex(of: request.body)
         var backoff = Self.firstBackoffMilliseconds
         for attempt in 1...Self.attemptLimit {
             let error: ClientError
@@ -116,7 +118,7 @@ package struct S3Client: Sendable {
         let headers =
             request.headers + [
                 ("host", endpoint.host), ("x-amz-content-sha256", payloadHash),
-                ("x-amz-date", SignatureV4.timestamp(now)),
+                ("x-amz-date", CivilDate(now).basic),
             ]
         let signed = SignatureV4.Request(
             method: request.method, path: request.path, query: request.query, headers: headers,

@@ -1,10 +1,12 @@
+internal import CyxS3
+
 extension ClientError {
     /// The error that a response other than success stands for: S3's XML where there is one, its
     /// own code for an answer without a body (HEAD has none).
     package static func s3(
         _ response: HTTPResponse, operation: String, bucket: String?, key: String?
     ) -> ClientError {
-        let document = XMLElement.document(in: response.body)
+        let document = response.document
         let fields = document?.name == "Error" ? document : nil
         let code = fields?.text(of: "Code") ?? code(forStatus: response.status)
         let target = [bucket, key].compactMap(\.self).joined(separator: "/")
@@ -60,6 +62,20 @@ extension ClientError {
         case "SlowDown", "ServiceUnavailable", "InternalError":
             return "run it again in \(response.headers["retry-after"] ?? "10") s"
         default: return nil
+        }
+    }
+}
+
+extension HTTPResponse {
+    /// Largest answer that is read as a document: a page of 1000 keys has 4 MiB at most.
+    private static let documentBytes = 16 << 20
+
+    /// The body as an XML document; nil if it is none.
+    var document: XMLElement? {
+        do {
+            return try XMLReader.parse(body, maximumBytes: HTTPResponse.documentBytes)
+        } catch {
+            return nil
         }
     }
 }

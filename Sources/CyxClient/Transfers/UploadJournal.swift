@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 internal import Glibc
 
 /// Remembers a multipart upload on disk, so that the same command can go on with it: a file named
@@ -12,7 +13,7 @@ struct UploadJournal: Sendable {
     /// `identity` tells endpoint, target and the very state of the file.
     init(directory: String, identity: String) {
         self.directory = directory
-        path = directory + "/" + Hex.encode(SigningHash.sha256(Array(identity.utf8)))
+        path = directory + "/" + Hex.encode(SHA256.hash(Array(identity.utf8)))
     }
 
     /// The upload and its parts' ETags by number; nil if there is none.

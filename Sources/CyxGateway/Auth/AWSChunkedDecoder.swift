@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxCrypto
+internal import CyxS3
 
 /// Takes `aws-chunked` framing off a body and checks each chunk's signature against the one before
 /// ("Transferring payload in multiple chunks" of the SigV4 documentation).
@@ -15,7 +16,7 @@ struct AWSChunkedDecoder: Sendable {
         var previous: String
 
         fileprivate func signature(_ kind: String, _ hashes: [String]) -> String {
-            let text = (["AWS4-HMAC-SHA256-\(kind)", timestamp, scope, previous] + hashes)
+            let text = (["\(SigningScope.algorithm)-\(kind)", timestamp, scope, previous] + hashes)
                 .joined(separator: "\n")
             return Hex.encode(HMACSHA256.code(key: key, Array(text.utf8)))
         }

@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxCrypto
 internal import CyxHTTP
+internal import CyxS3
 
 /// All that a request promises about its body, checked as the body passes by. A machine: `process`
 /// for each piece, `finish` at the end.
@@ -39,7 +40,7 @@ struct PayloadCheck: Sendable {
             }
             length = decoded
             let signing = AWSChunkedDecoder.Signing(
-                key: signingKey, timestamp: claim.timestamp, scope: claim.scope,
+                key: signingKey, timestamp: claim.timestamp, scope: claim.scope.text,
                 previous: claim.signature)
             decoder = AWSChunkedDecoder(
                 signing: isSigned ? signing : nil, hasTrailer: hasTrailer, decodedLength: decoded)

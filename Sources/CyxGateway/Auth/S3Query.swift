@@ -1,3 +1,5 @@
+internal import CyxS3
+
 /// The query of a request target, decoded once.
 struct S3Query: Sendable {
     struct Item: Sendable {
@@ -16,10 +18,8 @@ struct S3Query: Sendable {
         for part in target[target.index(after: mark)...].split(separator: "&") {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let value = pair.count > 1 ? pair[1] : ""
-            guard let nameBytes = PercentEncoding.decode(pair[0], plusIsSpace: true),
-                let valueBytes = PercentEncoding.decode(value, plusIsSpace: true),
-                let name = String(validating: nameBytes, as: UTF8.self),
-                let text = String(validating: valueBytes, as: UTF8.self)
+            guard let name = PercentEncoding.decodeText(pair[0], plusIsSpace: true),
+                let text = PercentEncoding.decodeText(value, plusIsSpace: true)
             else { throw S3Error("InvalidURI", 400, "The query is not percent-encoded UTF-8") }
             items.append(Item(name: name, value: text))
         }
@@ -35,10 +35,7 @@ struct S3Query: Sendable {
 
     /// "Canonical query string" of the SigV4 documentation.
     func canonical(excluding excluded: String?) -> String {
-        items.filter { $0.name != excluded }
-            .map { (PercentEncoding.encode($0.name.utf8), PercentEncoding.encode($0.value.utf8)) }
-            .sorted { ($0.0, $0.1) < ($1.0, $1.1) }
-            .map { "\($0.0)=\($0.1)" }
-            .joined(separator: "&")
+        CanonicalRequest.query(
+            items.filter { $0.name != excluded }.map { (name: $0.name, value: $0.value) })
     }
 }

@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxCrypto
 internal import CyxHTTP
+internal import CyxS3
 
 /// How the payload of a request is vouched for (`x-amz-content-sha256`).
 enum PayloadSigning: Equatable, Sendable {
@@ -13,14 +14,11 @@ enum PayloadSigning: Equatable, Sendable {
 
 /// What AWS Signature Version 4 says about one request, taken apart but not yet believed.
 struct SigV4Claim: Sendable {
-    static let algorithm = "AWS4-HMAC-SHA256"
     static let maximumSkew = Duration.seconds(15 * 60)
     static let maximumPresignedSeconds: Int64 = 604_800
 
     var accessKey: String
-    /// `20130524`, the first part of the scope.
-    var day: String
-    var region: String
+    var scope: SigningScope
     var signedHeaders: [String]
     var signature: String
     var time: WallTime
@@ -31,8 +29,6 @@ struct SigV4Claim: Sendable {
     var payload: PayloadSigning
     /// What stands for the payload in the canonical request.
     var payloadHash: String
-
-    var scope: String { "\(day)/\(region)/s3/aws4_request" }
 
     // MARK: Reading
 
@@ -55,14 +51,15 @@ struct SigV4Claim: Sendable {
             "AuthorizationHeaderMalformed", 400,
             "The authorization header is not AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, "
                 + "Signature=…")
-        guard authorization.hasPrefix(SigV4Claim.algorithm + " ") else {
+        guard authorization.hasPrefix(SigningScope.algorithm + " ") else {
             if authorization.hasPrefix("AWS ") {
                 throw .invalidRequest("Signature version 2 is not supported; use version 4")
             }
             throw malformed
         }
         var fields: [Substring: Substring] = [:]
-        for part in authorization.dropFirst(SigV4Claim.algorithm.count + 1).split(separator: ",") {
+        for part in authorization.dropFirst(SigningScope.algorithm.count + 1).split(separator: ",")
+        {
             let pair = part.trimmingSpaces().split(separator: "=", maxSplits: 1)
             guard pair.count == 2, fields.updateValue(pair[1], forKey: pair[0]) == nil else {
                 throw malformed
@@ -91,7 +88,7 @@ struct SigV4Claim: Sendable {
             }
             return value
         }
-        guard try field("X-Amz-Algorithm") == SigV4Claim.algorithm else {
+        guard try field("X-Amz-Algorithm") == SigningScope.algorithm else {
             throw S3Error(
                 "AuthorizationQueryParametersError", 400,
                 "X-Amz-Algorithm only supports AWS4-HMAC-SHA256")
@@ -120,7 +117,7 @@ struct SigV4Claim: Sendable {
         expires: Int64?
     ) throws(S3Error) {
         let parts = credential.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count >= 5, parts[parts.count - 1] == "aws4_request",
+        guard parts.count >= 5, parts[parts.count - 1] == SigningScope.terminator,
             parts[parts.count - 2] == "s3"
         else {
             throw S3Error(
@@ -134,8 +131,8 @@ struct SigV4Claim: Sendable {
                 "The date must be like 20130524T000000Z and be of the credential's day")
         }
         accessKey = parts[..<(parts.count - 4)].joined(separator: "/")
-        day = String(parts[parts.count - 4])
-        region = String(parts[parts.count - 3])
+        scope = SigningScope(
+            day: String(parts[parts.count - 4]), region: String(parts[parts.count - 3]))
         self.signedHeaders = signedHeaders.split(separator: ";").map(String.init)
         self.signature = signature
         self.timestamp = timestamp
@@ -181,30 +178,21 @@ struct SigV4Claim: Sendable {
         let skew = SigV4Claim.maximumSkew.nanoseconds / 1_000_000
         if let expires {
             guard ahead <= skew else {
-                throw .accessDenied("Request is not yet valid: it is dated \(time.iso8601)")
+                throw .accessDenied("Request is not yet valid: it is dated \(time.rfc3339)")
             }
             let end = WallTime(milliseconds: time.milliseconds + expires * 1000)
             guard now <= end else {
                 let hours = (now.milliseconds - end.milliseconds) / 3_600_000
                 throw .accessDenied(
-                    "Request has expired: the link expired at \(end.iso8601) (\(hours) h ago); "
+                    "Request has expired: the link expired at \(end.rfc3339) (\(hours) h ago); "
                         + "make a new one")
             }
         } else if abs(ahead) > skew {
             throw S3Error(
                 "RequestTimeTooSkewed", 403,
                 "The difference between the request time and the current time is too large: "
-                    + "yours \(time.iso8601), ours \(now.iso8601), limit 15 min")
+                    + "yours \(time.rfc3339), ours \(now.rfc3339), limit 15 min")
         }
-    }
-
-    /// The key that signs this request and its chunks.
-    func signingKey(secret: String) -> [UInt8] {
-        var key = Array("AWS4\(secret)".utf8)
-        for part in [day, region, "s3", "aws4_request"] {
-            key = HMACSHA256.code(key: key, Array(part.utf8))
-        }
-        return key
     }
 
     /// Throws unless the request was signed with `signingKey`.
@@ -218,40 +206,36 @@ struct SigV4Claim: Sendable {
                 "There were headers present in the request which were not signed: \(field.name)")
         }
         let canonical = try canonicalRequest(request, query)
-        let hash = Hex.encode(SHA256.hash(Array(canonical.utf8)))
-        let signed = "\(SigV4Claim.algorithm)\n\(timestamp)\n\(scope)\n\(hash)"
-        let expected = Hex.encode(HMACSHA256.code(key: signingKey, Array(signed.utf8)))
+        let expected = scope.signature(of: canonical, at: timestamp, key: signingKey)
         guard isEqualInConstantTime(expected, signature) else {
             throw S3Error(
                 "SignatureDoesNotMatch", 403,
                 "The request signature does not match. Check the secret key; here the canonical "
-                    + "request hashes to \(hash) with host \(request.headers["host"] ?? "(none)") "
+                    + "request hashes to \(canonical.hash) with host \(request.headers["host"] ?? "(none)") "
                     + "(a proxy that changes it breaks the signature)")
         }
     }
 
-    /// "Create a canonical request" of the SigV4 documentation, with S3's rule that the path is
-    /// encoded once and never normalised.
-    func canonicalRequest(
+    /// The request as it must have been signed, if the claim is true.
+    private func canonicalRequest(
         _ request: HTTPRequest, _ query: S3Query
-    ) throws(S3Error) -> String {
+    ) throws(S3Error) -> CanonicalRequest {
         let rawPath = request.target.prefix { $0 != "?" }
         guard let path = PercentEncoding.decode(rawPath) else {
             throw S3Error("InvalidURI", 400, "The path has a broken percent escape")
         }
-        var text = "\(request.method)\n"
-        text += PercentEncoding.encode(path, keepingSlashes: true) + "\n"
-        text += query.canonical(excluding: expires == nil ? nil : "X-Amz-Signature") + "\n"
+        var headers: [(name: String, values: [String])] = []
         for name in signedHeaders {
-            let values = request.headers.fields.filter { $0.name == name }.map {
-                $0.value.split(whereSeparator: { $0 == " " || $0 == "\t" }).joined(separator: " ")
-            }
+            let values = request.headers.fields.filter { $0.name == name }.map(\.value)
             guard !values.isEmpty else {
                 throw .accessDenied("The signed header \(name) is not in the request")
             }
-            text += "\(name):\(values.joined(separator: ","))\n"
+            headers.append((name, values))
         }
-        return text + "\n\(signedHeaders.joined(separator: ";"))\n\(payloadHash)"
+        return CanonicalRequest(
+            method: request.method, path: PercentEncoding.encode(path, keepingSlashes: true),
+            query: query.canonical(excluding: expires == nil ? nil : "X-Amz-Signature"),
+            headers: headers, payloadHash: payloadHash)
     }
 }
 

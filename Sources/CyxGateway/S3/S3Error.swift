@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 /// An answer that says no: S3's code, its HTTP status, and words for people.
 struct S3Error: Error, Equatable {

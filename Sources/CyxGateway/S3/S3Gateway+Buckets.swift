@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 extension S3Gateway {
     func listBuckets(_ call: Call) async throws -> HTTPResponse {
@@ -12,7 +13,7 @@ extension S3Gateway {
                     for bucket in buckets.sorted(by: { isBefore($0.name, $1.name) }) {
                         xml.element("Bucket") { xml in
                             xml.element("Name", bucket.name)
-                            xml.element("CreationDate", bucket.created.iso8601)
+                            xml.element("CreationDate", bucket.created.rfc3339)
                         }
                     }
                 }

@@ -2,6 +2,7 @@ internal import CyxCore
 internal import CyxCrypto
 internal import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 /// What the two versions of ListObjects have in common.
 private struct ListingQuery {
@@ -110,7 +111,7 @@ extension S3Gateway {
         for object in page.objects {
             xml.element("Contents") { xml in
                 xml.element("Key", listing.shown(object.key))
-                xml.element("LastModified", object.modified.iso8601)
+                xml.element("LastModified", object.modified.rfc3339)
                 xml.element("ETag", "\"\(object.etag)\"")
                 xml.element("Size", object.size)
                 if showsOwner { writeOwner(&xml, call) }
@@ -157,7 +158,7 @@ extension S3Gateway {
                         xml.element("UploadId", upload.id)
                         writeOwner(&xml, call)
                         xml.element("StorageClass", "STANDARD")
-                        xml.element("Initiated", upload.started.iso8601)
+                        xml.element("Initiated", upload.started.rfc3339)
                     }
                 }
             })
@@ -185,7 +186,7 @@ extension S3Gateway {
                 for part in shown {
                     xml.element("Part") { xml in
                         xml.element("PartNumber", part.number)
-                        xml.element("LastModified", part.modified.iso8601)
+                        xml.element("LastModified", part.modified.rfc3339)
                         xml.element("ETag", "\"\(part.etag)\"")
                         xml.element("Size", part.size)
                     }

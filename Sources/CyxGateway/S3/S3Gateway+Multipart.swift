@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 extension S3Gateway {
     private static let partNumbers = 1...10_000
@@ -45,7 +46,7 @@ extension S3Gateway {
             number, upload: upload, key: call.key, in: call.bucket, body: source.source)
         return S3Gateway.xml(
             XMLWriter.document("CopyPartResult") { xml in
-                xml.element("LastModified", part.modified.iso8601)
+                xml.element("LastModified", part.modified.rfc3339)
                 xml.element("ETag", "\"\(part.etag)\"")
             })
     }
@@ -66,9 +67,9 @@ extension S3Gateway {
         let root = try S3Gateway.parse(
             try await call.body.collect(limit: XMLReader.maximumBytes))
         var parts: [(number: Int, etag: String)] = []
-        for element in root.all("Part") {
-            guard let number = element.first("PartNumber").flatMap({ Int($0.text) }),
-                S3Gateway.partNumbers.contains(number), let etag = element.first("ETag")
+        for element in root.children(named: "Part") {
+            guard let number = element.text(of: "PartNumber").flatMap({ Int($0) }),
+                S3Gateway.partNumbers.contains(number), let etag = element.child("ETag")
             else { throw S3Error.malformedXML }
             guard number > parts.last?.number ?? 0 else {
                 throw S3Error(

@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 extension S3Gateway {
     func putObject(_ call: Call) async throws -> HTTPResponse {
@@ -92,11 +93,11 @@ extension S3Gateway {
         var call = call
         let root = try S3Gateway.parse(
             try await call.body.collect(limit: XMLReader.maximumBytes))
-        let keys = root.all("Object").map { $0.first("Key")?.text ?? "" }
+        let keys = root.children(named: "Object").map { $0.text(of: "Key") ?? "" }
         guard root.name == "Delete", !keys.isEmpty, keys.count <= S3Gateway.maximumDeletes,
             !keys.contains("")
         else { throw S3Error.malformedXML }
-        let isQuiet = root.first("Quiet")?.text == "true"
+        let isQuiet = root.text(of: "Quiet") == "true"
         _ = try await call.service.bucket(call.bucket)
         var failures: [(key: String, error: S3Error)] = []
         var deleted: [String] = []
@@ -141,7 +142,7 @@ extension S3Gateway {
             call.key, in: call.bucket, options: options, body: source.source)
         return S3Gateway.xml(
             XMLWriter.document("CopyObjectResult") { xml in
-                xml.element("LastModified", info.modified.iso8601)
+                xml.element("LastModified", info.modified.rfc3339)
                 xml.element("ETag", "\"\(info.etag)\"")
             })
     }

@@ -1,6 +1,7 @@
 package import CyxCore
 package import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 /// S3's REST interface over the object services of a few accounts.
 ///
@@ -110,7 +111,7 @@ package struct S3Gateway: Sendable {
                     "No such access key here: \(claim.accessKey) (a key of another network?)")
             }
             try claim.checkTime(environment.wallTime())
-            let signingKey = claim.signingKey(secret: account.secret)
+            let signingKey = claim.scope.key(secret: account.secret)
             try claim.check(http, query, signingKey: signingKey)
             let request = try S3Request(http, hostSuffix: settings.hostSuffix)
             let check = try PayloadCheck(http, claim, signingKey: signingKey)

@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxHTTP
 internal import CyxObjects
+internal import CyxS3
 
 /// Headers of requests that concern objects, and of the answers about them.
 enum S3Headers {

@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxHTTP
+internal import CyxS3
 
 /// A request as S3 reads it: which bucket, which key, which sub-resource. Decoded once.
 struct S3Request: Sendable {
@@ -43,9 +44,7 @@ struct S3Request: Sendable {
     }
 
     static func decode(_ text: Substring) throws(S3Error) -> String {
-        guard let bytes = PercentEncoding.decode(text),
-            let decoded = String(validating: bytes, as: UTF8.self)
-        else {
+        guard let decoded = PercentEncoding.decodeText(text) else {
             throw S3Error("InvalidURI", 400, "The path is not percent-encoded UTF-8")
         }
         return decoded

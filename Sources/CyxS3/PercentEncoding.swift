@@ -1,7 +1,9 @@
 /// Percent encoding as SigV4 uses it (RFC 3986 §2.3 unreserved characters, upper-case digits).
-enum PercentEncoding {
+package enum PercentEncoding {
     /// Decodes once. Nil when an escape is cut short or not hexadecimal.
-    static func decode(_ text: Substring, plusIsSpace: Bool = false) -> [UInt8]? {
+    package static func decode(
+        _ text: some StringProtocol, plusIsSpace: Bool = false
+    ) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)
         var iterator = text.utf8.makeIterator()
@@ -20,8 +22,21 @@ enum PercentEncoding {
         return bytes
     }
 
+    /// The same, of what is UTF-8; nil when it is not.
+    package static func decodeText(
+        _ text: some StringProtocol, plusIsSpace: Bool = false
+    ) -> String? {
+        decode(text, plusIsSpace: plusIsSpace).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    package static func encode(_ text: String, keepingSlashes: Bool = false) -> String {
+        encode(text.utf8, keepingSlashes: keepingSlashes)
+    }
+
     /// Encodes everything but unreserved characters, and `/` only if `keepingSlashes`.
-    static func encode(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool = false) -> String {
+    package static func encode(
+        _ bytes: some Sequence<UInt8>, keepingSlashes: Bool = false
+    ) -> String {
         var result: [UInt8] = []
         for byte in bytes {
             if isUnreserved(byte) || (keepingSlashes && byte == UInt8(ascii: "/")) {

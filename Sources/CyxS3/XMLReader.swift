@@ -1,28 +1,34 @@
 /// One element of a small document.
-struct XMLElement: Equatable {
+package struct XMLElement: Equatable, Sendable {
     /// Without a namespace prefix.
-    var name: String
-    var text = ""
-    var children: [XMLElement] = []
+    package var name: String
+    package var text = ""
+    package var children: [XMLElement] = []
 
-    init(name: String) { self.name = name }
+    package init(name: String) { self.name = name }
 
-    func first(_ name: String) -> XMLElement? { children.first { $0.name == name } }
-    func all(_ name: String) -> [XMLElement] { children.filter { $0.name == name } }
+    /// The first child of that name.
+    package func child(_ name: String) -> XMLElement? { children.first { $0.name == name } }
+    /// The text of the first child of that name.
+    package func text(of name: String) -> String? { child(name)?.text }
+    package func children(named name: String) -> [XMLElement] {
+        children.filter { $0.name == name }
+    }
 }
 
 /// Why a document was not taken.
-enum XMLError: Error, Equatable {
+package enum XMLError: Error, Equatable {
     case malformed(offset: Int)
     /// A DOCTYPE, an entity that XML does not define itself, or a processing instruction.
     case notAllowed(offset: Int)
     case tooLarge
 }
 
-/// A strict reader of the subset of XML that S3 clients send: elements, attributes (skipped), text,
+/// A strict reader of the subset of XML that S3 and its clients send: elements, attributes (skipped), text,
 /// CDATA, comments and the five predefined entities. No DOCTYPE, so no entities to expand.
-struct XMLReader {
-    static let maximumBytes = 2 << 20
+package struct XMLReader {
+    /// Of a document in a request.
+    package static let maximumBytes = 2 << 20
     static let maximumDepth = 16
     static let maximumElements = 50_000
 
@@ -30,7 +36,9 @@ struct XMLReader {
     private var offset = 0
     private var elements = 0
 
-    static func parse(_ bytes: [UInt8]) throws(XMLError) -> XMLElement {
+    package static func parse(
+        _ bytes: [UInt8], maximumBytes: Int = maximumBytes
+    ) throws(XMLError) -> XMLElement {
         guard bytes.count <= maximumBytes else { throw .tooLarge }
         var reader = XMLReader(bytes: bytes)
         return try reader.document()

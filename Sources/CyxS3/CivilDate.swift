@@ -1,6 +1,6 @@
 package import CyxCore
 
-/// UTC dates in the three notations that S3 uses, on the proleptic Gregorian calendar.
+/// UTC dates in the two notations that requests to S3 have, on the proleptic Gregorian calendar.
 package struct CivilDate: Equatable, Sendable {
     package var year: Int
     package var month: Int
@@ -9,21 +9,12 @@ package struct CivilDate: Equatable, Sendable {
     package var minute: Int
     package var second: Int
 
-    /// Days are counted by Howard Hinnant's method ("chrono-compatible low-level date algorithms").
     package init(_ time: WallTime) {
         let seconds = time.milliseconds.flooredDivision(by: 1000)
         let days = seconds.flooredDivision(by: 86_400)
         let rest = Int(seconds - days * 86_400)
-        let shifted = Int(days) + 719_468
-        let era = shifted >= 0 ? shifted / 146_097 : (shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shiftedMonth = (5 * dayOfYear + 2) / 153
-        day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-        month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-        year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let date = WallTime.civilDate(daysSinceEpoch: days)
+        (year, month, day) = (Int(date.year), Int(date.month), Int(date.day))
         hour = rest / 3600
         minute = rest / 60 % 60
         second = rest % 60
@@ -116,16 +107,5 @@ extension Int64 {
 
     fileprivate func flooredRemainder(by divisor: Int64) -> Int64 {
         self - flooredDivision(by: divisor) * divisor
-    }
-}
-
-extension WallTime {
-    /// `2013-05-24T00:00:00.000Z`, as in S3's XML.
-    package var iso8601: String {
-        let date = CivilDate(self)
-        let fraction = Int(milliseconds - milliseconds.flooredDivision(by: 1000) * 1000)
-        return "\(padded(date.year, 4))-\(padded(date.month))-\(padded(date.day))"
-            + "T\(padded(date.hour)):\(padded(date.minute)):\(padded(date.second))"
-            + ".\(padded(fraction, 3))Z"
     }
 }

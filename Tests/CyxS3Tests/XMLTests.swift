@@ -1,7 +1,6 @@
 import CyxCore
+import CyxS3
 import Testing
-
-@testable import CyxGateway
 
 @Suite struct XMLTests {
     private static let document =
@@ -13,14 +12,16 @@ import Testing
     @Test func elementsTextAndEntitiesAreRead() throws {
         let root = try XMLReader.parse(Array(Self.document.utf8))
         #expect(root.name == "Delete")
-        #expect(root.first("Quiet")?.text == "true")
-        #expect(root.all("Object").map { $0.first("Key")?.text } == ["a&b <€A<raw>", ""])
+        #expect(root.text(of: "Quiet") == "true")
+        #expect(root.children(named: "Object").map { $0.text(of: "Key") } == ["a&b <€A<raw>", ""])
+        #expect(root.children(named: "Object")[1].child("Key") == XMLElement(name: "Key"))
+        #expect(root.text(of: "Nothing") == nil)
     }
 
     @Test func doctypesAndForeignEntitiesAreRefused() {
         let documents = [
             "<!DOCTYPE a><a/>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a>&b;</a>",
-            "<a><?php x ?></a>",
+            "<a><?php x ?></a>", "<a><!ENTITY></a>",
         ]
         for document in documents {
             #expect(throws: XMLError.self) { try XMLReader.parse(Array(document.utf8)) }
@@ -31,6 +32,7 @@ import Testing
         let documents = [
             "", " ", "a", "<a>", "</a>", "<a></b>", "<a/><b/>", "<a/>x", "<a b></a>", "<a b=c/>",
             "<a b='<'/>", "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&#+65;</a>", "<a>&amp</a>", "<>",
+            "text", "<a",
         ]
         for document in documents {
             #expect(throws: XMLError.self) { try XMLReader.parse(Array(document.utf8)) }
@@ -38,13 +40,15 @@ import Testing
         #expect(throws: XMLError.self) { try XMLReader.parse([0x3C, 0x61, 0x3E, 0xFF, 0x3C]) }
     }
 
-    @Test func depthElementsAndSizeAreBounded() {
+    @Test func depthElementsAndSizeAreBounded() throws {
         let deep = String(repeating: "<a>", count: 100_000)
         #expect(throws: XMLError.tooLarge) { try XMLReader.parse(Array(deep.utf8)) }
         let wide = "<a>" + String(repeating: "<b/>", count: 60_000) + "</a>"
         #expect(throws: XMLError.tooLarge) { try XMLReader.parse(Array(wide.utf8)) }
         let large = [UInt8](repeating: 0x20, count: XMLReader.maximumBytes + 1)
         #expect(throws: XMLError.tooLarge) { try XMLReader.parse(large) }
+        let fits = Array("<a/>".utf8) + large
+        #expect(try XMLReader.parse(fits, maximumBytes: fits.count).name == "a")
     }
 
     @Test func truncationsAndMutationsNeverTrap() {
@@ -70,8 +74,8 @@ import Testing
     @Test func writtenTextReadsBack() throws {
         let text = "a<b>&\"'\r\n\t]]>€"
         let bytes = XMLWriter.document("Root") { $0.element("Text", text) }
-        #expect(try XMLReader.parse(bytes).first("Text")?.text == text)
+        #expect(try XMLReader.parse(bytes).text(of: "Text") == text)
         let control = XMLWriter.document("Root") { $0.element("Text", "\u{1}\u{0}") }
-        #expect(try XMLReader.parse(control).first("Text")?.text == "\u{FFFD}\u{FFFD}")
+        #expect(try XMLReader.parse(control).text(of: "Text") == "\u{FFFD}\u{FFFD}")
     }
 }

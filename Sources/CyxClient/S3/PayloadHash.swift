@@ -1,16 +1,10 @@
 internal import CyxCore
 internal import CyxCrypto
 
-/// SHA-256 and HMAC as Signature V4 needs them.
-enum SigningHash {
+/// What a signature says of a request's body.
+enum PayloadHash {
     /// How much of a file is hashed at once.
     private static let pieceBytes = 1 << 20
-
-    static func sha256(_ bytes: [UInt8]) -> [UInt8] { SHA256.hash(bytes) }
-
-    static func hmac(key: [UInt8], _ bytes: [UInt8]) -> [UInt8] {
-        HMACSHA256.code(key: key, bytes)
-    }
 
     /// The SHA-256 of a request's body in hex; a file is read once for it.
     static func hex(of body: HTTPRequest.Body) throws(ClientError) -> String {

@@ -1,11 +1,11 @@
 /// Writes an S3 XML document, escaping all text.
-struct XMLWriter {
+package struct XMLWriter {
     static let namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
 
-    private(set) var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+    package private(set) var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 
     /// A document whose root is `name`; S3's answers carry the namespace, its errors do not.
-    static func document(
+    package static func document(
         _ name: String, hasNamespace: Bool = true, _ body: (inout XMLWriter) -> Void
     ) -> [UInt8] {
         var writer = XMLWriter()
@@ -18,34 +18,36 @@ struct XMLWriter {
     }
 
     /// A document without content.
-    static func emptyDocument(_ name: String) -> [UInt8] {
+    package static func emptyDocument(_ name: String) -> [UInt8] {
         Array((XMLWriter().text + "<\(name) xmlns=\"\(namespace)\"/>").utf8)
     }
 
     /// `attributes` are written as they are.
-    mutating func element(_ name: String, attributes: String, _ body: (inout XMLWriter) -> Void) {
+    package mutating func element(
+        _ name: String, attributes: String, _ body: (inout XMLWriter) -> Void
+    ) {
         text += "<\(name) \(attributes)>"
         body(&self)
         text += "</\(name)>"
     }
 
-    mutating func element(_ name: String, _ body: (inout XMLWriter) -> Void) {
+    package mutating func element(_ name: String, _ body: (inout XMLWriter) -> Void) {
         text += "<\(name)>"
         body(&self)
         text += "</\(name)>"
     }
 
-    mutating func element(_ name: String, _ value: String) {
+    package mutating func element(_ name: String, _ value: String) {
         text += "<\(name)>"
         for scalar in value.unicodeScalars { append(scalar) }
         text += "</\(name)>"
     }
 
-    mutating func element(_ name: String, _ value: some BinaryInteger) {
+    package mutating func element(_ name: String, _ value: some BinaryInteger) {
         text += "<\(name)>\(value)</\(name)>"
     }
 
-    mutating func element(_ name: String, _ value: Bool) {
+    package mutating func element(_ name: String, _ value: Bool) {
         text += "<\(name)>\(value)</\(name)>"
     }
 
