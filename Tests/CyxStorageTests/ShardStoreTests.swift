@@ -138,10 +138,10 @@ struct ShardStoreTests {
             try await store.put([(testKey(1), bytes)])
             await store.close()
         }
-        let directory = "\(scratch.path)/shards"
-        let blobs = ScratchDirectory.names(directory).filter { $0.hasSuffix(".blob") }
-        #expect(!blobs.isEmpty)
-        for name in blobs {
+        let directory = "\(scratch.path)/shards/values"
+        let files = ScratchDirectory.names(directory)
+        #expect(!files.isEmpty)
+        for name in files {
             var contents = readFile("\(directory)/\(name)")
             contents[contents.count / 2] ^= 1
             writeFile("\(directory)/\(name)", contents)

@@ -31,7 +31,7 @@ final class ScratchDirectory: Sendable {
         return names.sorted()
     }
 
-    private static func remove(_ path: String) {
+    static func remove(_ path: String) {
         for name in names(path) {
             let child = "\(path)/\(name)"
             if unlink(child) != 0 { remove(child) }
@@ -58,17 +58,42 @@ func writeFile(_ path: String, _ bytes: [UInt8]) {
     _ = bytes.withUnsafeBytes { fwrite($0.baseAddress, 1, $0.count, file) }
 }
 
-/// What a crash at this moment leaves: the files as they are, without what is in memory.
+/// What a crash of the process at this moment leaves: the files as they are, without what is in its
+/// memory. Copied again when background work changed them meanwhile, which no crash would mix.
 func crashImage(of source: String, in target: String) {
+    var before: [String] = []
+    repeat {
+        before = listing(source)
+        ScratchDirectory.remove(target)
+        copyTree(source, target)
+    } while listing(source) != before
+}
+
+/// The names and sizes of all files below a directory.
+private func listing(_ path: String) -> [String] {
+    ScratchDirectory.names(path).flatMap { name in
+        var status = stat()
+        stat("\(path)/\(name)", &status)
+        return ["\(path)/\(name) \(status.st_size)"] + listing("\(path)/\(name)")
+    }
+}
+
+private func copyTree(_ source: String, _ target: String) {
     mkdir(target, 0o700)
     for name in ScratchDirectory.names(source) where name != "LOCK" {
         let child = "\(source)/\(name)"
         if ScratchDirectory.names(child).isEmpty {
             writeFile("\(target)/\(name)", readFile(child))
         } else {
-            crashImage(of: child, in: "\(target)/\(name)")
+            copyTree(child, "\(target)/\(name)")
         }
     }
+}
+
+/// The last file of a store's value log, and its length in bytes.
+func logTail(_ directory: String) -> (name: String, size: Int) {
+    let name = "\(directory)/values/\(ScratchDirectory.names("\(directory)/values").last ?? "")"
+    return (name, readFile(name).count)
 }
 
 final class SilentSink: LogSink {

@@ -37,7 +37,7 @@ class Faults:
             peer for peer in self.devnet.peers[1:] if peer.status()["peer"] in data_holders)
         generator = random.Random(3)
         flipped = 0
-        for path in sorted(victim.folder.rglob("*.blob")):
+        for path in sorted(victim.folder.rglob("values/*")):
             with open(path, "r+b") as file:
                 size = path.stat().st_size
                 for position in range(4096, size, 16384):

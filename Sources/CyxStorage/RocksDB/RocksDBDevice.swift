@@ -1,31 +1,30 @@
 package import CyxCore
 internal import Glibc
 
-/// The stores of one peer as RocksDB databases below one directory.
+/// The stores of one peer below one directory: rows in RocksDB, shards in a log that a RocksDB
+/// database indexes.
 package final class RocksDBDevice: StorageDevice {
     package let path: String
     private let cache: RocksDBCache
-    private let shards: RocksDBTuning
+    private let log: ValueLogTuning
 
     /// The directory must exist (`DataDirectory` makes and checks it).
-    package init(path: String, shards: RocksDBTuning = .shards) {
+    package init(path: String, log: ValueLogTuning = ValueLogTuning()) {
         self.path = path
-        self.shards = shards
-        cache = RocksDBCache(bytes: shards.cacheBytes)
+        self.log = log
+        cache = RocksDBCache(bytes: RocksDBTuning().cacheBytes)
     }
 
     package func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore {
-        try openStore(name, kind: kind)
-    }
-
-    func openStore(_ name: String, kind: StoreKind) throws(StoreError) -> RocksDBStore {
         let isPlain = name.utf8.allSatisfy { byte in
             (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D
         }
         precondition(isPlain && !name.isEmpty, "a store's name is a-z, 0-9 and -")
-        return try RocksDBStore(
-            path: "\(path)/\(name)", kind: kind, tuning: kind == .rows ? .rows : shards,
-            cache: cache)
+        let place = "\(path)/\(name)"
+        return switch kind {
+        case .rows: try RocksDBStore(path: place, tuning: .rows, cache: cache)
+        case .shards: try ValueLogStore(path: place, tuning: log, cache: cache)
+        }
     }
 
     package func freeBytes() -> Int64 { Volume.freeBytes(path) }

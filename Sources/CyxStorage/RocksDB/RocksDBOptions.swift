@@ -5,17 +5,13 @@ internal import CyxCore
 /// laptop (architecture §9).
 package struct RocksDBTuning: Sendable {
     /// A memtable is flushed when it holds this much; its memory is taken as it fills.
-    package var writeBufferBytes = 32 << 20
+    package var writeBufferBytes = 8 << 20
     /// The unit in which a memtable takes memory; what an idle store keeps.
     package var arenaBlockBytes = 64 << 10
     /// Blocks of keys and small rows, shared by the stores of one device.
     package var cacheBytes = 2 << 20
-    /// Open files that are kept; each SST or blob file costs a descriptor and about 10 KB.
+    /// Open files that are kept; each costs a descriptor and about 10 KB.
     package var maximumOpenFiles: Int32 = 256
-    /// Values from this size on go to blob files and are never rewritten by compaction.
-    package var minimumBlobBytes: UInt64 = 1024
-    package var blobFileBytes: UInt64 = 256 << 20
-    package var fileBufferBytes: UInt64 = 64 << 10
     /// Files of keys that gather before they are merged.
     package var level0Trigger: Int32 = 16
     /// The list of files is rewritten when its log is this long.
@@ -31,7 +27,8 @@ package struct RocksDBTuning: Sendable {
         return tuning
     }()
 
-    package static let shards = RocksDBTuning()
+    /// The index of a `ValueLogStore`, which flushes it long before a write buffer is full.
+    package static let index = RocksDBTuning()
 }
 
 /// The block cache of one device.
@@ -56,16 +53,14 @@ final class RocksDBCache: Sendable {
 struct RocksDBOptions: ~Copyable {
     let pointer: OpaquePointer?
 
-    init(kind: StoreKind, tuning: RocksDBTuning, cache: RocksDBCache) {
+    init(kind: StoreKind, tuning: RocksDBTuning, cache: RocksDBCache) throws(StoreError) {
         let options = rocksdb_options_create()
-        pointer = options
         rocksdb_options_set_create_if_missing(options, 1)
         rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_write_buffer_size(options, tuning.writeBufferBytes)
         rocksdb_options_set_arena_block_size(options, tuning.arenaBlockBytes)
         rocksdb_options_set_max_write_buffer_number(options, 6)
-        // Two flushes, so that one group is written while another one waits for the disk.
-        rocksdb_options_set_max_background_flushes(options, kind == .shards ? 2 : 1)
+        rocksdb_options_set_max_background_flushes(options, 1)
         rocksdb_options_set_max_background_compactions(options, 1)
         rocksdb_options_set_max_open_files(options, tuning.maximumOpenFiles)
         rocksdb_options_set_max_manifest_file_size(options, tuning.maximumManifestBytes)
@@ -91,14 +86,24 @@ struct RocksDBOptions: ~Copyable {
         switch kind {
         case .rows:
             rocksdb_options_set_max_total_wal_size(options, 16 << 20)
+            pointer = options
         case .shards:
-            rocksdb_options_set_enable_blob_files(options, 1)
-            // A shard larger than the file buffer goes to the file without a copy.
-            rocksdb_options_set_writable_file_max_buffer_size(options, tuning.fileBufferBytes)
-            rocksdb_options_set_min_blob_size(options, tuning.minimumBlobBytes)
-            rocksdb_options_set_blob_file_size(options, tuning.blobFileBytes)
-            rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))
+            defer { rocksdb_options_destroy(options) }
+            pointer = try RocksDBOptions.extending(options, "avoid_flush_during_shutdown=true")
         }
+    }
+
+    /// A copy with options set that the C interface has no function for.
+    private static func extending(
+        _ options: OpaquePointer?, _ text: String
+    ) throws(StoreError) -> OpaquePointer? {
+        let extended = rocksdb_options_create()
+        var message: UnsafeMutablePointer<CChar>?
+        rocksdb_get_options_from_string(options, text, extended, &message)
+        guard let message else { return extended }
+        defer { rocksdb_free(message) }
+        rocksdb_options_destroy(extended)
+        throw RocksDBDatabase.storeError(String(cString: message), operation: "open")
     }
 
     deinit { rocksdb_options_destroy(pointer) }

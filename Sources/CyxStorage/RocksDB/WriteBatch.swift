@@ -1,5 +1,4 @@
 internal import CRocksDB
-internal import CyxCore
 
 /// Writes that RocksDB applies together. Used by one thread at a time.
 final class WriteBatch: Sendable {
@@ -19,21 +18,20 @@ final class WriteBatch: Sendable {
     /// Empties it; its memory stays.
     func clear() { rocksdb_writebatch_clear(pointer) }
 
-    func append(_ write: KeyValueWrite) {
-        switch write {
-        case .put(let key, let value):
-            key.withUnsafeBytes { key in
-                value.withUnsafeBytes { value in
-                    rocksdb_writebatch_put(
-                        pointer, key.bindMemory(to: CChar.self).baseAddress, key.count,
-                        value.bindMemory(to: CChar.self).baseAddress, value.count)
-                }
+    func put(_ key: [UInt8], _ value: [UInt8]) {
+        key.withUnsafeBytes { key in
+            value.withUnsafeBytes { value in
+                rocksdb_writebatch_put(
+                    pointer, key.bindMemory(to: CChar.self).baseAddress, key.count,
+                    value.bindMemory(to: CChar.self).baseAddress, value.count)
             }
-        case .delete(let key):
-            key.withUnsafeBytes { key in
-                rocksdb_writebatch_delete(
-                    pointer, key.bindMemory(to: CChar.self).baseAddress, key.count)
-            }
+        }
+    }
+
+    func delete(_ key: [UInt8]) {
+        key.withUnsafeBytes { key in
+            rocksdb_writebatch_delete(
+                pointer, key.bindMemory(to: CChar.self).baseAddress, key.count)
         }
     }
 }

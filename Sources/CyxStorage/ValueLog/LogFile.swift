@@ -1,0 +1,141 @@
+internal import CyxCore
+internal import Glibc
+
+/// One file of a value log: its descriptor, closed with the last reference. Any thread.
+final class LogFile: Sendable {
+    let number: UInt32
+    private let descriptor: Int32
+
+    fileprivate init(number: UInt32, descriptor: Int32) {
+        self.number = number
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    /// Its length in bytes.
+    func size() throws(StoreError) -> UInt64 {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .refused("stat") }
+        return UInt64(clamping: status.st_size)
+    }
+
+    /// Writes all of `bytes`; when it throws, some of them may be there.
+    func write(_ bytes: [UInt8], at offset: UInt64) throws(StoreError) {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { raw in
+                pwrite(
+                    descriptor, raw.baseAddress.map { $0 + done }, raw.count - done,
+                    off_t(offset) + off_t(done))
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .refused("write") }
+            done += count
+        }
+    }
+
+    /// `count` bytes, or those up to the end of the file if there are fewer.
+    func read(_ count: Int, at offset: UInt64) throws(StoreError) -> [UInt8] {
+        var failure: StoreError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            while initialized < count {
+                let got = pread(
+                    descriptor, buffer.baseAddress.map { $0 + initialized }, count - initialized,
+                    off_t(offset) + off_t(initialized))
+                if got < 0, errno == EINTR { continue }
+                if got < 0 { failure = .refused("read") }
+                guard got > 0 else { return }
+                initialized += got
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Makes all that was written durable. After it failed once, what a later call says about the
+    /// same bytes means nothing: the kernel may have dropped them.
+    func sync() throws(StoreError) {
+        guard fdatasync(descriptor) == 0 else { throw .refused("flush") }
+    }
+
+    func truncate(to size: UInt64) throws(StoreError) {
+        guard ftruncate(descriptor, off_t(size)) == 0 else { throw .refused("truncate") }
+    }
+}
+
+/// The directory of a value log's files, numbered from 1 in the order in which they were filled.
+final class LogDirectory: Sendable {
+    let path: String
+
+    /// Makes the directory if there is none.
+    init(path: String) throws(StoreError) {
+        self.path = path
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .refused("mkdir \(path)") }
+    }
+
+    /// The numbers of the files that are there, in order.
+    func numbers() throws(StoreError) -> [UInt32] {
+        guard let directory = opendir(path) else { throw .refused("open \(path)") }
+        defer { closedir(directory) }
+        var numbers: [UInt32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
+                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if let number = UInt32(name) { numbers.append(number) }
+        }
+        return numbers.sorted()
+    }
+
+    /// A new, empty file whose name survives a crash.
+    func create(_ number: UInt32) throws(StoreError) -> LogFile {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
+        let descriptor = Glibc.open(name(number), flags, 0o600)
+        guard descriptor >= 0 else { throw .refused("create \(name(number))") }
+        let file = LogFile(number: number, descriptor: descriptor)
+        do throws(StoreError) {
+            try sync()
+        } catch {
+            unlink(name(number))
+            throw error
+        }
+        return file
+    }
+
+    /// A file that is there; nil if it is not.
+    func open(_ number: UInt32) throws(StoreError) -> LogFile? {
+        let descriptor = Glibc.open(name(number), O_RDWR | O_CLOEXEC)
+        if descriptor < 0, errno == ENOENT { return nil }
+        guard descriptor >= 0 else { throw .refused("open \(name(number))") }
+        return LogFile(number: number, descriptor: descriptor)
+    }
+
+    /// Frees a file's space as soon as nobody holds it; nothing if it is gone already.
+    func remove(_ number: UInt32) throws(StoreError) {
+        guard unlink(name(number)) == 0 || errno == ENOENT else {
+            throw .refused("remove \(name(number))")
+        }
+    }
+
+    private func name(_ number: UInt32) -> String {
+        let digits = String(number)
+        return path + "/" + String(repeating: "0", count: 10 - digits.count) + digits
+    }
+
+    private func sync() throws(StoreError) {
+        let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw .refused("open \(path)") }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw .refused("flush \(path)") }
+    }
+}
+
+extension StoreError {
+    /// What the operating system just said about `operation`.
+    fileprivate static func refused(_ operation: String) -> StoreError {
+        let code = errno
+        if code == ENOSPC || code == EDQUOT { return .noSpace }
+        return .failed(operation: operation, detail: String(cString: strerror(code)))
+    }
+}
