@@ -1,211 +1,21 @@
-#include "cyx_blake3.h"
-
 #include <string.h>
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the message words are read as little-endian"
-#endif
-
-enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
-enum { PREFETCH_DISTANCE = 4 * CYX_BLAKE3_BLOCK };
-enum { BLOCKS_PER_CHUNK = CYX_BLAKE3_CHUNK / CYX_BLAKE3_BLOCK };
-
-static const uint32_t IV[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                               0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
-// The message words of each round: the permutation of table 2 applied again and again.
-static const uint8_t SCHEDULE[7][16] = {
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
-    {3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
-    {10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
-    {12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
-    {9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
-    {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13}};
-
-static inline uint32_t rotate(uint32_t x, int by) { return x >> by | x << (32 - by); }
-
-static inline __attribute__((always_inline)) void mix(
-    uint32_t *v, int a, int b, int c, int d, uint32_t x, uint32_t y) {
-    v[a] += v[b] + x;
-    v[d] = rotate(v[d] ^ v[a], 16);
-    v[c] += v[d];
-    v[b] = rotate(v[b] ^ v[c], 12);
-    v[a] += v[b] + y;
-    v[d] = rotate(v[d] ^ v[a], 8);
-    v[c] += v[d];
-    v[b] = rotate(v[b] ^ v[c], 7);
-}
-
-// The compression function, §2.2; all 16 words of output.
-static void compress(
-    const uint32_t cv[8], const uint8_t block[CYX_BLAKE3_BLOCK], uint32_t length,
-    uint64_t counter, uint32_t flags, uint32_t output[16]) {
-    uint32_t m[16];
-    memcpy(m, block, sizeof m);
-    uint32_t v[16] = {
-        cv[0], cv[1], cv[2], cv[3], cv[4], cv[5], cv[6], cv[7], IV[0], IV[1], IV[2], IV[3],
-        (uint32_t)counter, (uint32_t)(counter >> 32), length, flags};
-#pragma clang loop unroll(full)
-    for (int round = 0; round < 7; round++) {
-        const uint8_t *s = SCHEDULE[round];
-        mix(v, 0, 4, 8, 12, m[s[0]], m[s[1]]);
-        mix(v, 1, 5, 9, 13, m[s[2]], m[s[3]]);
-        mix(v, 2, 6, 10, 14, m[s[4]], m[s[5]]);
-        mix(v, 3, 7, 11, 15, m[s[6]], m[s[7]]);
-        mix(v, 0, 5, 10, 15, m[s[8]], m[s[9]]);
-        mix(v, 1, 6, 11, 12, m[s[10]], m[s[11]]);
-        mix(v, 2, 7, 8, 13, m[s[12]], m[s[13]]);
-        mix(v, 3, 4, 9, 14, m[s[14]], m[s[15]]);
-    }
-    for (int i = 0; i < 8; i++) {
-        output[i] = v[i] ^ v[i + 8];
-        output[i + 8] = v[i + 8] ^ cv[i];
-    }
-}
-
-static void compress_cv(
-    uint32_t cv[8], const uint8_t *block, uint32_t length, uint64_t counter, uint32_t flags) {
-    uint32_t output[16];
-    compress(cv, block, length, counter, flags, output);
-    memcpy(cv, output, CYX_BLAKE3_DIGEST);
-}
-
-#define LANES 4
-#define NAME(x) wide4_##x
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("sse4.1"))), apply_to = function)
-#include "blake3_wide.h"
-#pragma clang attribute pop
-
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-#define LANES 8
-#define NAME(x) wide8_##x
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#include "blake3_wide.h"
-#pragma clang attribute pop
-
-// The same widths once more where AVX-512 VL gives them rotations and 32 registers, for the ends of
-// inputs that do not fill sixteen lanes.
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl"))), apply_to = function)
-#define LANES 4
-#define NAME(x) rotating4_##x
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#include "blake3_wide.h"
-#define LANES 8
-#define NAME(x) rotating8_##x
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#include "blake3_wide.h"
-#define LANES 16
-#define NAME(x) wide16_##x
-#define ZIP_LOW(a, b)                                                                              \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define ZIP_HIGH(a, b)                                                                             \
-    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#include "blake3_wide.h"
-#pragma clang attribute pop
-#else
-#include "blake3_wide.h"
-#endif
-
-int cyx_blake3_best_level(void) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
-        return CYX_BLAKE3_VECTOR16;
-    if (__builtin_cpu_supports("avx2")) return CYX_BLAKE3_VECTOR8;
-    if (__builtin_cpu_supports("sse4.1")) return CYX_BLAKE3_VECTOR4;
-    return CYX_BLAKE3_PORTABLE;
-#else
-    return CYX_BLAKE3_VECTOR4;
-#endif
-}
-
-// What is hashed in parallel: chunks, or parents.
-struct shape {
-    size_t stride;  // bytes from one input to the next
-    size_t blocks;
-    uint32_t flags, first, last;
-    int step;  // 1 if the counter grows with the input
-};
-
-typedef void wide_hash(
-    const uint8_t *const *, size_t, const uint32_t *, uint64_t, int, uint32_t, uint32_t, uint32_t,
-    uint8_t *);
-
-// The kernel to hash `count` inputs with, and how many lanes it has; null for plain C. A kernel may
-// have more lanes than inputs: from two inputs on, idle lanes cost less than going one by one.
-static wide_hash *kernel(int level, size_t count, size_t *lanes) {
-    *lanes = 1;
-    if (level == CYX_BLAKE3_PORTABLE || count < 2) return 0;
-#if defined(__x86_64__)
-    if (level >= CYX_BLAKE3_VECTOR16) {
-        *lanes = count > 8 ? 16 : count > 4 ? 8 : 4;
-        return count > 8 ? wide16_hash : count > 4 ? rotating8_hash : rotating4_hash;
-    }
-    if (level == CYX_BLAKE3_VECTOR8 && count > 4) {
-        *lanes = 8;
-        return wide8_hash;
-    }
-#endif
-    *lanes = 4;
-    return wide4_hash;
-}
-
-// Hashes `count` inputs of one shape to `count` chaining values. `output` may be where the inputs
-// begin: a pass reads its inputs before it writes the fewer bytes of its output.
-static void hash_many(
-    int level, const struct shape *shape, const uint32_t *key, const uint8_t *input, size_t count,
-    uint64_t counter, uint8_t *output) {
-    while (count > 0) {
-        size_t lanes;
-        wide_hash *hash = kernel(level, count, &lanes);
-        size_t taken = count < lanes ? count : lanes;
-        if (hash) {
-            const uint8_t *inputs[16];
-            uint8_t padded[16 * CYX_BLAKE3_DIGEST];
-            for (size_t i = 0; i < lanes; i++)
-                inputs[i] = input + (i < taken ? i : taken - 1) * shape->stride;
-            hash(
-                inputs, shape->blocks, key, counter, shape->step, shape->flags, shape->first,
-                shape->last, taken < lanes ? padded : output);
-            if (taken < lanes) memcpy(output, padded, taken * CYX_BLAKE3_DIGEST);
-        } else {
-            uint32_t cv[8];
-            memcpy(cv, key, sizeof cv);
-            for (size_t block = 0; block < shape->blocks; block++) {
-                uint32_t flags = shape->flags | (block == 0 ? shape->first : 0) |
-                                 (block + 1 == shape->blocks ? shape->last : 0);
-                compress_cv(
-                    cv, input + block * CYX_BLAKE3_BLOCK, CYX_BLAKE3_BLOCK, counter, flags);
-            }
-            memcpy(output, cv, sizeof cv);
-        }
-        input += taken * shape->stride;
-        output += taken * CYX_BLAKE3_DIGEST;
-        counter += shape->step ? taken : 0;
-        count -= taken;
-    }
-}
+#include "blake3_internal.h"
 
 static void hash_chunks(
     int level, const uint32_t *key, int mode, const uint8_t *input, size_t count, uint64_t counter,
     uint8_t *output) {
-    struct shape shape = {
+    struct cyx_blake3_shape shape = {
         CYX_BLAKE3_CHUNK, BLOCKS_PER_CHUNK, (uint32_t)mode, CHUNK_START, CHUNK_END, 1};
-    hash_many(level, &shape, key, input, count, counter, output);
+    cyx_blake3_hash_many(level, &shape, key, input, count, counter, output);
 }
 
 // One level of the tree, in place: pairs become parents and an odd last value moves up as it is,
 // which grows the same tree as §2.1's "the left subtree is the largest power of two that fits".
 static size_t merge_level(int level, const uint32_t *key, int mode, uint8_t *cvs, size_t count) {
-    struct shape shape = {CYX_BLAKE3_BLOCK, 1, (uint32_t)mode | PARENT, 0, 0, 0};
+    struct cyx_blake3_shape shape = {CYX_BLAKE3_BLOCK, 1, (uint32_t)mode | PARENT, 0, 0, 0};
     size_t pairs = count / 2;
-    hash_many(level, &shape, key, cvs, pairs, 0, cvs);
+    cyx_blake3_hash_many(level, &shape, key, cvs, pairs, 0, cvs);
     if (count % 2)
         memmove(
             cvs + pairs * CYX_BLAKE3_DIGEST, cvs + (count - 1) * CYX_BLAKE3_DIGEST,
@@ -234,7 +44,7 @@ static struct node chunk_node(
     struct node node = {.counter = counter, .flags = (uint32_t)mode | CHUNK_START};
     memcpy(node.cv, key, sizeof node.cv);
     while (length > CYX_BLAKE3_BLOCK) {
-        compress_cv(node.cv, input, CYX_BLAKE3_BLOCK, counter, node.flags);
+        cyx_blake3_compress_cv(node.cv, input, CYX_BLAKE3_BLOCK, counter, node.flags);
         node.flags = (uint32_t)mode;
         input += CYX_BLAKE3_BLOCK;
         length -= CYX_BLAKE3_BLOCK;
@@ -248,7 +58,7 @@ static struct node chunk_node(
 static void node_cv(const struct node *node, void *output) {
     uint32_t cv[8];
     memcpy(cv, node->cv, sizeof cv);
-    compress_cv(cv, node->block, node->length, node->counter, node->flags);
+    cyx_blake3_compress_cv(cv, node->block, node->length, node->counter, node->flags);
     memcpy(output, cv, sizeof cv);
 }
 
@@ -258,7 +68,8 @@ static void node_output(const struct node *node, uint64_t seek, uint8_t *output,
     size_t offset = seek % CYX_BLAKE3_BLOCK;
     while (length > 0) {
         uint32_t words[16];
-        compress(node->cv, node->block, node->length, counter, node->flags | ROOT, words);
+        cyx_blake3_compress(
+            node->cv, node->block, node->length, counter, node->flags | ROOT, words);
         size_t taken = CYX_BLAKE3_BLOCK - offset;
         if (taken > length) taken = length;
         memcpy(output, (const uint8_t *)words + offset, taken);
@@ -346,9 +157,9 @@ void cyx_blake3_parent(const void *key, int mode, int root, const void *children
     node_cv(&node, output);
 }
 
-// Incremental hashing: §5.1.2's stack of subtrees. A chunk or subtree is pushed only once more input
-// is known to follow, so a merge never compresses the root and the open chunk is never empty behind
-// a stack.
+// Incremental hashing: §5.1.2's stack of subtrees. A chunk or subtree is pushed only once more
+// input is known to follow, so a merge never compresses the root and the open chunk is never empty
+// behind a stack.
 
 static void start_chunk(struct cyx_blake3 *state, uint64_t counter) {
     memcpy(state->chunk_cv, state->key, sizeof state->key);
@@ -397,7 +208,7 @@ static void feed_chunk(struct cyx_blake3 *state, const uint8_t *input, size_t le
     while (length > 0) {
         if (state->block_length == CYX_BLAKE3_BLOCK) {
             uint32_t flags = state->mode | (state->blocks_compressed == 0 ? CHUNK_START : 0);
-            compress_cv(
+            cyx_blake3_compress_cv(
                 state->chunk_cv, state->block, CYX_BLAKE3_BLOCK, state->chunk_counter, flags);
             state->blocks_compressed++;
             state->block_length = 0;
