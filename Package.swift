@@ -113,8 +113,8 @@ let package = Package(
         .target(
             name: "SimulationScenarios",
             dependencies: [
-                "SimulationHarness", "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport",
-                "CyxOverlay", "CyxTables", "CyxObjects",
+                "SimulationHarness", "CyxCore", "CyxCrypto", "CyxOverlay", "CyxTables",
+                "CyxObjects", "CyxAssembly",
             ],
             path: "Simulations/Scenarios", swiftSettings: settings),
         .executableTarget(

@@ -1,19 +1,15 @@
+package import CyxAssembly
 internal import CyxCore
 internal import CyxCrypto
 package import CyxObjects
 package import CyxOverlay
-internal import CyxStorage
 package import CyxTables
-package import CyxTransport
 package import SimulationHarness
 internal import Synchronization
 
 /// How the peers of a cluster are set up.
 package struct ClusterOptions: Sendable {
-    package var membership = MembershipTimings.devnet
-    package var tables = TableTimings.devnet
-    package var objects = ObjectTimings.devnet
-    package var transport = TransportTimings.devnet
+    package var profile = TimingProfile.devnet
     package var genesisDepth: UInt8 = 4
     package var zones = 1
     package var world = WorldOptions()
@@ -39,6 +35,8 @@ package final class Cluster: Sendable {
     package let world: SimulatedWorld
     package let options: ClusterOptions
     private let state = Mutex(State())
+    /// What each peer lends, in bytes.
+    private static let allocatedBytes: Int64 = 1 << 34
     private let accountSeed = [UInt8](repeating: 42, count: 32)
     private let networkKey = [UInt8](repeating: 17, count: 32)
 
@@ -60,59 +58,25 @@ package final class Cluster: Sendable {
     }
 
     private func boot(_ peer: SimulatedPeer, bootstrap: [SocketAddress]) async throws {
-        let environment = peer.environment
-        let key = SigningKey(
-            seed: BLAKE3.deriveKey(
-                context: "cyxcloud simulated peer",
-                [UInt8(peer.index >> 8), UInt8(peer.index & 255)],
-                count: 32))
-        let network = NetworkID(BLAKE3.hash(networkKey))
-        let shards = try await ShardStore.open(environment, allocated: 1 << 34)
-        let messaging = try UDPMessaging(
-            TransportConfiguration(
-                networkKey: networkKey, networkID: network, identity: key,
-                timings: options.transport), environment: environment, address: peer.address)
-        let usage = await shards.usage
-        let info = MemberInfo(
-            contact: PeerContact(peer: key.verifyingKey.peerID, address: peer.address),
-            roles: [.storage, .gateway], zone: "zone\(peer.index % options.zones)",
-            store: shards.storeID, allocatedBytes: UInt64(usage.allocated),
-            freeBytes: UInt64(max(0, usage.free)))
-        var overlayOptions = OverlayOptions()
-        overlayOptions.bootstrap = bootstrap
-        overlayOptions.timings = options.membership
-        overlayOptions.network = network
-        let overlay = Overlay(
-            environment: environment, messaging: messaging, identity: key, info: info,
-            options: overlayOptions)
-        var configuration = TablesConfiguration()
-        configuration.genesisDepth = options.genesisDepth
-        configuration.isFounder = bootstrap.isEmpty
-        configuration.timings = options.tables
-        configuration.twoPhaseTables = ObjectRowRules.twoPhaseTables
-        configuration.validate = ObjectRowRules.validate
-        let tables = try await TableService(
-            environment: environment, key: key, storeID: shards.storeID, messaging: messaging,
-            membership: overlay, configuration: configuration)
-        let holder = ShardHolder(
-            environment: environment, messaging: messaging, store: shards, signing: key,
-            timings: options.objects)
-        let context = ObjectContext(
-            environment: environment, messaging: messaging, membership: overlay, tables: tables,
-            timings: options.objects)
-        let repairer = Repairer(context: context)
-        let gateway = ObjectGateway(context: context, accountSeed: accountSeed)
+        let seed = BLAKE3.deriveKey(
+            context: "cyxcloud simulated peer",
+            [UInt8(peer.index >> 8), UInt8(peer.index & 255)], count: 32)
+        var plan = PeerPlan(
+            identity: SigningKey(seed: seed), network: NetworkSecret(privateKey: networkKey),
+            listen: peer.address, allocatedBytes: Cluster.allocatedBytes)
+        plan.bootstrap = bootstrap
+        plan.roles = [.storage, .gateway]
+        plan.zone = "zone\(peer.index % options.zones)"
+        plan.profile = options.profile
+        plan.genesisDepth = options.genesisDepth
+        let assembly = try await PeerAssembly(environment: peer.environment, plan: plan)
+        let gateway = ObjectGateway(context: assembly.objects, accountSeed: accountSeed)
         state.withLock {
-            $0.lives[peer.index] = Life(overlay: overlay, tables: tables, gateway: gateway)
+            $0.lives[peer.index] = Life(
+                overlay: assembly.overlay, tables: assembly.tables, gateway: gateway)
         }
-        messaging.start()
-        holder.start()
         try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { await messaging.run() }
-            group.addTask { try await overlay.run() }
-            group.addTask { try await tables.run() }
-            group.addTask { try await holder.run() }
-            group.addTask { try await repairer.run() }
+            group.addTask { try await assembly.run() }
             group.addTask { try await gateway.run() }
         }
     }

@@ -32,6 +32,9 @@ struct NetworkScenario {
         settings.world.links.reordering = 0.01
         settings.world.links.duplication = 0.005
         settings.world.printedLogLevel = options.printedLogLevel
+        if let level = options.printedLogLevel {
+            settings.world.minimumLogLevel = min(level, settings.world.minimumLogLevel)
+        }
         let cluster = Cluster(seed: options.seed, options: settings)
         cluster.world.engine.writeTrace(options.trace)
         var report = ScenarioReport(
@@ -53,7 +56,7 @@ struct NetworkScenario {
         } else if !workload.createBucket() {
             report.violations.append("the bucket could not be created at the start")
         } else {
-            underFaults(cluster, workload, duration, &report)
+            underFaults(cluster, workload, duration, options.progress, &report)
         }
         report.virtualSeconds = (cluster.world.now - Instant(nanoseconds: 0)).inSeconds
         report.events = cluster.world.engine.eventCount
@@ -68,12 +71,18 @@ struct NetworkScenario {
 
     private func underFaults(
         _ cluster: Cluster, _ workload: ObjectWorkload, _ duration: Duration,
-        _ report: inout ScenarioReport
+        _ progress: (@Sendable (String) -> Void)?, _ report: inout ScenarioReport
     ) {
         let nemesis = Nemesis(cluster: cluster, options: nemesis)
         cluster.world.links.change { $0.loss = loss }
         let end = cluster.world.now + duration
+        var nextLine = cluster.world.now
         while cluster.world.now < end {
+            if cluster.world.now >= nextLine {
+                progress?("\(Int((end - cluster.world.now).inSeconds)) s of faults to go: "
+                    + "\(workload.summary)")
+                nextLine = nextLine + .seconds(60)
+            }
             nemesis.step()
             workload.step()
             cluster.world.run(for: pace)

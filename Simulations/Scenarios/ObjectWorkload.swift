@@ -59,6 +59,8 @@ final class ObjectWorkload {
     private static let concurrency = 8
     /// A client gives up after this.
     private static let patience = Duration.seconds(120)
+    /// How much of an error tells its kind.
+    private static let kindCharacters = 160
 
     private let cluster: Cluster
     private var generator: SeededGenerator
@@ -194,6 +196,7 @@ final class ObjectWorkload {
     private func finish(_ operation: Operation, _ outcome: Outcome) {
         guard var key = keys[operation.key] else { return }
         key.isBusy = false
+        if case .failed(let reason) = outcome { count("refused: \(Self.kind(of: reason))") }
         switch (operation.kind, outcome) {
         case (.put(let content), .done):
             count("puts acknowledged")
@@ -221,6 +224,14 @@ final class ObjectWorkload {
         keys[operation.key] = key
     }
 
+    /// An error without the numbers and names in it, so that errors of one kind are counted as one.
+    private static func kind(of reason: String) -> String {
+        let words = reason.prefix(kindCharacters).split(separator: " ").map { word in
+            word.contains(where: \.isNumber) ? "#" : word
+        }
+        return words.joined(separator: " ")
+    }
+
     private func check(_ name: String, _ key: Key, holds bytes: [UInt8]?) {
         let allowed = [key.committed] + key.possible
         let isAllowed = allowed.contains { content in
@@ -230,6 +241,13 @@ final class ObjectWorkload {
         guard !isAllowed else { return }
         let what = bytes.map { "\($0.count) other bytes" } ?? "nothing"
         violations.append("\(name) holds \(what) at \(cluster.world.now.nanoseconds) ns")
+    }
+
+    /// How it has gone so far, in a line.
+    var summary: String {
+        ["puts acknowledged", "puts failed", "gets answered", "gets failed"].map { name in
+            "\(counts[name, default: 0]) \(name)"
+        }.joined(separator: ", ")
     }
 
     // MARK: After faults

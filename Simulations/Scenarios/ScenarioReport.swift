@@ -10,6 +10,8 @@ package struct ScenarioOptions: Sendable {
     package var duration: Duration?
     /// Receives a line per event.
     package var trace: (@Sendable (String) -> Void)?
+    /// Receives a line per virtual minute, so that a long run shows that it goes on.
+    package var progress: (@Sendable (String) -> Void)?
     /// Peers' log lines at or above this level are printed.
     package var printedLogLevel: LogLevel?
 

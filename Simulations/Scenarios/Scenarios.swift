@@ -1,3 +1,4 @@
+internal import CyxAssembly
 internal import CyxCore
 internal import CyxObjects
 internal import CyxOverlay
@@ -32,11 +33,11 @@ package enum Scenarios {
             // Membership at its production pace: probing every 300 ms in 60 peers for an hour
             // would be most of the work.
             var cluster = ClusterOptions()
-            cluster.membership = .production
-            cluster.tables.tick = .seconds(2)
-            cluster.objects.repair.tick = .seconds(5)
+            cluster.profile.membership = .production
+            cluster.profile.tables.tick = .seconds(2)
+            cluster.profile.objects.repair.tick = .seconds(5)
             // Every custodian reads every segment's rows again so often: most of an hour's traffic.
-            cluster.objects.repair.refresh = .seconds(60)
+            cluster.profile.objects.repair.refresh = .seconds(60)
             return NetworkScenario(
                 name: name, peers: 60, duration: .seconds(3600), loss: 0.05,
                 nemesis: NemesisOptions(

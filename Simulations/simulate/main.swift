@@ -34,6 +34,9 @@ struct Simulate {
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             switch argument {
+            case "--help", "-h":
+                print(Simulate.usage)
+                exit(0)
             case "--twice": twice = true
             case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log":
                 guard let value = rest.popFirst() else { return "\(argument) needs a value" }
@@ -74,6 +77,10 @@ struct Simulate {
 
     private mutating func run() -> Bool {
         var failures = 0
+        options.progress = { line in
+            let bytes = Array((line + "\n").utf8)
+            _ = write(STDERR_FILENO, bytes, bytes.count)
+        }
         for name in names {
             for number in seed..<seed + seeds where !runOnce(name, number) { failures += 1 }
         }
@@ -87,7 +94,7 @@ struct Simulate {
         options.seed = seed
         let start = clock()
         guard let report = Scenarios.run(name, options) else { return false }
-        let seconds = Double(clock() - start) / 1e6
+        let seconds = Double(clock() - start) / Double(CLOCKS_PER_SEC)
         print(report.text)
         fflush(nil)
         let ratio = report.virtualSeconds / max(0.001, seconds)

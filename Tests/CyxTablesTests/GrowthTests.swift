@@ -201,3 +201,25 @@ extension TestNetwork {
         #expect(writers.violations == [])
     }
 }
+
+@Suite struct FoundingTests {
+    /// A founder that was replaced in every view has nothing left that tells of the network but a
+    /// mark; started anew while it can reach nobody, it waits instead of founding a second one.
+    @Test func aFounderThatLeftEveryViewDoesNotFoundASecondNetwork() throws {
+        let network = TestNetwork(seed: 11, peers: 7, depth: 1)
+        for index in 0..<7 { network.start(index) }
+        #expect(try network.converge(forPeers: 7) == [])
+        network.crash(0)
+        #expect(try network.converge(forPeers: 6) == [])
+        network.restart(0)
+        network.world.run(for: .seconds(10))
+        #expect(try network.perform(on: 0) { await $0.health() }.partitions == 0)
+        network.crash(0)
+        for index in 1..<7 {
+            network.directory.change(network.peers[index].id, to: .dead, at: network.world.now)
+        }
+        network.restart(0)
+        network.world.run(for: .seconds(5))
+        #expect(try network.perform(on: 0) { await $0.health() }.partitions == 0)
+    }
+}

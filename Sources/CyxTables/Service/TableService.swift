@@ -29,6 +29,8 @@ package actor TableService: Tables {
     var replicas: [Partition: Replica] = [:]
     /// Newest certificates of other partitions, as far as they were needed.
     var catalog: [Partition: ViewCertificate] = [:]
+    /// Whether this store has ever held or known a view, in this life of the process or before.
+    var hasNetwork: Bool
     var clock = HybridClock()
     var turns = RowTurns()
     var random: SeededGenerator
@@ -62,12 +64,15 @@ package actor TableService: Tables {
         random = environment.random.generator()
         (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)
         let device = environment.storage
-        let (store, replicas) = try await environment.blocking.run { () throws(StoreError) in
+        let (store, replicas, mark) = try await environment.blocking.run {
+            () throws(StoreError) in
             let store = try device.open("tables", kind: .rows)
-            return (store, try TableService.loadReplicas(store))
+            let mark = try store.get(StorageKey.networkMark)
+            return (store, try TableService.loadReplicas(store), mark)
         }
         rows = RowStore(store: store, blocking: environment.blocking)
         self.replicas = replicas
+        hasNetwork = mark != nil || !replicas.isEmpty
         precondition(key.verifyingKey.peerID == localPeer, "a peer's key gives its ID")
     }
 
@@ -182,8 +187,14 @@ package actor TableService: Tables {
             replicas[partition] = replica
             writes.append(.put(key: StorageKey.replica(partition), value: replica.bytes))
         }
+        hasNetwork = true
         rows.stage(writes)
-        try await rows.settle()
+        do throws(StoreError) {
+            try await rows.settle()
+        } catch {
+            (replicas, hasNetwork) = ([:], false)
+            throw error
+        }
         logger.info("founded a network", [("partitions", "\(replicas.count)")])
     }
 }

@@ -8,7 +8,7 @@ internal import CyxTransport
 extension TableService {
     /// Looks for what should happen next. Sends nothing unless something should.
     func tick() {
-        if configuration.isFounder, replicas.isEmpty, catalog.isEmpty {
+        if configuration.isFounder, !hasNetwork {
             guard !changes.isFounding else { return }
             changes.isFounding = true
             start { [weak self] in await self?.found() }
@@ -46,7 +46,13 @@ extension TableService {
             if let partition = Partition(depth: configuration.genesisDepth, index: 0) {
                 await lookUp(partition)
             }
-            if catalog.isEmpty, replicas.isEmpty { try await makeGenesis() }
+            if catalog.isEmpty, replicas.isEmpty {
+                try await makeGenesis()
+            } else {
+                hasNetwork = true
+                rows.stage([.put(key: StorageKey.networkMark, value: [])])
+                try await rows.settle()
+            }
         } catch {
             logger.error("cannot found the network", [("error", "\(error)")])
         }
@@ -130,6 +136,14 @@ extension TableService {
     /// Brings about a successor of the partition's view, from finding candidates to the decision.
     private func drive(_ partition: Partition) async {
         let isDecided = await propose(partition)
+        if !isDecided, let replica = replicas[partition] {
+            logger.debug(
+                "no successor yet",
+                [
+                    ("partition", "\(partition)"), ("epoch", "\(replica.view.id.epoch)"),
+                    ("round", "\(replica.vote.round)"), ("sealed", "\(replica.vote.isSealed)"),
+                ])
+        }
         changes.proposing.remove(partition)
         if isDecided {
             changes.retryAt[partition] = nil

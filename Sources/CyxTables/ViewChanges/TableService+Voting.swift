@@ -117,6 +117,7 @@ extension TableService {
     func stage(_ replica: Replica) {
         replicas[replica.partition] = replica
         keepLooking()
+        hasNetwork = true
         rows.stage([
             .put(key: StorageKey.replica(replica.partition), value: replica.bytes)
         ])

@@ -6,6 +6,9 @@ package enum StorageKey {
     static let rowTag: UInt8 = 1
     static let replicaTag: UInt8 = 2
     static let frozenTag: UInt8 = 3
+    /// Present once this store has belonged to a network: it must never found another, although
+    /// its peer may have left every view since.
+    static let networkMark: [UInt8] = [4]
 
     /// position ‖ table ‖ suffix.
     package static func row(_ key: RowKey) -> [UInt8] {
