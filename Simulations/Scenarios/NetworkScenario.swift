@@ -79,8 +79,9 @@ struct NetworkScenario {
         var nextLine = cluster.world.now
         while cluster.world.now < end {
             if cluster.world.now >= nextLine {
-                progress?("\(Int((end - cluster.world.now).inSeconds)) s of faults to go: "
-                    + "\(workload.summary)")
+                progress?(
+                    "\(Int((end - cluster.world.now).inSeconds)) s of faults to go: "
+                        + "\(workload.summary)")
                 nextLine = nextLine + .seconds(60)
             }
             nemesis.step()

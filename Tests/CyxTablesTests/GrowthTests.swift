@@ -210,14 +210,11 @@ extension TestNetwork {
         for index in 0..<7 { network.start(index) }
         #expect(try network.converge(forPeers: 7) == [])
         network.crash(0)
-        #expect(try network.converge(forPeers: 6) == [])
+        network.world.run(for: .seconds(10))
         network.restart(0)
         network.world.run(for: .seconds(10))
         #expect(try network.perform(on: 0) { await $0.health() }.partitions == 0)
-        network.crash(0)
-        for index in 1..<7 {
-            network.directory.change(network.peers[index].id, to: .dead, at: network.world.now)
-        }
+        for index in 0..<7 { network.crash(index) }
         network.restart(0)
         network.world.run(for: .seconds(5))
         #expect(try network.perform(on: 0) { await $0.health() }.partitions == 0)

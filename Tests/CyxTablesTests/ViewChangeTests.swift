@@ -73,6 +73,46 @@ import Testing
         }
     }
 
+    /// More than a page, of which members that were there already have most: what differs must
+    /// travel, wherever it lies, and what is the same need not.
+    @Test func whatMembersOfTheNextViewLackIsFoundAmongManyPages() throws {
+        let network = TestNetwork(seed: 21, peers: 7, depth: 1)
+        for index in 0..<7 { network.start(index) }
+        #expect(try network.converge(forPeers: 7) == [])
+        let rows = (0..<700).map { TestNetwork.key(TestNetwork.registers, UInt64($0)) }
+        let custodians = try network.perform(on: 0) {
+            try await $0.custodians(of: rows[0].position)
+        }
+        let ranked = custodians.compactMap { id in network.peers.firstIndex { $0.id == id } }
+        let writer = ranked[0]
+        try network.perform(on: writer) { tables in
+            for row in rows {
+                _ = try await tables.update(row) { _ in
+                    .set([UInt8](repeating: 1, count: 2048))
+                }
+            }
+        }
+        // A few rows change where only a bare quorum sees it.
+        for missed in ranked[3...] {
+            network.world.links.block(
+                from: network.peers[writer].machine, to: network.peers[missed].machine)
+        }
+        let changed = stride(from: 0, to: rows.count, by: 97).map { rows[$0] }
+        try network.perform(on: writer) { tables in
+            for row in changed { _ = try await tables.update(row) { _ in .set([2]) } }
+        }
+        network.crash(ranked[2])
+        network.world.run(for: .seconds(3))
+        network.world.links.heal()
+        #expect(try network.converge(forPeers: 6) == [])
+        for index in ranked[..<2] { network.crash(index) }
+        let reader = ranked[3]
+        for (number, row) in rows.enumerated() {
+            let value = try network.perform(on: reader) { try await $0.read(row) }.value
+            #expect(value == (number % 97 == 0 ? [2] : [UInt8](repeating: 1, count: 2048)))
+        }
+    }
+
     /// Slow, uneven links keep the old view's seal, the pulls and the writes of many clients
     /// overlapping (SealFinal).
     @Test(arguments: (1...4).map { UInt64($0) })

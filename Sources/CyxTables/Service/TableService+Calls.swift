@@ -48,7 +48,8 @@ extension TableService {
         }
     }
 
-    private func exchange(
+    /// One request, a batch, and the answers to its items.
+    func exchange(
         _ request: [UInt8], _ destination: PeerOutbox.Destination
     ) async -> Result<[[UInt8]], RPCError> {
         do {

@@ -119,6 +119,13 @@ extension TableService {
         let since = changes.causeSince[partition] ?? now
         changes.causeSince[partition] = since
         changes.lookUntil = max(changes.lookUntil, now + configuration.timings.tick * 2)
+        // Who is replaced before it has the state leaves one source fewer: a quorum of members that
+        // have it must outlive the change (A3).
+        if !replica.vote.isSealed, isCatchingUp(replica, planner),
+            now < since + configuration.timings.reminder * ViewChanges.catchUpReminders
+        {
+            return
+        }
         // Members that cannot propose do not keep the others waiting.
         let ahead = replica.view.members.prefix(rank).count { member in
             planner.snapshot.members[member.peer]?.isReachable ?? false
@@ -131,6 +138,17 @@ extension TableService {
             changes.proposing.insert(partition).inserted
         else { return }
         start { [weak self] in await self?.drive(partition) }
+    }
+
+    /// Whether a member that can be reached has not said yet that it holds the view.
+    private func isCatchingUp(_ replica: Replica, _ planner: ViewPlanner) -> Bool {
+        guard replica.frozen != nil else { return false }
+        let synced = changes.synced[replica.view.id] ?? []
+        return replica.view.members.contains { member in
+            member.peer != localPeer && !synced.contains(member.peer)
+                && !planner.isGone(member, for: .zero)
+                && planner.snapshot.members[member.peer]?.isReachable == true
+        }
     }
 
     /// Brings about a successor of the partition's view, from finding candidates to the decision.

@@ -2,7 +2,7 @@ internal import CyxCore
 internal import CyxTransport
 
 /// Entering a view: pulling the frozen state from a quorum of the sealed, synced members of the
-/// view before, never from one (A3), and giving it.
+/// view before, never from one (A3).
 extension TableService {
     func startSync(_ partition: Partition) {
         guard let replica = replicas[partition], !replica.isSynced, replica.successor == nil,
@@ -47,7 +47,15 @@ extension TableService {
                 if try await pull(replica, old, from: peer) { sources += 1 }
                 guard replicas[partition]?.certificate == replica.certificate else { return false }
             }
-            guard sources >= old.quorum else { return false }
+            guard sources >= old.quorum else {
+                logger.debug(
+                    "too few sources",
+                    [
+                        ("partition", "\(partition)"), ("epoch", "\(replica.view.id.epoch)"),
+                        ("sources", "\(sources)"), ("needed", "\(old.quorum)"),
+                    ])
+                return false
+            }
             try await finishSync(replica)
             return true
         } catch {
@@ -94,39 +102,105 @@ extension TableService {
         }
     }
 
-    /// Pulls all pages of one source; false if it could not give them.
+    /// Pulls what one source has and this peer has not, page by page; false if it could not give
+    /// all of it. A page that is the same at both travels as a hash.
     private func pull(
         _ replica: Replica, _ old: View, from peer: PeerID
     ) async throws(StoreError) -> Bool {
         let range = StorageKey.rows(of: old.partition)
         var from = range.from
+        var attempts = 0
         while true {
-            let request = ViewRequest(
-                operation: .pull, view: ViewReference(old.id),
-                certificate: replica.certificate.bytes, key: from)
-            let call = await ask(
-                [peer], .tableViews, request.protobufBytes(), as: ViewReply.self
-            ) { _ in .finish }
-            guard let reply = call.answers.first?.reply, reply.status == .done else {
-                if let reply = call.answers.first?.reply, reply.status == .decided {
-                    adopt(reply.certificate, for: old.partition)
-                    enterKnownView(old.partition)
-                }
+            let page = try await pageHere(from: from, to: range.to)
+            guard replicas[replica.partition]?.certificate == replica.certificate else {
                 return false
             }
-            let failures = rows.failures
-            for row in reply.rows {
-                guard !row.key.lexicographicallyPrecedes(from),
-                    row.key.lexicographicallyPrecedes(range.to)
-                else { return false }
-                guard try await absorb(row, replica) else { return false }
+            let request = ViewRequest(
+                operation: .pull, view: ViewReference(old.id),
+                certificate: replica.certificate.bytes, key: from, end: page.end,
+                known: page.digest.bytes)
+            let reply = await requestPage(request, from: peer)
+            switch reply?.status {
+            case .same:
+                from = page.end
+            case .done:
+                guard let reply, let next = try await absorb(reply, from, range.to, replica) else {
+                    return false
+                }
+                from = next
+            case .decided:
+                adopt(reply?.certificate ?? [], for: old.partition)
+                enterKnownView(old.partition)
+                return false
+            case nil:
+                attempts += 1
+                guard attempts < ViewChanges.pullAttempts else { return false }
+                continue
+            default:
+                return false
             }
-            try await rows.settle()
-            guard failures == rows.failures else { return false }
-            if reply.isComplete { return true }
-            guard let last = reply.rows.last else { return false }
-            from = StorageKey.next(after: last.key)
+            attempts = 0
+            if from == range.to { return true }
         }
+    }
+
+    /// What this peer has from a key on: as much as a page holds.
+    private func pageHere(
+        from: [UInt8], to end: [UInt8]
+    ) async throws(StoreError) -> PageDigest {
+        let store = rows.store
+        return try await environment.blocking.run { () throws(StoreError) in
+            var page = PageDigest(end: end)
+            let limit = TableMessageLimits.pageRows
+            let entries = try store.scan(from: from, to: end, limit: limit)
+            for entry in entries {
+                if page.byteCount >= TableMessageLimits.pageBytes {
+                    page.end = entry.key
+                    return page
+                }
+                page.add(entry.key, try RowStore.decode(entry.key, entry.value).contentBytes)
+            }
+            if entries.count == limit, let last = entries.last {
+                page.end = StorageKey.next(after: last.key)
+            }
+            return page
+        }
+    }
+
+    /// One page of one source. It travels alone: with others in a batch it would be as late as all
+    /// of them together.
+    private func requestPage(_ request: ViewRequest, from peer: PeerID) async -> ViewReply? {
+        let batch = TablesBatch(items: [request.protobufBytes()]).protobufBytes()
+        let destination = PeerOutbox.Destination(peer: peer, method: .tableViews)
+        switch await exchange(batch, destination) {
+        case .success(let replies):
+            do {
+                return try replies.first.map { try ViewReply(protobuf: $0) }
+            } catch {
+                logger.debug("unreadable answer", [("peer", "\(peer)")])
+                return nil
+            }
+        case .failure(let error):
+            logger.debug("no page", [("peer", "\(peer)"), ("error", "\(error)")])
+            return nil
+        }
+    }
+
+    /// Merges a pulled page in and makes it durable; returns where the next one begins, nil if this
+    /// one cannot be used.
+    private func absorb(
+        _ page: ViewReply, _ from: [UInt8], _ end: [UInt8], _ replica: Replica
+    ) async throws(StoreError) -> [UInt8]? {
+        let failures = rows.failures
+        for row in page.rows {
+            guard !row.key.lexicographicallyPrecedes(from), row.key.lexicographicallyPrecedes(end)
+            else { return nil }
+            guard try await absorb(row, replica) else { return nil }
+        }
+        try await rows.settle()
+        guard failures == rows.failures else { return nil }
+        if page.isComplete { return end }
+        return page.rows.last.map { StorageKey.next(after: $0.key) }
     }
 
     /// Merges one pulled row into what is here.
@@ -156,149 +230,5 @@ extension TableService {
         default: return false
         }
         return true
-    }
-
-    // MARK: Giving
-
-    func answerPull(_ request: ViewRequest) async throws(StoreError) -> ViewReply {
-        guard let old = request.view?.id else { return ViewReply(status: .refused) }
-        // Whoever asks brings the decision along, should this member not have heard of it.
-        if let certificate = adopt(request.certificate, for: old.partition) {
-            _ = installLocally(certificate)
-        }
-        guard isSource(of: old) else {
-            // Perhaps the view that the asker wants to join has been succeeded already.
-            if let known = knownCertificate(old.partition), known.view.id.isNewer(than: old) {
-                return ViewReply(status: .decided, certificate: known.bytes)
-            }
-            return ViewReply(status: .busy, detail: "not sealed")
-        }
-        try await rows.settle()
-        let range = StorageKey.rows(of: old.partition)
-        guard !request.key.lexicographicallyPrecedes(range.from) else {
-            return ViewReply(status: .refused, detail: "outside the partition")
-        }
-        let store = rows.store
-        let reply = try await environment.blocking.run { () throws(StoreError) in
-            try TableService.frozenPage(store, from: request.key, to: range.to, old: old)
-        }
-        // Whether what was read is still what was frozen.
-        return isSource(of: old) ? reply : ViewReply(status: .busy, detail: "released")
-    }
-
-    private func isSource(of old: ViewID) -> Bool {
-        replicas[old.partition]?.isSource(of: old) ?? false
-    }
-
-    /// One page of the rows as they were when `old` was sealed.
-    private static func frozenPage(
-        _ store: any KeyValueStore, from start: [UInt8], to end: [UInt8], old: ViewID
-    ) throws(StoreError) -> ViewReply {
-        var reply = ViewReply(status: .done)
-        var bytes = 0
-        let page = try store.scan(from: start, to: end, limit: TableMessageLimits.pageRows)
-        for (index, entry) in page.enumerated() {
-            var value = entry.value
-            if try RowStore.decode(entry.key, value).wasWritten(after: old) {
-                // Empty: the row did not exist then.
-                value = try store.get(StorageKey.frozen(old, row: entry.key)) ?? []
-            }
-            if !value.isEmpty {
-                let row = try RowStore.decode(entry.key, value)
-                reply.rows.append(ScannedRow(key: entry.key, row: row.contentBytes))
-                bytes += entry.key.count + value.count
-            }
-            if bytes >= TableMessageLimits.pageBytes, index + 1 < page.count { return reply }
-        }
-        // A full page without a frozen row would not say where to go on.
-        if page.count == TableMessageLimits.pageRows, let last = page.last {
-            guard reply.rows.isEmpty else { return reply }
-            return try frozenPage(
-                store, from: StorageKey.next(after: last.key), to: end, old: old)
-        }
-        reply.isComplete = true
-        return reply
-    }
-
-    // MARK: Releasing
-
-    /// Notes that a peer holds a view completely. Once all members do, nobody needs the frozen
-    /// state of the view before.
-    func note(_ peer: PeerID, holds view: View) {
-        guard view.contains(peer), let replica = replicas[view.partition],
-            replica.newest.view == view, replica.frozen != nil || replica.successor != nil
-        else { return }
-        changes.synced[view.id, default: []].insert(peer)
-        guard changes.synced[view.id]?.count == view.members.count else { return }
-        changes.synced[view.id] = nil
-        start { [weak self] in await self?.release(view) }
-    }
-
-    private func release(_ view: View) async {
-        do {
-            guard var replica = replicas[view.partition], replica.newest.view == view else {
-                return
-            }
-            if replica.successor != nil {
-                try await forget(replica)
-            } else if let frozen = replica.frozen {
-                replica.frozen = nil
-                try await store(replica)
-                await dropFrozen(frozen.view)
-            }
-        } catch {
-            logger.warning("release failed", [("error", "\(error)")])
-        }
-    }
-
-    /// Drops a partition whose successors all hold their state.
-    private func forget(_ replica: Replica) async throws(StoreError) {
-        let partition = replica.partition
-        catalog[partition] = replica.successor
-        replicas[partition] = nil
-        let range = StorageKey.rows(of: partition)
-        rows.forget(from: range.from, to: range.to)
-        rows.stage([.delete(key: StorageKey.replica(partition))])
-        try await rows.settle()
-        // What a crash leaves here is wiped before this peer ever joins the partition again.
-        guard replicas[partition] == nil else { return }
-        try await delete(range) { self.replicas[partition] == nil }
-        if let frozen = replica.frozen { await dropFrozen(frozen.view) }
-    }
-
-    /// Deletes the frozen rows of a view that nobody needs any more.
-    func dropFrozen(_ view: ViewID) async {
-        do {
-            try await delete(StorageKey.frozenRows(of: view)) { true }
-        } catch {
-            logger.warning("cannot drop frozen rows", [("error", "\(error)")])
-        }
-    }
-
-    private func delete(
-        _ range: (from: [UInt8], to: [UInt8]), while isWanted: () -> Bool
-    ) async throws(StoreError) {
-        var from = range.from
-        while true {
-            let page = try await rows.scan(
-                from: from, to: range.to, limit: TableMessageLimits.pageRows)
-            guard let last = page.last, isWanted() else { return }
-            rows.stage(page.map { .delete(key: $0.key) })
-            try await rows.settle()
-            from = StorageKey.next(after: last.key)
-        }
-    }
-
-    /// Repeats a decision to members that have not said that they hold the view.
-    func remind(_ replica: Replica, now: Instant) {
-        let partition = replica.partition
-        let interval = configuration.timings.reminder
-        let certificate = replica.newest
-        guard now >= changes.remindedAt[partition] ?? now else { return }
-        changes.remindedAt[partition] = now + interval
-        let synced = changes.synced[certificate.view.id] ?? []
-        for peer in reachable(certificate.view) where !synced.contains(peer) {
-            install(certificate, at: peer)
-        }
     }
 }

@@ -7,6 +7,10 @@ struct ViewChanges {
     /// Changes that this peer drives at once, and partitions that it syncs at once.
     static let proposalLimit = 32
     static let syncLimit = 32
+    /// How many reminders long a change waits for members of the present view to catch up.
+    static let catchUpReminders = 8
+    /// Requests for one page of one source before the next source is tried.
+    static let pullAttempts = 2
     /// Rounds of one attempt before it is put off.
     static let roundLimit = 6
 

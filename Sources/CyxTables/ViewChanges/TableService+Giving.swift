@@ -1,0 +1,98 @@
+internal import CyxCore
+internal import CyxTransport
+
+/// Giving the state that was frozen when a view was sealed to the members of the next.
+extension TableService {
+    func answerPull(_ request: ViewRequest) async throws(StoreError) -> ViewReply {
+        guard let old = request.view?.id else { return ViewReply(status: .refused) }
+        // Whoever asks brings the decision along, should this member not have heard of it.
+        if let certificate = adopt(request.certificate, for: old.partition) {
+            _ = installLocally(certificate)
+        }
+        guard isSource(of: old) else {
+            // Perhaps the view that the asker wants to join has been succeeded already.
+            if let known = knownCertificate(old.partition), known.view.id.isNewer(than: old) {
+                return ViewReply(status: .decided, certificate: known.bytes)
+            }
+            return ViewReply(status: .busy, detail: "not sealed")
+        }
+        try await rows.settle()
+        let range = StorageKey.rows(of: old.partition)
+        guard !request.key.lexicographicallyPrecedes(range.from) else {
+            return ViewReply(status: .refused, detail: "outside the partition")
+        }
+        let store = rows.store
+        let reply = try await environment.blocking.run { () throws(StoreError) in
+            if try TableService.isSame(store, request, within: range.to, old: old) {
+                return ViewReply(status: .same)
+            }
+            return try TableService.frozenPage(store, from: request.key, to: range.to, old: old)
+        }
+        // Whether what was read is still what was frozen.
+        return isSource(of: old) ? reply : ViewReply(status: .busy, detail: "released")
+    }
+
+    private func isSource(of old: ViewID) -> Bool {
+        replicas[old.partition]?.isSource(of: old) ?? false
+    }
+
+    /// One page of the rows as they were when `old` was sealed.
+    private static func frozenPage(
+        _ store: any KeyValueStore, from start: [UInt8], to end: [UInt8], old: ViewID
+    ) throws(StoreError) -> ViewReply {
+        var reply = ViewReply(status: .done)
+        var bytes = 0
+        let page = try store.scan(from: start, to: end, limit: TableMessageLimits.pageRows)
+        for (index, entry) in page.enumerated() {
+            if let row = try frozenRow(store, entry, old) {
+                reply.rows.append(ScannedRow(key: entry.key, row: row))
+                bytes += entry.key.count + row.count
+            }
+            if bytes >= TableMessageLimits.pageBytes, index + 1 < page.count { return reply }
+        }
+        // A full page without a frozen row would not say where to go on.
+        if page.count == TableMessageLimits.pageRows, let last = page.last {
+            guard reply.rows.isEmpty else { return reply }
+            return try frozenPage(
+                store, from: StorageKey.next(after: last.key), to: end, old: old)
+        }
+        reply.isComplete = true
+        return reply
+    }
+
+    /// Whether the asker has just what is frozen here, up to where its page ends.
+    private static func isSame(
+        _ store: any KeyValueStore, _ request: ViewRequest, within end: [UInt8], old: ViewID
+    ) throws(StoreError) -> Bool {
+        guard request.key.lexicographicallyPrecedes(request.end),
+            !end.lexicographicallyPrecedes(request.end)
+        else { return false }
+        var page = PageDigest(end: request.end)
+        var from = request.key
+        while true {
+            let entries = try store.scan(
+                from: from, to: request.end, limit: TableMessageLimits.pageRows)
+            for entry in entries {
+                guard let row = try frozenRow(store, entry, old) else { continue }
+                page.add(entry.key, row)
+                // A page that is longer here than any that is asked about is another.
+                guard page.rowCount <= TableMessageLimits.pageRows else { return false }
+            }
+            guard entries.count == TableMessageLimits.pageRows, let last = entries.last else {
+                return page.digest.bytes == request.known
+            }
+            from = StorageKey.next(after: last.key)
+        }
+    }
+
+    /// A row's content as it was when `old` was sealed; nil if there was none.
+    private static func frozenRow(
+        _ store: any KeyValueStore, _ entry: (key: [UInt8], value: [UInt8]), _ old: ViewID
+    ) throws(StoreError) -> [UInt8]? {
+        let row = try RowStore.decode(entry.key, entry.value)
+        guard row.wasWritten(after: old) else { return row.contentBytes }
+        // Empty: the row did not exist then.
+        let frozen = try store.get(StorageKey.frozen(old, row: entry.key)) ?? []
+        return frozen.isEmpty ? nil : try RowStore.decode(entry.key, frozen).contentBytes
+    }
+}

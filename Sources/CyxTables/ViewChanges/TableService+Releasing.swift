@@ -1,0 +1,92 @@
+internal import CyxCore
+
+/// Letting go of the frozen state of a view once all members of the next one hold theirs, and
+/// reminding those who have not said so.
+extension TableService {
+    /// Notes that a peer holds a view completely. Once all members do, nobody needs the frozen
+    /// state of the view before.
+    func note(_ peer: PeerID, holds view: View) {
+        guard view.contains(peer), let replica = replicas[view.partition],
+            replica.newest.view == view, replica.frozen != nil || replica.successor != nil
+        else { return }
+        changes.synced[view.id, default: []].insert(peer)
+        guard changes.synced[view.id]?.count == view.members.count else { return }
+        changes.synced[view.id] = nil
+        start { [weak self] in await self?.release(view) }
+    }
+
+    private func release(_ view: View) async {
+        do {
+            guard var replica = replicas[view.partition], replica.newest.view == view else {
+                return
+            }
+            if replica.successor != nil {
+                try await forget(replica)
+            } else if let frozen = replica.frozen {
+                replica.frozen = nil
+                try await store(replica)
+                await dropFrozen(frozen.view)
+            }
+        } catch {
+            logger.warning("release failed", [("error", "\(error)")])
+        }
+    }
+
+    /// Drops a partition whose successors all hold their state.
+    private func forget(_ replica: Replica) async throws(StoreError) {
+        let partition = replica.partition
+        catalog[partition] = replica.successor
+        replicas[partition] = nil
+        let range = StorageKey.rows(of: partition)
+        rows.forget(from: range.from, to: range.to)
+        rows.stage([
+            .delete(key: StorageKey.replica(partition)),
+            // What showed that this store belongs to a network may go with its last replica.
+            .put(key: StorageKey.networkMark, value: []),
+        ])
+        try await rows.settle()
+        // What a crash leaves here is wiped before this peer ever joins the partition again.
+        guard replicas[partition] == nil else { return }
+        try await delete(range) { self.replicas[partition] == nil }
+        if let frozen = replica.frozen { await dropFrozen(frozen.view) }
+    }
+
+    /// Deletes the frozen rows of a view that nobody needs any more.
+    func dropFrozen(_ view: ViewID) async {
+        do {
+            try await delete(StorageKey.frozenRows(of: view)) { true }
+        } catch {
+            logger.warning("cannot drop frozen rows", [("error", "\(error)")])
+        }
+    }
+
+    private func delete(
+        _ range: (from: [UInt8], to: [UInt8]), while isWanted: () -> Bool
+    ) async throws(StoreError) {
+        var from = range.from
+        while true {
+            let page = try await rows.scan(
+                from: from, to: range.to, limit: TableMessageLimits.pageRows)
+            guard let last = page.last, isWanted() else { return }
+            rows.stage(page.map { .delete(key: $0.key) })
+            try await rows.settle()
+            from = StorageKey.next(after: last.key)
+        }
+    }
+
+    /// Repeats a decision to members that have not said that they hold the view, and to those of
+    /// the view before, whose seals or pulls may hang on it.
+    func remind(_ replica: Replica, now: Instant) {
+        let partition = replica.partition
+        let interval = configuration.timings.reminder
+        let certificate = replica.newest
+        guard now >= changes.remindedAt[partition] ?? now else { return }
+        changes.remindedAt[partition] = now + interval
+        let synced = changes.synced[certificate.view.id] ?? []
+        var peers = reachable(certificate.view)
+        if let old = certificate.previous {
+            peers += reachable(old).filter { !certificate.view.contains($0) }
+        }
+        for peer in peers where !synced.contains(peer) { install(certificate, at: peer) }
+    }
+}
