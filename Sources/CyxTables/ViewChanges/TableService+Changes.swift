@@ -19,6 +19,7 @@ extension TableService {
         guard now < changes.lookUntil else { return }
         let planner = currentPlanner()
         refreshAfterReturns(planner.snapshot)
+        changes.waiting = []
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition] else { continue }
             if !replica.isAtRest { changes.lookUntil = max(changes.lookUntil, now + tick * 2) }
@@ -134,10 +135,25 @@ extension TableService {
         let patience = ahead + (replica.vote.isSealed ? 2 : 0)
         guard now >= since + configuration.timings.rankStagger * patience,
             now >= changes.retryAt[partition] ?? now,
-            changes.proposing.count < ViewChanges.proposalLimit,
-            changes.proposing.insert(partition).inserted
+            !changes.proposing.contains(partition)
         else { return }
+        guard changes.proposing.count < ViewChanges.proposalLimit else {
+            changes.waiting.append(partition)
+            return
+        }
+        changes.proposing.insert(partition)
         start { [weak self] in await self?.drive(partition) }
+    }
+
+    /// Starts the next change that found no room at the last look.
+    private func considerNext() {
+        while changes.proposing.count < ViewChanges.proposalLimit,
+            let partition = changes.waiting.popLast()
+        {
+            guard let replica = replicas[partition], replica.isSynced, replica.successor == nil
+            else { continue }
+            consider(replica, currentPlanner(), now: environment.now())
+        }
     }
 
     /// Whether a member that can be reached has not said yet that it holds the view.
@@ -162,6 +178,7 @@ extension TableService {
                     ("round", "\(replica.vote.round)"), ("sealed", "\(replica.vote.isSealed)"),
                 ])
         }
+        if isDecided { await waitUntilServed(partition) }
         changes.proposing.remove(partition)
         if isDecided {
             changes.retryAt[partition] = nil
@@ -170,6 +187,23 @@ extension TableService {
             let pause = configuration.timings.rankStagger
             let spread = Int64.random(in: 0...pause.nanoseconds, using: &random)
             changes.retryAt[partition] = environment.now() + pause + .nanoseconds(spread)
+        }
+        considerNext()
+    }
+
+    /// Waits for a while until a decided view is served here, if it is to be: the next change then
+    /// does not compete with the sync of this one.
+    private func waitUntilServed(_ partition: Partition) async {
+        let step = configuration.timings.tick / ViewChanges.servedChecks
+        for _ in 0..<ViewChanges.servedChecks {
+            guard let replica = replicas[partition], replica.successor == nil,
+                !replica.isSynced
+            else { return }
+            do {
+                try await environment.sleep(for: step)
+            } catch {
+                return
+            }
         }
     }
 

@@ -4,9 +4,13 @@ internal import CyxOverlay
 /// What a peer keeps in memory of the view changes around it; all of it is found anew after a
 /// restart.
 struct ViewChanges {
-    /// Changes that this peer drives at once, and partitions that it syncs at once.
-    static let proposalLimit = 32
+    /// Changes that this peer drives at once. A partition is sealed while it changes: many at once
+    /// would all be as long in changing as the last of them, few are over one after another.
+    static let proposalLimit = 4
+    /// Partitions that this peer syncs at once.
     static let syncLimit = 32
+    /// How often, within a tick, a proposer looks whether the view that it decided is served.
+    static let servedChecks = 10
     /// How many reminders long a change waits for members of the present view to catch up.
     static let catchUpReminders = 8
     /// Requests for one page of one source before the next source is tried.
@@ -34,6 +38,8 @@ struct ViewChanges {
     /// Since when this peer has seen cause to change a view.
     var causeSince: [Partition: Instant] = [:]
     var proposing: Set<Partition> = []
+    /// Partitions that should change too, as of the last look.
+    var waiting: [Partition] = []
     /// When a change that failed may be tried again.
     var retryAt: [Partition: Instant] = [:]
     var syncing: Set<Partition> = []
