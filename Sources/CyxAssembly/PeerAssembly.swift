@@ -51,6 +51,7 @@ package final class PeerAssembly: Sendable {
         overlayOptions.bootstrap = plan.bootstrap
         overlayOptions.timings = plan.profile.membership
         overlayOptions.network = plan.network.id
+        overlayOptions.kademlia.diversity = plan.network.isPrivate ? .zones : .networks
         overlay = Overlay(
             environment: environment, messaging: messaging, identity: plan.identity, info: info,
             options: overlayOptions)

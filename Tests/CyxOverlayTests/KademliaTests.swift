@@ -129,7 +129,7 @@ private struct TableNetwork {
         var table = RoutingTable(local: makeMember(99).peer, now: now)
         for member in members { table.insert(member, answered: false, now: now) }
         #expect(table.closest(to: .zero, count: 20, verifiedOnly: true).isEmpty)
-        #expect(table.unverified(limit: 3).count == 3)
+        #expect(table.contactsToCheck(silentSince: now, count: 3).count == 3)
         table.insert(members[2], answered: true, now: now)
         #expect(table.closest(to: .zero, count: 20, verifiedOnly: true) == [members[2]])
         table.failed(members[2].peer)
@@ -155,24 +155,11 @@ private struct TableNetwork {
         #expect(table.count == 20)
         table.remove(contact(5).peer)
         #expect(table.count == 20)
-        let all = table.closest(to: .zero, count: 30, verifiedOnly: true)
+        let all = table.closest(to: .zero, count: 30, verifiedOnly: false)
         #expect(all.contains(contact(20)) && !all.contains(contact(5)))
         table.insert(
             PeerContact(peer: local, address: contact(0).address), answered: true, now: now)
         #expect(table.count == 20)
-    }
-
-    @Test func oneGroupGetsABoundedShareOfATable() {
-        var generator = SeededGenerator(seed: 3)
-        let now = Instant(nanoseconds: 0)
-        var table = RoutingTable(local: PeerID(.zero), now: now)
-        for _ in 0..<500 {
-            let peer = PeerID(TableNetwork.digest(&generator))
-            let contact = PeerContact(
-                peer: peer, address: SocketAddress(ipv4: (10, 0, 0, 1), port: 1))
-            table.insert(contact, group: 1, answered: true, now: now)
-        }
-        #expect(table.count == 10)
     }
 
     @Test func oldBucketsAreRefreshedOnce() {

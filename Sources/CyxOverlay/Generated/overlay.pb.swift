@@ -440,13 +440,17 @@ package struct ContactRecord: ProtobufMessage {
 /// `cyxcloud.overlay.FindNodeRequest`.
 package struct FindNodeRequest: ProtobufMessage {
     package var target: [UInt8] = []
+    /// Send the record of the peer whose ID is the target, if it is kept.
+    package var wantsRecord: Bool = false
 
     package init() {}
 
     package init(
-        target: [UInt8] = []
+        target: [UInt8] = [],
+        wantsRecord: Bool = false
     ) {
         self.target = target
+        self.wantsRecord = wantsRecord
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -454,6 +458,8 @@ package struct FindNodeRequest: ProtobufMessage {
             switch field {
             case 1:
                 try reader.read(&self.target, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.wantsRecord, as: ProtobufBool.self)
             default: try reader.skip()
             }
         }
@@ -461,19 +467,27 @@ package struct FindNodeRequest: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.write(self.target, field: 1, as: ProtobufBytes.self)
+        writer.write(self.wantsRecord, field: 2, as: ProtobufBool.self)
     }
 }
 
 /// `cyxcloud.overlay.FindNodeResponse`.
 package struct FindNodeResponse: ProtobufMessage {
     package var contacts: [ContactRecord] = []
+    /// Lets the asker store its own record here; bound to its identity and address.
+    package var token: [UInt8] = []
+    package var record: SignedMemberRecord?
 
     package init() {}
 
     package init(
-        contacts: [ContactRecord] = []
+        contacts: [ContactRecord] = [],
+        token: [UInt8] = [],
+        record: SignedMemberRecord? = nil
     ) {
         self.contacts = contacts
+        self.token = token
+        self.record = record
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -481,6 +495,10 @@ package struct FindNodeResponse: ProtobufMessage {
             switch field {
             case 1:
                 try reader.readRepeated(&self.contacts, as: ProtobufNested<ContactRecord>.self)
+            case 2:
+                try reader.read(&self.token, as: ProtobufBytes.self)
+            case 3:
+                try reader.readOptional(&self.record, as: ProtobufNested<SignedMemberRecord>.self)
             default: try reader.skip()
             }
         }
@@ -488,5 +506,40 @@ package struct FindNodeResponse: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.writeRepeated(self.contacts, field: 1, as: ProtobufNested<ContactRecord>.self)
+        writer.write(self.token, field: 2, as: ProtobufBytes.self)
+        writer.writeOptional(self.record, field: 3, as: ProtobufNested<SignedMemberRecord>.self)
+    }
+}
+
+/// Keeps the sender's own record for those who look it up.
+package struct StoreRecordRequest: ProtobufMessage {
+    package var token: [UInt8] = []
+    package var record: SignedMemberRecord?
+
+    package init() {}
+
+    package init(
+        token: [UInt8] = [],
+        record: SignedMemberRecord? = nil
+    ) {
+        self.token = token
+        self.record = record
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.token, as: ProtobufBytes.self)
+            case 2:
+                try reader.readOptional(&self.record, as: ProtobufNested<SignedMemberRecord>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.token, field: 1, as: ProtobufBytes.self)
+        writer.writeOptional(self.record, field: 2, as: ProtobufNested<SignedMemberRecord>.self)
     }
 }

@@ -21,6 +21,10 @@ extension Overlay {
             guard let self else { throw Self.closing }
             return try await self.answerFindNode(request, from: remote)
         }
+        messaging.handle(.overlayStoreRecord) { [weak self] remote, request in
+            guard let self else { throw Self.closing }
+            return try await self.answerStoreRecord(request, from: remote)
+        }
     }
 
     private static var closing: RPCFailure { RPCFailure(code: 0, message: "closing") }
@@ -51,6 +55,7 @@ extension Overlay {
             let response = try await messaging.call(
                 target, .overlayProbe, request, timeout: timeout)
             machine.handleProbeAnswer(id: id)
+            answered(target)
             take(response, from: target)
         } catch {
             machine.handleProbeFailure(id: id, now: environment.now())
@@ -114,6 +119,7 @@ extension Overlay {
             let bytes = try await messaging.call(
                 peer, .overlaySync, request.protobufBytes(), timeout: options.timings.callTimeout)
             let response = try SyncResponse(protobuf: bytes)
+            answered(peer)
             try absorb(response.gossip ?? GossipBatch(), from: peer, isSync: true)
             pump()
             try await deliver(response.wanted.prefix(MembershipLimits.wanted), to: peer)
@@ -237,6 +243,13 @@ extension Overlay {
         for statement in content.statements where statement.peer != machine.localPeer {
             messaging.learn(statement.info.contact)
         }
+    }
+
+    /// A member answered a probe or a comparison: others may be told of it.
+    private func answered(_ peer: PeerID) {
+        guard let info = machine.statement(of: peer)?.info, isDialable(info.contact.address)
+        else { return }
+        table.insert(info.contact, zone: info.zone, answered: true, now: environment.now())
     }
 
     private func report(_ error: any Error, from peer: PeerID) {

@@ -62,44 +62,127 @@ extension Overlay {
 
     /// The k live peers closest to `target` that this peer can find, closest first.
     package func lookup(_ target: Digest) async -> [PeerContact] {
-        let seeds = table.closest(
-            to: target, count: options.kademlia.answerSize, verifiedOnly: false)
-        var lookup = Lookup(
-            target: target, local: machine.localPeer, seeds: seeds, parameters: options.kademlia)
-        await withTaskGroup(of: (PeerContact, [PeerContact]?).self) { group in
+        await explore(target).lookup.result
+    }
+
+    /// What a lookup brought, besides contacts.
+    struct Exploration {
+        var lookup: Lookup
+        /// What lets this peer store at those that answered.
+        var tokens: [PeerID: [UInt8]] = [:]
+        /// The newest record of the peer whose ID is the target.
+        var record: MemberStatement?
+    }
+
+    private enum LookupEvent {
+        case answer(PeerContact, FindNodeAnswer?)
+        case stall(PeerContact)
+    }
+
+    /// Carries a lookup out. Before a write it goes over disjoint paths and asks the whole
+    /// neighbourhood; with `endsAtRecord` it ends as soon as a record has proved itself.
+    func explore(
+        _ target: Digest, isForWriting: Bool = false, wantsRecord: Bool = false,
+        endsAtRecord: Bool = false
+    ) async -> Exploration {
+        let parameters = options.kademlia
+        let seeds = table.closest(to: target, count: parameters.answerSize, verifiedOnly: false)
+        let asksRegion = isForWriting || wantsRecord
+        var result = Exploration(
+            lookup: Lookup(
+                target: target, local: machine.localPeer, seeds: seeds, parameters: parameters,
+                paths: isForWriting ? parameters.paths : 1,
+                region: asksRegion ? table.neighbourhood : nil))
+        await withTaskGroup(of: LookupEvent.self) { group in
             while true {
-                for contact in lookup.next() {
-                    group.addTask { (contact, await self.findNode(target, at: contact)) }
+                for contact in result.lookup.next() {
+                    group.addTask {
+                        .answer(
+                            contact,
+                            await self.findNode(target, at: contact, wantsRecord: wantsRecord))
+                    }
+                    let patience = answerTimes.patience
+                    group.addTask { await self.wait(patience, for: contact) }
                 }
-                guard !lookup.isFinished, let (contact, answer) = await group.next() else { break }
-                if let answer {
-                    table.insert(contact, answered: true, now: environment.now())
-                    lookup.handleAnswer(from: contact.peer, contacts: answer)
-                } else {
-                    table.failed(contact.peer)
-                    lookup.handleFailure(of: contact.peer)
-                }
+                guard !result.lookup.isFinished, let event = await group.next() else { break }
+                take(event, into: &result)
+                if endsAtRecord, result.record != nil { break }
             }
+            group.cancelAll()
         }
         environment.metrics.counter("cyxcloud_lookups_total").add()
-        environment.metrics.counter("cyxcloud_lookup_hops_total").add(UInt64(lookup.hops))
-        return lookup.result
+        environment.metrics.counter("cyxcloud_lookup_hops_total").add(UInt64(result.lookup.hops))
+        environment.metrics.counter("cyxcloud_lookup_requests_total").add(
+            UInt64(result.lookup.requests))
+        return result
+    }
+
+    private nonisolated func wait(
+        _ patience: Duration, for contact: PeerContact
+    ) async -> LookupEvent {
+        do {
+            try await environment.sleep(for: patience)
+        } catch {
+            // The lookup has ended; nobody reads this.
+        }
+        return .stall(contact)
+    }
+
+    private func take(_ event: LookupEvent, into result: inout Exploration) {
+        switch event {
+        case .stall(let contact):
+            result.lookup.handleStall(of: contact.peer)
+        case .answer(let contact, nil):
+            table.failed(contact.peer)
+            result.lookup.handleFailure(of: contact.peer)
+        case .answer(let contact, let answer?):
+            table.insert(contact, answered: true, now: environment.now())
+            result.lookup.handleAnswer(from: contact.peer, contacts: answer.contacts)
+            result.tokens[contact.peer] = answer.token
+            guard let record = answer.record else { return }
+            if record.incarnation > result.record?.incarnation ?? 0 { result.record = record }
+        }
+    }
+
+    struct FindNodeAnswer {
+        var contacts: [PeerContact]
+        var token: [UInt8]
+        var record: MemberStatement?
     }
 
     /// The contacts that `contact` knows closest to `target`; nil if it does not answer properly.
-    private func findNode(_ target: Digest, at contact: PeerContact) async -> [PeerContact]? {
+    private func findNode(
+        _ target: Digest, at contact: PeerContact, wantsRecord: Bool
+    ) async -> FindNodeAnswer? {
         messaging.learn(contact)
-        let request = FindNodeRequest(target: target.bytes).protobufBytes()
+        let request = FindNodeRequest(target: target.bytes, wantsRecord: wantsRecord)
+        let started = environment.now()
         do {
             let bytes = try await messaging.call(
-                contact.peer, .overlayFindNode, request, timeout: options.timings.probeTimeout)
+                contact.peer, .overlayFindNode, request.protobufBytes(),
+                timeout: options.timings.probeTimeout)
+            answerTimes.record(environment.now() - started)
             let response = try FindNodeResponse(protobuf: bytes)
-            return try response.contacts.prefix(options.kademlia.answerSize)
+            let contacts = try response.contacts.prefix(options.kademlia.answerSize)
                 .map { try PeerContact($0) }
+            var answer = FindNodeAnswer(
+                contacts: contacts.filter { isDialable($0.address) }, token: response.token)
+            if wantsRecord, let signed = response.record {
+                answer.record = try MemberStatement.verify(signed, network: options.network) {
+                    peer, _ in peer.digest == target
+                }
+            }
+            return answer
         } catch {
             logger.debug("no contacts", [("peer", contact.peer.description), ("why", "\(error)")])
             return nil
         }
+    }
+
+    /// Whether `address` may be dialed and told on: in an open network, only what strangers reach
+    /// too, unless this peer is itself in a network apart.
+    nonisolated func isDialable(_ address: SocketAddress) -> Bool {
+        options.kademlia.diversity != .networks || address.isGlobal || !isGlobal
     }
 
     func answerFindNode(_ bytes: [UInt8], from remote: PeerContact) throws -> [UInt8] {
@@ -107,32 +190,43 @@ extension Overlay {
         guard let target = Digest(bytes: request.target) else {
             throw RPCFailure(code: OverlayRefusal.malformed, message: "target of 32 bytes expected")
         }
-        table.insert(remote, answered: false, now: environment.now())
+        let now = environment.now()
+        if isDialable(remote.address) { table.insert(remote, answered: false, now: now) }
         let closest = table.closest(
             to: target, count: options.kademlia.answerSize, verifiedOnly: true)
-        let response = FindNodeResponse(contacts: closest.map { ContactRecord($0) })
+        let record = request.wantsRecord ? keptRecord(of: PeerID(target))?.record : nil
+        let response = FindNodeResponse(
+            contacts: closest.map { ContactRecord($0) }, token: issueToken(to: remote),
+            record: record)
         return response.protobufBytes()
     }
 
-    /// Refreshes old buckets and pings contacts that nobody is told of before they answer.
+    /// Refreshes old buckets, pings contacts that nobody is told of before they answer and those
+    /// that have long been silent, and stores this peer's record where others look for it.
     func upkeep() async throws {
         while true {
             let spread = options.upkeepInterval.nanoseconds / 4
             let delay = Int64.random(in: -spread...spread, using: &generator)
             try await environment.sleep(for: options.upkeepInterval + .nanoseconds(delay))
-            for contact in table.unverified(limit: Self.pingsPerRound) {
-                if await findNode(machine.localPeer.digest, at: contact) != nil {
-                    table.insert(contact, answered: true, now: environment.now())
-                } else {
-                    table.failed(contact.peer)
-                }
-            }
+            let contacts = table.contactsToCheck(
+                silentSince: environment.now() - options.refreshAge, count: Self.pingsPerRound)
+            for contact in contacts { await check(contact) }
             let now = environment.now()
             if let target = table.refreshTarget(
                 before: now - options.refreshAge, now: now, using: &generator)
             {
                 _ = await lookup(target)
             }
+            try await publishIfDue()
+        }
+    }
+
+    private func check(_ contact: PeerContact) async {
+        let answer = await findNode(machine.localPeer.digest, at: contact, wantsRecord: false)
+        if answer != nil {
+            table.insert(contact, answered: true, now: environment.now())
+        } else {
+            table.failed(contact.peer)
         }
     }
 }

@@ -19,6 +19,14 @@ package actor Overlay: Membership {
     let identity: SigningKey
     var machine: MembershipMachine
     var table: RoutingTable
+    var records: PeerRecords
+    var tokens: StoreTokens
+    /// How long others take to answer lookups.
+    var answerTimes: AnswerTimes
+    /// When this peer last stored its own record.
+    var lastPublished: Instant?
+    /// What this peer tells others to dial.
+    nonisolated let ownAddress: SocketAddress
     var generator: SeededGenerator
     private let started: Instant
     private nonisolated let published: Mutex<Published>
@@ -58,6 +66,10 @@ package actor Overlay: Membership {
         machine = MembershipMachine(
             own: statement, timings: options.timings, seed: environment.random.next(), now: now)
         table = RoutingTable(local: info.peer, parameters: options.kademlia, now: now)
+        records = PeerRecords(local: info.peer)
+        answerTimes = AnswerTimes(initial: options.kademlia.patience)
+        ownAddress = info.contact.address
+        tokens = StoreTokens(secret: environment.random.digest(), now: now)
         generator = environment.random.generator()
         announcedInfo = info
         currentInfo = info
@@ -158,11 +170,14 @@ package actor Overlay: Membership {
 
     private func note(_ peer: PeerID, from: MemberState?, to: MemberState) {
         let now = environment.now()
-        if let contact = machine.statement(of: peer)?.info.contact {
+        if let info = machine.statement(of: peer)?.info {
             switch to {
             case .alive:
-                messaging.learn(contact)
-                table.insert(contact, answered: true, now: now)
+                messaging.learn(info.contact)
+                // It has said so itself, but has not answered this peer yet.
+                if isDialable(info.contact.address) {
+                    table.insert(info.contact, zone: info.zone, answered: false, now: now)
+                }
             case .suspect: break
             case .dead, .left: table.remove(peer)
             }

@@ -13,6 +13,8 @@ package struct OverlayOptions: Sendable {
     package var refreshAge: Duration = .seconds(900)
     /// How often buckets are looked at, and unverified contacts pinged.
     package var upkeepInterval: Duration = .seconds(30)
+    /// How often this peer's record is stored anew; `PeerRecords.lifetime` is many times that.
+    package var publishInterval: Duration = .seconds(3600)
     package init() {}
 }
 
@@ -21,10 +23,15 @@ extension RPCMethod {
     package static let overlayGossip = RPCMethod(rawValue: 0x0102)
     package static let overlaySync = RPCMethod(rawValue: 0x0103)
     package static let overlayFindNode = RPCMethod(rawValue: 0x0104)
+    package static let overlayStoreRecord = RPCMethod(rawValue: 0x0105)
 }
 
 /// Codes with which the overlay refuses a request.
 package enum OverlayRefusal {
     /// The request could not be read, or holds a record that its subject did not sign.
     package static let malformed: UInt16 = 1
+    /// The token was not issued to the sender lately: ask for contacts again.
+    package static let token: UInt16 = 2
+    /// The record is not the sender's own, or its address is of no use to others.
+    package static let foreign: UInt16 = 3
 }
