@@ -117,9 +117,14 @@ let package = Package(
                 "CyxObjects", "CyxAssembly",
             ],
             path: "Simulations/Scenarios", swiftSettings: settings),
+        .target(
+            name: "ProtocolSimulation", dependencies: ["CyxCore", "CyxTransport", "CyxOverlay"],
+            path: "Simulations/Protocol", swiftSettings: settings),
         .executableTarget(
             name: "simulate",
-            dependencies: ["SimulationScenarios", "SimulationHarness", "CyxCore"],
+            dependencies: [
+                "SimulationScenarios", "SimulationHarness", "ProtocolSimulation", "CyxCore",
+            ],
             path: "Simulations/simulate", swiftSettings: settings),
 
         // Tests.
@@ -156,7 +161,10 @@ let package = Package(
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(
             "SimulationTests",
-            ["CyxCore", "CyxTransport", "SimulationHarness", "SimulationScenarios"]),
+            [
+                "CyxCore", "CyxOverlay", "CyxTransport", "SimulationHarness",
+                "SimulationScenarios", "ProtocolSimulation",
+            ]),
         tests("CyxBenchmarksTests", ["CyxBenchmarks"]),
         tests("LintTests", []),
     ],

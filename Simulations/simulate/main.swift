@@ -1,11 +1,15 @@
 import CyxCore
 import Glibc
+import ProtocolSimulation
 import SimulationHarness
 import SimulationScenarios
 
 /// `simulate NAME…|all [--seed S] [--seeds N] [--peers N] [--seconds S] [--twice] [--trace FILE]
 /// [--log LEVEL]`: runs scenarios from seeds, prints what they showed, and exits with 1 if an
 /// invariant was violated or two runs of one seed differed, 2 for a command that it cannot read.
+///
+/// `simulate lookup|eclipse|upkeep [--seed S] [--peers N]`: measures machines alone, up to a million
+/// peers, and exits with 1 if a figure misses its bound.
 struct Simulate {
     private var names: [String] = []
     private var seed: UInt64 = 1
@@ -17,7 +21,9 @@ struct Simulate {
     private static let usage = """
         usage: simulate NAME...|all [--seed S] [--seeds N] [--peers N] [--seconds S] [--twice]
                         [--trace FILE] [--log debug|info|warning|error]
-        scenarios: \(Scenarios.names.joined(separator: ", "))
+               simulate NAME... [--seed S] [--peers N]
+        scenarios of whole peers: \(Scenarios.names.joined(separator: ", "))
+        measurements of machines alone: \(ProtocolFigures.names.joined(separator: ", "))
         """
 
     static func main() -> Int32 {
@@ -43,6 +49,7 @@ struct Simulate {
                 if let problem = set(argument, value) { return problem }
             case "all": names += Scenarios.names
             case let name where Scenarios.names.contains(name): names.append(name)
+            case let name where ProtocolFigures.names.contains(name): names.append(name)
             default: return "unknown argument `\(argument)`"
             }
         }
@@ -92,6 +99,12 @@ struct Simulate {
 
     private mutating func runOnce(_ name: String, _ seed: UInt64) -> Bool {
         options.seed = seed
+        if ProtocolFigures.names.contains(name) {
+            return ProtocolFigures.run(
+                name, peers: options.peers, seed: seed,
+                cpuSeconds: { Double(clock()) / 1e6 },
+                print: { print($0) })
+        }
         let start = clock()
         guard let report = Scenarios.run(name, options) else { return false }
         let seconds = Double(clock() - start) / Double(CLOCKS_PER_SEC)
