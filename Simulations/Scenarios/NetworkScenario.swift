@@ -66,6 +66,7 @@ struct NetworkScenario {
         report.counts["seconds under faults"] = Int(duration.inSeconds)
         report.counts["datagrams sent"] = Int(cluster.world.links.sentCount)
         report.counts["datagrams lost"] = Int(cluster.world.links.lostCount)
+        cluster.world.end()
         return report
     }
 

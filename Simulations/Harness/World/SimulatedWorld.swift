@@ -72,6 +72,18 @@ package final class SimulatedWorld: Sendable {
         }
     }
 
+    /// Ends everything: processes are asked to stop, and are killed `grace` later; disks are wiped.
+    /// A task that a death abandoned holds what it captured for ever, so a program that runs many
+    /// worlds ends each, or keeps them all.
+    package func end(grace: Duration = .seconds(10)) {
+        for peer in peers where peer.isRunning { peer.stop() }
+        run(for: grace)
+        for peer in peers {
+            peer.crash()
+            peer.disk.wipe()
+        }
+    }
+
     // MARK: Running
 
     package func run(for duration: Duration) {
