@@ -50,7 +50,8 @@ let package = Package(
         module("CyxCore", ["CyxKernels"]),
 
         // Local.
-        module("CyxCrypto", ["CyxCore", "CyxKernels", "CSodium", "COpenSSL", "CISAL"]),
+        module(
+            "CyxCrypto", ["CyxCore", "CyxKernels", "CSodium", "COpenSSL", "CIPSecMB", "CISAL"]),
         module("CyxErasure", ["CyxCore", "CISAL"]),
         module("CyxStorage", ["CyxCore", "CyxCrypto", "CRocksDB"]),
 
@@ -92,7 +93,7 @@ let package = Package(
         program("cyxpeer", ["CyxPeerProcess"]),
         program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxClient"]),
         .target(
-            name: "CBaselines", dependencies: ["CISAL", "COpenSSL"],
+            name: "CBaselines", dependencies: ["CISAL", "COpenSSL", "CIPSecMB"],
             path: "Sources/cyxbench-baselines"),
         module(
             "CyxBenchmarks",

@@ -1,5 +1,6 @@
 internal import CBaselines
 internal import CyxCore
+internal import CyxCrypto
 internal import CyxTransport
 internal import Glibc
 
@@ -27,29 +28,52 @@ struct TransportBenchmark: Benchmark {
     }
 
     func run(size: BenchmarkSize) async throws -> [BenchmarkRow] {
-        if getenv(TransportBenchmarkPeer.variable) != nil {
-            try TransportBenchmarkPeer.serveUntilOrphaned()
+        if let value = getenv(TransportBenchmarkPeer.variable) {
+            let engine = AESGCM.Engine(rawValue: String(cString: value)) ?? .best
+            try TransportBenchmarkPeer.serveUntilOrphaned(engine)
             return []
         }
+        var rows: [BenchmarkRow] = []
+        for engine in AESGCM.Engine.allCases where engine.isAvailable {
+            rows += try await measure(engine, size)
+        }
+        return rows
+    }
+
+    private func measure(
+        _ engine: AESGCM.Engine, _ size: BenchmarkSize
+    ) async throws -> [BenchmarkRow] {
         let reactor = try Reactor()
         try reactor.start()
         defer { reactor.stop() }
-        let server = try size == .full ? ServerProcess.spawned() : ServerProcess.inProcess()
+        let server =
+            try size == .full
+            ? ServerProcess.spawned(engine) : ServerProcess.inProcess(engine)
         defer { server.stop() }
         let address = SocketAddress(ipv4: (127, 0, 0, 1), port: server.port)
         return try await Task(executorPreference: reactor) {
             let client = try TransportBenchmarkPeer.make(
-                reactor, identity: 1, address: SocketAddress(ipv4: (127, 0, 0, 1), port: 0))
+                reactor, engine, identity: 1,
+                address: SocketAddress(ipv4: (127, 0, 0, 1), port: 0))
             client.start()
             let contact = try await client.identify(address, timeout: .seconds(5))
-            let rows = try await measure(client, contact, reactor, size)
+            var rows = try await stream(client, contact, reactor, engine, size)
+            // Calls and handshakes hardly feel the cipher: once will do.
+            if engine == .best {
+                let isFull = size == .full
+                rows += try await smallCalls(
+                    client, contact, reactor, count: isFull ? 100_000 : 100)
+                rows.append(
+                    try await handshakes(client, contact, reactor, count: isFull ? 3000 : 10))
+            }
             await client.shutDown()
             return rows
         }.value
     }
 
-    private func measure(
-        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor, _ size: BenchmarkSize
+    private func stream(
+        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor,
+        _ engine: AESGCM.Engine, _ size: BenchmarkSize
     ) async throws -> [BenchmarkRow] {
         let isFull = size == .full
         let pool = try ThreadPool(threadCount: 1)
@@ -61,7 +85,7 @@ struct TransportBenchmark: Benchmark {
             // Off the reactor: a connection whose peer stands still for seconds is closed.
             let baseline = await pool.run {
                 var cpu = [0.0, 0.0]
-                let elapsed = baseline_udp_stream(bytes, &cpu)
+                let elapsed = baseline_udp_stream(engine == .ipsecMB ? 1 : 0, bytes, &cpu)
                 return Round(elapsed: elapsed, clientCPU: cpu[1], serverCPU: cpu[0])
             }
             if baseline.elapsed > 0 { baselines.append(baseline) }
@@ -74,28 +98,26 @@ struct TransportBenchmark: Benchmark {
         let hasBaseline = !baselines.isEmpty
         func row(_ name: String, _ seconds: (Round) -> Double) -> BenchmarkRow {
             BenchmarkRow(
-                name, value: gigabits / Measurement.median(rounds.map(seconds)), unit: "Gbit/s",
+                "\(name), \(engine.rawValue)",
+                value: gigabits / Measurement.median(rounds.map(seconds)), unit: "Gbit/s",
                 baseline: hasBaseline
                     ? gigabits / Measurement.median(baselines.map(seconds)) : nil,
-                baselineName: "encrypted UDP from C")
+                baselineName: "UDP with \(engine.rawValue) from C")
         }
         func cost(_ name: String, _ seconds: (Round) -> Double) -> BenchmarkRow {
             BenchmarkRow(
-                name, value: Measurement.median(rounds.map(seconds)) / Double(bytes) * 1e9,
+                "\(name), \(engine.rawValue)",
+                value: Measurement.median(rounds.map(seconds)) / Double(bytes) * 1e9,
                 unit: "ns/byte",
                 baseline: hasBaseline
                     ? Measurement.median(baselines.map(seconds)) / Double(bytes) * 1e9 : nil,
-                baselineName: "encrypted UDP from C", direction: .lowerIsBetter)
+                baselineName: "UDP with \(engine.rawValue) from C", direction: .lowerIsBetter)
         }
-        var rows = [
+        return [
             row("transport goodput, CPU-bound", \.busiest),
             row("transport goodput, elapsed", \.elapsed),
             cost("transport sender CPU", \.serverCPU), cost("transport receiver CPU", \.clientCPU),
         ]
-        rows += try await smallCalls(client, server, reactor, count: isFull ? 100_000 : 100)
-        rows.append(
-            try await handshakes(client, server, reactor, count: isFull ? 3000 : 10))
-        return rows
     }
 
     private func timed(

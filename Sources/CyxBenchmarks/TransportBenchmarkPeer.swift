@@ -6,7 +6,7 @@ internal import Synchronization
 
 /// The peers of the transport benchmark: what the server answers, and how its process is run.
 enum TransportBenchmarkPeer {
-    /// Set in the server's process; its value means nothing.
+    /// Set in the server's process; its value is the engine that encrypts packets.
     static let variable = "CYXBENCH_TRANSPORT_SERVER"
     static let echo = RPCMethod(rawValue: 0x0101)
     static let bulk = RPCMethod(rawValue: 0x0102)
@@ -24,7 +24,7 @@ enum TransportBenchmarkPeer {
     }
 
     static func make(
-        _ reactor: Reactor, identity: UInt8, address: SocketAddress
+        _ reactor: Reactor, _ engine: AESGCM.Engine, identity: UInt8, address: SocketAddress
     ) throws -> UDPMessaging {
         var limits = TransportLimits()
         limits.handshakesPerSecond = 1_000_000
@@ -33,17 +33,18 @@ enum TransportBenchmarkPeer {
             reactor: reactor, storage: NoStorage(), blocking: NoWork(),
             sink: LineLogSink.standardError(), minimumLevel: .warning, metrics: MetricsRegistry())
         let key = [UInt8](repeating: 1, count: 32)
-        return try UDPMessaging(
-            TransportConfiguration(
-                networkKey: key, networkID: NetworkID(Digest(1, 2, 3, 4)),
-                identity: SigningKey(seed: [UInt8](repeating: identity, count: 32)),
-                limits: limits),
-            environment: environment, address: address)
+        var configuration = TransportConfiguration(
+            networkKey: key, networkID: NetworkID(Digest(1, 2, 3, 4)),
+            identity: SigningKey(seed: [UInt8](repeating: identity, count: 32)), limits: limits)
+        configuration.engine = engine
+        return try UDPMessaging(configuration, environment: environment, address: address)
     }
 
-    static func makeServer(_ reactor: Reactor) throws -> UDPMessaging {
+    static func makeServer(
+        _ reactor: Reactor, _ engine: AESGCM.Engine
+    ) throws -> UDPMessaging {
         let server = try make(
-            reactor, identity: 2, address: SocketAddress(ipv4: (127, 0, 0, 1), port: 0))
+            reactor, engine, identity: 2, address: SocketAddress(ipv4: (127, 0, 0, 1), port: 0))
         let payload = [UInt8](repeating: 7, count: TransportBenchmark.responseBytes)
         server.handle(echo) { _, request in request }
         server.handle(bulk) { _, _ in payload }
@@ -56,11 +57,11 @@ enum TransportBenchmarkPeer {
     }
 
     /// The server's process: prints its port and serves until its parent is gone.
-    static func serveUntilOrphaned() throws {
+    static func serveUntilOrphaned(_ engine: AESGCM.Engine) throws {
         let parent = getppid()
         let reactor = try Reactor()
         try reactor.run {
-            let server = try makeServer(reactor)
+            let server = try makeServer(reactor, engine)
             print(server.localAddress.port)
             fflush(nil)
             await withTaskGroup(of: Void.self) { group in
@@ -84,12 +85,12 @@ struct ServerProcess: Sendable {
     private let process: pid_t?
     private let reactor: Reactor?
 
-    static func spawned() throws -> ServerProcess {
+    static func spawned(_ engine: AESGCM.Engine) throws -> ServerProcess {
         var descriptors: [Int32] = [0, 0]
         guard pipe(&descriptors) == 0 else {
             throw TransportBenchmark.Failure(description: "no pipe")
         }
-        setenv(TransportBenchmarkPeer.variable, "1", 1)
+        setenv(TransportBenchmarkPeer.variable, engine.rawValue, 1)
         defer { unsetenv(TransportBenchmarkPeer.variable) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -119,10 +120,10 @@ struct ServerProcess: Sendable {
         return ServerProcess(port: port, process: process, reactor: nil)
     }
 
-    static func inProcess() throws -> ServerProcess {
+    static func inProcess(_ engine: AESGCM.Engine) throws -> ServerProcess {
         let reactor = try Reactor()
         try reactor.start()
-        let server = try TransportBenchmarkPeer.makeServer(reactor)
+        let server = try TransportBenchmarkPeer.makeServer(reactor, engine)
         // Ends with the reactor's thread.
         Task(executorPreference: reactor) { await server.run() }
         return ServerProcess(port: server.localAddress.port, process: nil, reactor: reactor)
@@ -130,7 +131,8 @@ struct ServerProcess: Sendable {
 
     func stop() {
         if let process {
-            kill(process, SIGTERM)
+            // It has nothing to save, and inherits blocked signals from the thread that spawned it.
+            kill(process, SIGKILL)
             var status: Int32 = 0
             waitpid(process, &status, 0)
         }

@@ -37,6 +37,8 @@ struct PeerProgram: Sendable {
         try directory.verify(peer.shards.storeID, at: path)
         let edges = try PeerEdges(
             configuration: configuration, peer: peer, environment: environment, reactor: reactor)
+        environment.logger.info(
+            "packets are encrypted", [("engine", AESGCM.Engine.best.rawValue)])
         warn(environment.logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             let (stops, stop) = AsyncStream.makeStream(of: Void.self)

@@ -143,9 +143,11 @@ extension Connection {
         let secrets = noise.split()
         let isInitiator = role == .initiator
         sealing = PacketProtector(
-            secret: isInitiator ? secrets.initiator : secrets.responder, suite: suite)
+            secret: isInitiator ? secrets.initiator : secrets.responder, suite: suite,
+            engine: engine)
         opening = PacketProtector(
-            secret: isInitiator ? secrets.responder : secrets.initiator, suite: suite)
+            secret: isInitiator ? secrets.responder : secrets.initiator, suite: suite,
+            engine: engine)
         self.peer = peer
         remoteResetToken = parameters.resetToken
         // A peer that asks for more patience than this gets probed instead.

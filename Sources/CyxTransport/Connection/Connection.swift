@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 
 /// One connection: a machine without clock, socket or randomness of its own. Times are nanoseconds
 /// of the environment's monotonic clock.
@@ -20,6 +21,7 @@ struct Connection {
     let timings: TransportTimings
     let limits: TransportLimits
     let address: SocketAddress
+    let engine: AESGCM.Engine
     var remoteID: ConnectionID
     var peer: PeerID?
     var phase: Phase
@@ -94,6 +96,7 @@ struct Connection {
         timings = setup.timings
         limits = setup.limits
         address = setup.address
+        engine = setup.engine
         localParameters = setup.parameters
         handshakeDeadline = now + setup.timings.handshakeTimeout.nanoseconds
         handshakeInterval = setup.timings.handshakeRetransmit.nanoseconds
@@ -204,4 +207,5 @@ struct ConnectionSetup {
     var parameters: ConnectionParameters
     var timings: TransportTimings
     var limits: TransportLimits
+    var engine: AESGCM.Engine
 }

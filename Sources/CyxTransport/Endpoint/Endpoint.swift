@@ -109,7 +109,8 @@ struct Endpoint {
             maxAckDelayMilliseconds: UInt64(timings.maxAckDelay.nanoseconds / 1_000_000))
         return ConnectionSetup(
             address: address, expectedPeer: peer, originalDestination: originalDestination,
-            parameters: parameters, timings: timings, limits: limits)
+            parameters: parameters, timings: timings, limits: limits,
+            engine: configuration.engine)
     }
 
     mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {

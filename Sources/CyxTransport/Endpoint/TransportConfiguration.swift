@@ -9,6 +9,8 @@ package struct TransportConfiguration: Sendable {
     package var identity: SigningKey
     package var timings: TransportTimings
     package var limits: TransportLimits
+    /// Who encrypts packets; only a benchmark has reason to choose.
+    package var engine = AESGCM.Engine.best
 
     package init(
         networkKey: [UInt8], networkID: NetworkID, identity: SigningKey,

@@ -10,10 +10,13 @@ final class PacketProtector {
     /// The nonce of the packet at hand, kept here so that no packet allocates one.
     private let nonce: UnsafeMutableRawBufferPointer
 
-    init(secret: [UInt8], suite: CipherSuite, schedule: KeySchedule = KeySchedule()) {
+    init(
+        secret: [UInt8], suite: CipherSuite, engine: AESGCM.Engine = .best,
+        schedule: KeySchedule = KeySchedule()
+    ) {
         switch suite {
         case .aes256GCM:
-            cipher = AESGCM(key: schedule.expand(secret, "key", count: 32))
+            cipher = AESGCM(key: schedule.expand(secret, "key", count: 32), engine: engine)
             header = HeaderProtector(.aes, key: schedule.expand(secret, "hp", count: 32))
         case .chaCha20Poly1305:
             cipher = ChaChaPoly(key: schedule.expand(secret, "key", count: 32))

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 
 /// What the transport counts for `/metrics`.
 struct TransportCounters: Sendable {
@@ -6,9 +7,10 @@ struct TransportCounters: Sendable {
     let bytesSent: Counter
     let sendFailures: Counter
 
-    init(_ registry: MetricsRegistry) {
+    init(_ registry: MetricsRegistry, engine: AESGCM.Engine) {
         bytesReceived = registry.counter("cyxcloud_transport_bytes_total", [("direction", "in")])
         bytesSent = registry.counter("cyxcloud_transport_bytes_total", [("direction", "out")])
         sendFailures = registry.counter("cyxcloud_transport_send_failures_total")
+        registry.gauge("cyxcloud_transport_cipher_info", [("engine", engine.rawValue)]).set(1)
     }
 }

@@ -69,7 +69,7 @@ package actor UDPMessaging: PeerMessaging {
         let endpoint = Endpoint(configuration: configuration, random: environment.random)
         localPeer = endpoint.localPeer
         machine = MessagingMachine(endpoint: endpoint)
-        counters = TransportCounters(environment.metrics)
+        counters = TransportCounters(environment.metrics, engine: configuration.engine)
         logger = environment.logger.labelled("transport")
     }
 

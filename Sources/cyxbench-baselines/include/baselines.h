@@ -17,8 +17,9 @@ double baseline_aes_gcm(int seals, long packet_size, long calls);
 double baseline_durable_appends(const char *path, long writers, long appends, long size);
 
 // `bytes` over loopback UDP between two threads in packets of 1400 bytes, each sealed and opened
-// with AES-256-GCM, GSO and GRO, at most 512 KiB unacknowledged. Returns elapsed seconds, below
-// zero if it failed; `cpu` gets the CPU seconds of the sender and of the receiver.
-double baseline_udp_stream(long bytes, double cpu[2]);
+// with AES-256-GCM (libipsec-mb's with `multibuffer`, else OpenSSL's), GSO and GRO, at most 512 KiB
+// unacknowledged. Returns elapsed seconds, below zero if it failed; `cpu` gets the CPU seconds of
+// the sender and of the receiver.
+double baseline_udp_stream(int multibuffer, long bytes, double cpu[2]);
 
 #endif
