@@ -230,6 +230,24 @@ struct TransportBenchmark: Benchmark {
         }
         return BenchmarkRow(
             "transport handshakes, CPU-bound", value: Double(count) / round.busiest,
-            unit: "per s and core", baseline: nil, baselineName: "no baseline")
+            unit: "per s and core", baseline: 1 / (try handshakePrimitives(count)),
+            baselineName: "its key agreements and signatures alone")
+    }
+
+    /// CPU seconds of what each side of a handshake cannot do without: one key pair, three shared
+    /// secrets, one signature and one verification.
+    private func handshakePrimitives(_ count: Int) throws -> Double {
+        let key = SigningKey(seed: [UInt8](repeating: 1, count: SigningKey.seedSize))
+        let other = X25519.PrivateKey(bytes: [UInt8](repeating: 2, count: X25519.keySize))
+        let statement = [UInt8](repeating: 3, count: 49)
+        var seed = [UInt8](repeating: 4, count: X25519.keySize)
+        return try Measurement.secondsPerCall(count) {
+            let pair = X25519.PrivateKey(bytes: seed)
+            for _ in 0..<3 { seed = try pair.sharedSecret(with: other.publicKey) }
+            let signature = key.sign(statement)
+            guard key.verifyingKey.isValid(signature: signature, for: statement) else {
+                throw Failure(description: "a signature that does not verify")
+            }
+        }
     }
 }

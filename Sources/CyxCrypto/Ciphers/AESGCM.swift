@@ -1,5 +1,3 @@
-internal import COpenSSL
-
 /// AES-GCM with a 16- or 32-byte key (NIST SP 800-38D), keyed once.
 package final class AESGCM: PacketCipher {
     /// Who does the work. Their bytes are the same.
@@ -35,8 +33,7 @@ package final class AESGCM: PacketCipher {
         if key.count == 32, engine == .ipsecMB, let functions = IPSecMB.shared {
             cipher = .ipsecMB(IPSecMBCipher(functions, key: key))
         } else {
-            let algorithm = key.count == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm()
-            cipher = .openSSL(EVPCipher(cipher: algorithm, key: key))
+            cipher = .openSSL(EVPCipher(key.count == 16 ? .aes128GCM : .aes256GCM, key: key))
         }
     }
 

@@ -1,12 +1,10 @@
-internal import COpenSSL
-
 /// ChaCha20-Poly1305 with a 32-byte key (RFC 8439 §2.8), keyed once.
 package final class ChaChaPoly: PacketCipher {
     private let cipher: EVPCipher
 
     package init(key: [UInt8]) {
         precondition(key.count == 32, "a ChaCha20-Poly1305 key has 32 bytes")
-        cipher = EVPCipher(cipher: EVP_chacha20_poly1305(), key: key)
+        cipher = EVPCipher(.chaCha20Poly1305, key: key)
     }
 
     package func seal(

@@ -1,19 +1,52 @@
 internal import COpenSSL
 
-/// One keyed OpenSSL AEAD: a context for each direction, so that neither ever reloads its key.
-struct EVPCipher: ~Copyable {
+/// A cipher of OpenSSL's, looked up once: a look-up for each key costs more than the key.
+struct EVPAlgorithm: Sendable {
+    static let aes128GCM = EVPAlgorithm("AES-128-GCM")
+    static let aes256GCM = EVPAlgorithm("AES-256-GCM")
+    static let chaCha20Poly1305 = EVPAlgorithm("ChaCha20-Poly1305")
+    static let aes128ECB = EVPAlgorithm("AES-128-ECB")
+    static let aes256ECB = EVPAlgorithm("AES-256-ECB")
+    static let chaCha20 = EVPAlgorithm("ChaCha20")
+
+    /// Never changed and never freed.
+    nonisolated(unsafe) let pointer: OpaquePointer
+
+    private init(_ name: String) {
+        guard let pointer = EVP_CIPHER_fetch(nil, name, nil) else {
+            preconditionFailure("OpenSSL lacks \(name)")
+        }
+        self.pointer = pointer
+    }
+
+    /// A context with that key, for one direction.
+    func context(key: [UInt8], encrypts: Bool) -> OpaquePointer {
+        precondition(key.count == Int(EVP_CIPHER_get_key_length(pointer)), "wrong key length")
+        guard let context = EVP_CIPHER_CTX_new() else {
+            preconditionFailure("OpenSSL is out of memory")
+        }
+        let isReady = EVP_CipherInit_ex(context, pointer, nil, key, nil, encrypts ? 1 : 0)
+        precondition(isReady == 1, "OpenSSL accepts a key of the right length")
+        return context
+    }
+}
+
+/// One keyed OpenSSL AEAD: a context for each direction that is used, so that neither ever reloads
+/// its key.
+final class EVPCipher {
     static let nonceSize = 12
     static let tagSize = 16
 
-    private let sealing: OpaquePointer
-    private let opening: OpaquePointer
+    private let algorithm: EVPAlgorithm
+    private let key: [UInt8]
+    // Most ciphers work in one direction only.
+    private var sealing: OpaquePointer?
+    private var opening: OpaquePointer?
 
-    /// `cipher` is an AEAD with 12-byte nonces; `key` has the length it wants.
-    init(cipher: OpaquePointer?, key: [UInt8]) {
-        guard let cipher else { preconditionFailure("OpenSSL lacks a cipher") }
-        precondition(key.count == Int(EVP_CIPHER_get_key_length(cipher)), "wrong key length")
-        sealing = EVPCipher.context(cipher, key: key, encrypts: true)
-        opening = EVPCipher.context(cipher, key: key, encrypts: false)
+    /// `algorithm` is an AEAD with 12-byte nonces; `key` has the length it wants.
+    init(_ algorithm: EVPAlgorithm, key: [UInt8]) {
+        self.algorithm = algorithm
+        self.key = key
     }
 
     deinit {
@@ -21,14 +54,17 @@ struct EVPCipher: ~Copyable {
         EVP_CIPHER_CTX_free(opening)
     }
 
-    private static func context(
-        _ cipher: OpaquePointer, key: [UInt8], encrypts: Bool
-    ) -> OpaquePointer {
-        guard let context = EVP_CIPHER_CTX_new() else {
-            preconditionFailure("OpenSSL is out of memory")
-        }
-        let isReady = EVP_CipherInit_ex(context, cipher, nil, key, nil, encrypts ? 1 : 0)
-        precondition(isReady == 1, "OpenSSL accepts a key of the right length")
+    private func sealingContext() -> OpaquePointer {
+        if let sealing { return sealing }
+        let context = algorithm.context(key: key, encrypts: true)
+        sealing = context
+        return context
+    }
+
+    private func openingContext() -> OpaquePointer {
+        if let opening { return opening }
+        let context = algorithm.context(key: key, encrypts: false)
+        opening = context
         return context
     }
 
@@ -39,6 +75,7 @@ struct EVPCipher: ~Copyable {
         precondition(nonce.count == EVPCipher.nonceSize, "a nonce has 12 bytes")
         precondition(
             output.count == plaintext.count + EVPCipher.tagSize, "ciphertext and tag fill output")
+        let sealing = sealingContext()
         var written: Int32 = 0
         var isDone = EVP_EncryptInit_ex(sealing, nil, nil, nil, nonce.bytes) == 1
         if !aad.isEmpty {
@@ -74,6 +111,7 @@ struct EVPCipher: ~Copyable {
         guard sealed.count >= EVPCipher.tagSize else { throw .tooShort(count: sealed.count) }
         let length = sealed.count - EVPCipher.tagSize
         precondition(output.count == length, "the plaintext fills output")
+        let opening = openingContext()
         var written: Int32 = 0
         // OpenSSL takes the expected tag through a mutable pointer and only reads it.
         let tag = UnsafeMutableRawPointer(mutating: sealed.baseAddress?.advanced(by: length))

@@ -29,20 +29,17 @@ package final class HeaderProtector {
     private let algorithm: Algorithm
 
     package init(_ algorithm: Algorithm, key: [UInt8]) {
-        let cipher: OpaquePointer?
+        let cipher: EVPAlgorithm
         switch algorithm {
         case .aes:
             precondition(key.count == 16 || key.count == 32, "an AES key has 16 or 32 bytes")
-            cipher = key.count == 16 ? EVP_aes_128_ecb() : EVP_aes_256_ecb()
+            cipher = key.count == 16 ? .aes128ECB : .aes256ECB
         case .chaCha20:
             precondition(key.count == 32, "a ChaCha20 key has 32 bytes")
-            cipher = EVP_chacha20()
+            cipher = .chaCha20
         }
-        guard let context = EVP_CIPHER_CTX_new(),
-            EVP_EncryptInit_ex(context, cipher, nil, key, nil) == 1
-        else { preconditionFailure("OpenSSL accepts a key of the right length") }
+        context = cipher.context(key: key, encrypts: true)
         EVP_CIPHER_CTX_set_padding(context, 0)
-        self.context = context
         self.algorithm = algorithm
     }
 

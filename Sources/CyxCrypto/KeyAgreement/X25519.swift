@@ -12,22 +12,35 @@ package enum KeyAgreementError: Error, Equatable {
 package enum X25519 {
     package static let keySize = 32
 
+    /// OpenSSL's form of a private key. Making one costs a multiplication of its own, for the
+    /// public key, so it is made once.
+    private final class Key: Sendable {
+        /// Counted by OpenSSL and never changed after `init`, so that threads may share it.
+        nonisolated(unsafe) let pointer: OpaquePointer
+
+        init(bytes: [UInt8]) {
+            guard
+                let pointer = EVP_PKEY_new_raw_private_key(
+                    EVP_PKEY_X25519, nil, bytes, bytes.count)
+            else { preconditionFailure("any 32 bytes are a key") }
+            self.pointer = pointer
+        }
+
+        deinit { EVP_PKEY_free(pointer) }
+    }
+
     /// A secret scalar and its public key.
     package struct PrivateKey: Sendable {
-        /// The 32 secret bytes.
-        package let bytes: [UInt8]
+        private let key: Key
         package let publicKey: [UInt8]
 
         /// The key that 32 secret random bytes stand for.
         package init(bytes: [UInt8]) {
             precondition(bytes.count == X25519.keySize, "an X25519 key has 32 bytes")
-            self.bytes = bytes
-            let key = EVP_PKEY_new_raw_private_key(
-                EVP_PKEY_X25519, nil, bytes, bytes.count)
-            defer { EVP_PKEY_free(key) }
+            key = Key(bytes: bytes)
             var publicKey = [UInt8](repeating: 0, count: X25519.keySize)
             var count = publicKey.count
-            let isDone = EVP_PKEY_get_raw_public_key(key, &publicKey, &count)
+            let isDone = EVP_PKEY_get_raw_public_key(key.pointer, &publicKey, &count)
             precondition(isDone == 1 && count == X25519.keySize, "any 32 bytes are a key")
             self.publicKey = publicKey
         }
@@ -39,17 +52,17 @@ package enum X25519 {
             guard publicKey.count == X25519.keySize else {
                 throw .wrongLength(count: publicKey.count)
             }
-            let own = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nil, bytes, bytes.count)
             let other = EVP_PKEY_new_raw_public_key(
                 EVP_PKEY_X25519, nil, publicKey, publicKey.count)
-            let context = EVP_PKEY_CTX_new(own, nil)
+            let context = EVP_PKEY_CTX_new(key.pointer, nil)
             defer {
                 EVP_PKEY_CTX_free(context)
                 EVP_PKEY_free(other)
-                EVP_PKEY_free(own)
             }
+            // The last argument spares a check of the key that on this curve checks nothing.
             precondition(
-                EVP_PKEY_derive_init(context) == 1 && EVP_PKEY_derive_set_peer(context, other) == 1,
+                EVP_PKEY_derive_init(context) == 1
+                    && EVP_PKEY_derive_set_peer_ex(context, other, 0) == 1,
                 "any 32 bytes are a public key")
             var secret = [UInt8](repeating: 0, count: X25519.keySize)
             var count = secret.count
