@@ -42,7 +42,7 @@ extension RoutingTable {
     /// The distance within which k peers are to be expected around any key, from how far this
     /// peer's own k closest contacts are; nil for a network of fewer. Peers around a key that are
     /// closer than that are all part of its neighbourhood, however many somebody has put there
-    /// (the region of Netto, Cholez and Ignat 2025, arXiv 2505.01139, §V).
+    /// (the region of Netto, Cholez and Ignat 2025, arXiv 2505.01139).
     package var neighbourhood: Digest? {
         var last: Digest?
         var number = 0

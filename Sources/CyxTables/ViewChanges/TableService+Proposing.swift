@@ -1,0 +1,207 @@
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxTransport
+
+/// Changing views: driving the consensus of the old view's members on the only successor (A3).
+extension TableService {
+    /// Brings about a successor of the partition's view, from finding candidates to the decision.
+    func drive(_ partition: Partition) async {
+        let isDecided = await propose(partition)
+        if !isDecided, let replica = replicas[partition] {
+            logger.debug(
+                "no successor yet",
+                [
+                    ("partition", "\(partition)"), ("epoch", "\(replica.view.id.epoch)"),
+                    ("round", "\(replica.vote.round)"), ("sealed", "\(replica.vote.isSealed)"),
+                ])
+        }
+        if isDecided { await waitUntilServed(partition) }
+        changes.proposing.remove(partition)
+        if isDecided {
+            changes.retryAt[partition] = nil
+            changes.causeSince[partition] = nil
+        } else {
+            let pause = configuration.timings.rankStagger
+            let spread = Int64.random(in: 0...pause.nanoseconds, using: &random)
+            changes.retryAt[partition] = environment.now() + pause + .nanoseconds(spread)
+        }
+        considerNext()
+    }
+
+    /// Waits for a while until a decided view is served here, if it is to be: the next change then
+    /// does not compete with the sync of this one.
+    private func waitUntilServed(_ partition: Partition) async {
+        let step = configuration.timings.tick / ViewChanges.servedChecks
+        for _ in 0..<ViewChanges.servedChecks {
+            guard let replica = replicas[partition], replica.successor == nil,
+                !replica.isSynced
+            else { return }
+            do {
+                try await environment.sleep(for: step)
+            } catch {
+                return
+            }
+        }
+    }
+
+    private func propose(_ partition: Partition) async -> Bool {
+        guard let replica = replicas[partition], replica.isSynced, replica.successor == nil,
+            let rank = replica.view.rank(of: localPeer)
+        else { return false }
+        let view = replica.view
+        var candidate: View
+        var validRound: UInt32 = 0
+        if let lock = replica.vote.lock {
+            (candidate, validRound) = (lock.successor, lock.round)
+        } else {
+            guard let plan = await readySuccessor(of: view) else { return false }
+            candidate = plan
+        }
+        var seen = replica.vote.seenRound
+        for _ in 0..<ViewChanges.roundLimit {
+            guard replicas[partition]?.view == view, replicas[partition]?.successor == nil else {
+                return true
+            }
+            let round = ViewVote.nextRound(after: seen, rank: rank, in: view)
+            seen = round
+            let votes = await vote(.propose, candidate, view, round, validRound)
+            if adoptDecision(votes, partition) { return true }
+            let agreed = votes.answers.count { $0.reply.status == .done }
+            if agreed >= view.quorum {
+                if await commit(candidate, view, round) { return true }
+                validRound = round
+            } else {
+                let refused = votes.answers.first { $0.reply.status == .refused }
+                if let refused, validRound == 0 {
+                    logger.debug("no cause", [("detail", refused.reply.detail)])
+                }
+                guard
+                    let next = outvoted(
+                        votes, seen: &seen, validRound: &validRound, candidate: candidate)
+                else { return false }
+                candidate = next
+            }
+            guard await rest() else { return false }
+        }
+        return false
+    }
+
+    /// The planned successor, its new members having answered that they are there.
+    private func readySuccessor(of view: View) async -> View? {
+        var silent: Set<PeerID> = []
+        // Each pass finds someone silent or ends.
+        for _ in 0..<View.memberLimit {
+            guard let plan = currentPlanner().successor(of: view, excluding: silent) else {
+                return nil
+            }
+            let added = plan.members.filter { !view.contains($0) }.map(\.peer)
+            guard !added.isEmpty else { return plan }
+            let request = ViewRequest(operation: .ready, view: ViewReference(plan.id))
+            let call = await ask(
+                added, .tableViews, request.protobufBytes(), as: ViewReply.self
+            ) { _ in .goOn }
+            let ready = call.answers.filter { $0.reply.status == .done }.map(\.peer)
+            if ready.count == added.count { return plan }
+            silent.formUnion(added.filter { !ready.contains($0) })
+        }
+        return nil
+    }
+
+    private func vote(
+        _ operation: ViewOperation, _ successor: View, _ view: View, _ round: UInt32,
+        _ validRound: UInt32 = 0
+    ) async -> QuorumCall<ViewReply> {
+        let request = ViewRequest(
+            operation: operation, view: ViewReference(view.id), round: round,
+            successor: successor.bytes, validRound: validRound)
+        return await ask(
+            reachable(view), .tableViews, request.protobufBytes(), as: ViewReply.self
+        ) { answers in
+            if answers.contains(where: { $0.reply.status == .decided }) { return .finish }
+            let done = answers.count { $0.reply.status == .done }
+            if done >= view.quorum { return .finish }
+            return answers.count - done > view.tolerance ? .finish : .goOn
+        }
+    }
+
+    /// Collects precommits; with a quorum of them the successor is decided.
+    private func commit(_ successor: View, _ view: View, _ round: UInt32) async -> Bool {
+        let votes = await vote(.precommit, successor, view, round)
+        if adoptDecision(votes, view.partition) { return true }
+        let statement = ViewCertificate.statement(view: successor, previous: view, round: round)
+        var signatures: [ViewSignature] = []
+        for answer in votes.answers where answer.reply.status == .done {
+            guard signatures.count < view.quorum,
+                let key = VerifyingKey(bytes: answer.reply.signingKey), key.peerID == answer.peer,
+                key.isValid(signature: answer.reply.signature, for: statement)
+            else { continue }
+            signatures.append(
+                ViewSignature(key: key.bytes, signature: answer.reply.signature))
+        }
+        guard signatures.count >= view.quorum else { return false }
+        let certificate = ViewCertificate(
+            view: successor, previous: view, round: round, signatures: signatures)
+        logger.info(
+            "decided a view",
+            [
+                ("partition", "\(view.partition)"), ("epoch", "\(successor.id.epoch)"),
+                ("members", "\(successor.members.count)"),
+            ])
+        catalog[view.partition] = certificate
+        announce(certificate)
+        return true
+    }
+
+    /// Sends a decision to everyone it concerns, this peer included.
+    func announce(_ certificate: ViewCertificate) {
+        var peers = certificate.view.peers
+        peers += (certificate.previous?.peers ?? []).filter { !peers.contains($0) }
+        for peer in peers { install(certificate, at: peer) }
+    }
+
+    /// Whether someone answered that the change is decided already.
+    private func adoptDecision(
+        _ votes: QuorumCall<ViewReply>, _ partition: Partition
+    ) -> Bool {
+        for answer in votes.answers where answer.reply.status == .decided {
+            if let certificate = adopt(answer.reply.certificate, for: partition) {
+                announce(certificate)
+                return true
+            }
+        }
+        return false
+    }
+
+    /// What to propose after having been outvoted; nil: give up, nobody else wants a change.
+    private func outvoted(
+        _ votes: QuorumCall<ViewReply>, seen: inout UInt32, validRound: inout UInt32,
+        candidate: View
+    ) -> View? {
+        var candidate = candidate
+        var found = false
+        for answer in votes.answers where answer.reply.status == .outvoted {
+            found = true
+            seen = max(seen, answer.reply.round)
+            guard answer.reply.lockedRound > validRound else { continue }
+            do {
+                candidate = try View(bytes: answer.reply.locked)
+                validRound = answer.reply.lockedRound
+            } catch {
+                logger.debug("unreadable lock", [("peer", "\(answer.peer)")])
+            }
+        }
+        return found || validRound > 0 ? candidate : nil
+    }
+
+    /// A short random pause, so that rival proposers do not keep outvoting each other.
+    private func rest() async -> Bool {
+        let pause = configuration.timings.backoff.first.nanoseconds
+        let wait = Int64.random(in: pause...pause * 16, using: &random)
+        do {
+            try await environment.sleep(for: .nanoseconds(wait))
+            return true
+        } catch {
+            return false
+        }
+    }
+}
