@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end lint format bench sim soak clean proto
+.PHONY: help deps build demo test unit-test end-to-end lint format bench sim lookups soak clean proto
 
 PYTHON := .venv/bin/python
 RELEASE := .build/release
@@ -54,8 +54,12 @@ FRESH_SEED = $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 sim: build ## SEEDS fresh seeds of whole peers under faults (14 peers, 2 virtual minutes), each twice
 	$(RELEASE)/simulate smoke --seed $(FRESH_SEED) --seeds $(SEEDS) --twice
 
+lookups: build ## lookups of 1 k to 1 M simulated peers beside their model, and under an eclipse
+	$(RELEASE)/simulate lookup
+	$(RELEASE)/simulate eclipse
+
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
-	$(RELEASE)/simulate network --seed $(FRESH_SEED)
+	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice
 	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)
 
 clean: ## remove what was built
