@@ -108,11 +108,12 @@ class BadInput:
         return self.refused("--zoen", "a", words=["did you mean --zone?"], code=2)
 
     def full_disk(self):
-        """A peer's volume fills in mid-write: clear error, reads go on, nothing acknowledged lost."""
+        """A volume fills in mid-write: clear error, reads go on, nothing acknowledged is lost."""
         mount = self.network.data / "small"
         mount.mkdir()
         made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=768m", "tmpfs", mount], capture_output=True, text=True)
+            ["mount", "-t", "tmpfs", "-o", "size=768m", "tmpfs", mount],
+            capture_output=True, text=True)
         if made.returncode != 0:
             raise Failure(f"this test needs the right to mount a tmpfs: {made.stderr.strip()}")
         alone = Network(self.network.programs, mount)

@@ -66,7 +66,8 @@ def main():
     options = parser.parse_args()
     size = int(options.gib * 1024) * MIB
     with Devnet(options.programs, options.peers) as devnet:
-        client = devnet.s3(retries={"max_attempts": 1}, request_checksum_calculation="when_required")
+        client = devnet.s3(
+            retries={"max_attempts": 1}, request_checksum_calculation="when_required")
         client.create_bucket(Bucket="big")
         watch = MemoryWatch(devnet.gateway)
         watch.start()

@@ -1,4 +1,4 @@
-"""`make demo`: a devnet of 20 peers stores real files, loses four peers twice, and gives all back."""
+"""`make demo`: 20 peers store real files, lose four of their number twice, and give all back."""
 
 import argparse
 import concurrent.futures
@@ -26,8 +26,8 @@ FILE_ROOTS = ("/usr/lib", "/usr/share", "/usr/bin")
 
 
 def collect_files(programs):
-    """Files of this machine, our own programs first, until `TOTAL_BYTES` are reached, and some small
-    ones; chosen the same on every run of one machine."""
+    """Files of this machine, our own programs first, until `TOTAL_BYTES` are reached, and some
+    small ones; chosen the same on every run of one machine."""
     ours = sorted(path for path in pathlib.Path(programs).glob("cyx*") if _size(path))
     others = []
     for root in FILE_ROOTS + (toolchain_libraries(),):
@@ -35,7 +35,8 @@ def collect_files(programs):
             names.sort()
             others += [pathlib.Path(folder, name) for name in sorted(files)]
     random.Random(1).shuffle(others)
-    others.sort(key=lambda path: _size(path) < LARGE_FILE)  # stable: large ones first, else shuffled
+    # Stable: large ones first, else shuffled.
+    others.sort(key=lambda path: _size(path) < LARGE_FILE)
     chosen, total = [], 0
     for path in ours + others:
         if total >= TOTAL_BYTES:
@@ -133,7 +134,8 @@ class Demo:
         status = self.devnet.wait_repaired(limit_s=300, dead=dead)
         took = time.monotonic() - self.killed_at
         self.say("repaired", f"within {took:.1f} s of the kill; {status['segments']['total']} "
-                 f"segments whole again, {status['segments']['bytes_repaired'] / MIB:.0f} MiB rebuilt")
+                 f"segments whole again, "
+                 f"{status['segments']['bytes_repaired'] / MIB:.0f} MiB rebuilt")
         return status
 
 

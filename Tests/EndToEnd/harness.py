@@ -154,11 +154,13 @@ class Peer:
         os.kill(self.pid, signal.SIGCONT)
 
     def resident_mib(self):
-        match = re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{self.pid}/status").read_text())
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
         return int(match.group(1)) / 1024
 
     def peak_resident_mib(self):
-        match = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{self.pid}/status").read_text())
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(r"VmHWM:\s+(\d+) kB", status)
         return int(match.group(1)) / 1024
 
     def cpu_seconds(self):

@@ -30,7 +30,8 @@ def _panel(title, rows, peers, dead, top):
             f'{" killed" if peer in dead else ""}</text>'
         )
     for label, k, holders in rows:
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{html.escape(label)}</text>')
+        parts.append(
+            f'<text x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{html.escape(label)}</text>')
         for column, peer in enumerate(peers):
             x = LEFT + column * CELL
             index = holders.get(peer)
@@ -61,7 +62,8 @@ def draw(path, panels, peers):
         f'<g transform="translate({LEFT} {top - 40})">'
         '<rect class="data" width="12" height="12"/><text x="18" y="10">data shard</text>'
         '<rect class="parity" x="100" width="12" height="12"/><text x="118" y="10">parity</text>'
-        '<rect class="lost" x="180" width="12" height="12"/><text x="198" y="10">on a dead peer</text>'
+        '<rect class="lost" x="180" width="12" height="12"/>'
+        '<text x="198" y="10">on a dead peer</text>'
         "</g>"
     )
     with open(path, "w") as file:
