@@ -18,16 +18,11 @@ struct ObjectsBenchmark: Benchmark {
     func run(size: BenchmarkSize) async throws -> [BenchmarkRow] {
         let rounds = size == .full ? 5 : 1
         let steps = try measureSteps(rounds: rounds)
-        let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(root)/cyxbench-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw StoreBenchmark.Failure(description: "cannot make a directory below \(root)")
-        }
-        let directory = String(cString: made)
-        defer { removeTree(directory) }
+        let scratch = try ScratchDirectory()
+        defer { scratch.remove() }
         let mebibytes = size == .full ? 64 : 2
         let whole = try await measureObject(
-            directory, bytes: mebibytes * ObjectsBenchmark.mebibyte, rounds: rounds)
+            scratch.path, bytes: mebibytes * ObjectsBenchmark.mebibyte, rounds: rounds)
         let sum = steps.write.reduce(0) { $0 + $1.cost }
         var rows = steps.write.map { step in
             BenchmarkRow(

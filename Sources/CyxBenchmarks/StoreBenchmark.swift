@@ -26,12 +26,9 @@ struct StoreBenchmark: Benchmark {
     func run(size: BenchmarkSize) async throws -> [BenchmarkRow] {
         let puts = size == .full ? 6400 : 64
         let rounds = size == .full ? 5 : 1
-        var template = Array("\(StoreBenchmark.directory)/cyxbench-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw Failure(description: "cannot make a directory below \(StoreBenchmark.directory)")
-        }
-        let path = String(cString: made)
-        defer { removeTree(path) }
+        let scratch = try ScratchDirectory()
+        defer { scratch.remove() }
+        let path = scratch.path
         var subjects: [Round] = []
         var baselines: [Double] = []
         for round in 0..<rounds {
@@ -137,11 +134,6 @@ struct StoreBenchmark: Benchmark {
             return try await group.reduce(into: []) { $0 += $1 }
         }
     }
-
-    /// Where the benchmark writes: `TMPDIR`, which should lie on the disk that is asked about.
-    private static var directory: String {
-        getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    }
 }
 
 /// Bytes that this process caused to be sent to storage (proc_pid_io(5)); nil where it is hidden.
@@ -149,18 +141,4 @@ private func writtenBytes() -> Int64? {
     guard let text = output(ofCommand: "cat /proc/\(getpid())/io") else { return nil }
     let line = text.split(separator: "\n").first { $0.hasPrefix("write_bytes:") }
     return line?.split(separator: " ").last.flatMap { Int64($0) }
-}
-
-/// Removes a directory and all that is in it.
-func removeTree(_ path: String) {
-    if let directory = opendir(path) {
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
-                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { removeTree("\(path)/\(name)") }
-        }
-        closedir(directory)
-    }
-    remove(path)
 }
