@@ -20,9 +20,9 @@ struct Connection {
     let expectedPeer: PeerID?
     let timings: TransportTimings
     let limits: TransportLimits
-    let address: SocketAddress
     let engine: AESGCM.Engine
-    var remoteID: ConnectionID
+    /// Where packets go, with what is known about the way there.
+    var path: Path
     var peer: PeerID?
     var phase: Phase
     var remoteResetToken: StatelessResetToken?
@@ -49,8 +49,6 @@ struct Connection {
     var failedOpens: UInt64 = 0
 
     // Recovery.
-    var roundTrip: RoundTripTime
-    var congestion = Cubic(packetSize: PacketFormat.datagramSize)
     var lossTime: Int64?
     var probeCount = 0
     var probesDue = 0
@@ -89,19 +87,19 @@ struct Connection {
         self.role = role
         self.noise = noise
         self.phase = phase
-        self.remoteID = remoteID
+        path = Path(
+            remote: setup.address, remoteID: remoteID,
+            initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds)
         localID = setup.parameters.source
         originalDestination = setup.originalDestination
         expectedPeer = setup.expectedPeer
         timings = setup.timings
         limits = setup.limits
-        address = setup.address
         engine = setup.engine
         localParameters = setup.parameters
         handshakeDeadline = now + setup.timings.handshakeTimeout.nanoseconds
         handshakeInterval = setup.timings.handshakeRetransmit.nanoseconds
         handshakeRepeat = now + handshakeInterval
-        roundTrip = RoundTripTime(initial: setup.timings.initialRoundTrip.nanoseconds)
         lastReceived = now
         lastUse = now
         streams = StreamTable(role: role, limits: setup.limits)

@@ -1,0 +1,39 @@
+internal import CyxCore
+
+/// One way to the peer: an address, the connection ID that packets there carry, and what is known
+/// about the network between (RFC 9000 §9). Whatever is measured per path belongs in here, so
+/// that it starts anew, or comes back, with the path.
+struct Path: Sendable {
+    let remote: SocketAddress
+    /// What packets on this path are addressed to; the peer chose it.
+    var remoteID: ConnectionID
+    var roundTrip: RoundTripTime
+    var congestion: Cubic
+
+    init(remote: SocketAddress, remoteID: ConnectionID, initialRoundTrip: Int64) {
+        self.remote = remote
+        self.remoteID = remoteID
+        roundTrip = RoundTripTime(initial: initialRoundTrip)
+        congestion = Cubic(packetSize: PacketFormat.datagramSize)
+    }
+}
+
+/// The path in use, as the rest of the connection sees it.
+extension Connection {
+    var address: SocketAddress { path.remote }
+
+    var remoteID: ConnectionID {
+        @inline(__always) get { path.remoteID }
+        set { path.remoteID = newValue }
+    }
+
+    var roundTrip: RoundTripTime {
+        @inline(__always) _read { yield path.roundTrip }
+        @inline(__always) _modify { yield &path.roundTrip }
+    }
+
+    var congestion: Cubic {
+        @inline(__always) _read { yield path.congestion }
+        @inline(__always) _modify { yield &path.congestion }
+    }
+}
