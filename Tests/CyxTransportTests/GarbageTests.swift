@@ -135,7 +135,7 @@ import Testing
         _ payload: [UInt8], from connection: Connection, number: UInt64
     ) throws -> [UInt8] {
         var packet = [UInt8](repeating: 0, count: 13 + max(4, payload.count) + 16)
-        let sealing = try #require(connection.sealing)
+        let sealing = try #require(connection.keys?.sealing)
         packet.withUnsafeMutableBytes { bytes in
             var writer = PacketWriter(bytes)
             writer.write(UInt8(0b0100_0011))

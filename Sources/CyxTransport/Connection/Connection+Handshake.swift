@@ -142,12 +142,10 @@ extension Connection {
     ) {
         let secrets = noise.split()
         let isInitiator = role == .initiator
-        sealing = PacketProtector(
-            secret: isInitiator ? secrets.initiator : secrets.responder, suite: suite,
-            engine: engine)
-        opening = PacketProtector(
-            secret: isInitiator ? secrets.responder : secrets.initiator, suite: suite,
-            engine: engine)
+        keys = PacketKeys(
+            sealing: isInitiator ? secrets.initiator : secrets.responder,
+            opening: isInitiator ? secrets.responder : secrets.initiator, suite: suite,
+            engine: engine, now: now, retention: keyRetention)
         self.peer = peer
         remoteResetToken = parameters.resetToken
         // A peer that asks for more patience than this gets probed instead.

@@ -1,30 +1,31 @@
 /// Packets and frames that come in.
 extension Connection {
-    /// Failed decryptions after which a key is given up (decisions.md §D).
-    static let failedOpensMax: UInt64 = 1 << 36
-
     /// Takes a short-header packet; `plaintext` is room that the caller lends.
     mutating func handlePacket(
         _ packet: UnsafeRawBufferPointer, plaintext: UnsafeMutableRawBufferPointer, now: Int64
     ) {
-        guard phase == .established, let opening else { return }
-        guard
-            let opened = opening.open(
+        guard phase == .established else { return }
+        let result: OpenedPacket?
+        do throws(TransportError) {
+            result = try keys?.open(
                 packet, numberOffset: PacketFormat.shortHeaderSize,
-                largestReceived: received.largest, into: plaintext)
-        else {
+                largestReceived: received.largest, into: plaintext, now: now)
+        } catch {
+            return fail(error)
+        }
+        guard let opened = result else {
             failedOpens += 1
             if remoteResetToken?.isAtEnd(of: packet) == true {
                 close(.statelessReset, telling: nil)
-            } else if failedOpens >= Connection.failedOpensMax {
-                close(.local(.integrityLimit), telling: nil)
+            } else if failedOpens >= limits.failedOpens {
+                close(.local(.aeadLimit), telling: nil)
             }
             return
         }
         guard !received.isDuplicate(opened.number) else { return }
-        // Key phase 1 is the seam for key update: until then a peer never sets it.
-        let unused = PacketFormat.shortReservedBits | PacketFormat.keyPhaseBit
-        guard opened.first & unused == 0 else { return fail(.protocolViolation) }
+        guard opened.first & PacketFormat.shortReservedBits == 0 else {
+            return fail(.protocolViolation)
+        }
         lastReceived = now
         unansweredSince = nil
         confirmHandshake()

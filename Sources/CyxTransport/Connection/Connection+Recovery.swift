@@ -13,6 +13,7 @@ extension Connection {
 
     mutating func handleAcknowledgment(_ frame: AckFrame, now: Int64) throws(TransportError) {
         guard frame.largest < sent.nextNumber else { throw .protocolViolation }
+        try keys?.acknowledged(frame.largest, now: now)
         guard frame.largest >= sent.firstNumber else { return }
         let wasLimited = isApplicationLimited
         var largestNew: SentPacket?

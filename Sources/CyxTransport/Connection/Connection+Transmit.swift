@@ -21,7 +21,7 @@ extension Connection {
     ) -> Transmission? {
         if phase == .closed { return transmitClose(into: buffer, now: now) }
         if isHandshakeDue { return transmitHandshake(into: buffer, now: now) }
-        guard phase == .established else { return nil }
+        guard phase == .established, updateKeys(now: now) else { return nil }
         let size = PacketFormat.datagramSize
         var total = 0
         var segments = 0
@@ -57,7 +57,7 @@ extension Connection {
     private mutating func transmitClose(
         into buffer: UnsafeMutableRawBufferPointer, now: Int64
     ) -> Transmission? {
-        guard let code = closeCode, sealing != nil else { return nil }
+        guard let code = closeCode, keys != nil else { return nil }
         closeCode = nil
         let room = UnsafeMutableRawBufferPointer(
             rebasing: buffer[..<PacketFormat.initialDatagramSizeMin])
@@ -84,7 +84,8 @@ extension Connection {
         var writer = PacketWriter(
             UnsafeMutableRawBufferPointer(
                 rebasing: room[..<(room.count - PacketFormat.tagSize)]))
-        writer.write(UInt8(0b0100_0000 | UInt8(numberSize - 1)))
+        let phaseBit = keys?.sealingPhase == true ? PacketFormat.keyPhaseBit : 0
+        writer.write(UInt8(0b0100_0000 | phaseBit | UInt8(numberSize - 1)))
         writer.write(remoteID.value)
         for index in (0..<numberSize).reversed() {
             writer.write(UInt8(truncatingIfNeeded: number >> UInt64(8 * index)))
@@ -97,11 +98,10 @@ extension Connection {
     private mutating func finishPacket(
         _ packet: inout OpenPacket, room: UnsafeMutableRawBufferPointer, now: Int64
     ) -> Int {
-        guard let sealing else { preconditionFailure("packets are sent once there are keys") }
         // The header protection sample needs 4 bytes of number and payload (RFC 9001 §5.4.2).
         packet.writer.pad(to: packet.headerSize + 4)
         let size = packet.writer.offset + PacketFormat.tagSize
-        sealing.seal(
+        keys?.seal(
             UnsafeMutableRawBufferPointer(rebasing: room[..<size]),
             headerSize: packet.headerSize, numberSize: packet.numberSize, number: packet.number)
         sent.append(
@@ -166,6 +166,7 @@ extension Connection {
         else { return }
         sent.appendFrame(.acknowledgment(below: last.upperBound))
         received.acknowledged()
+        keys?.acknowledgmentSent()
     }
 
     private mutating func writeControl(_ packet: inout OpenPacket) {

@@ -41,8 +41,7 @@ struct Connection {
     var handshakeInterval: Int64
 
     // Packets.
-    var sealing: PacketProtector?
-    var opening: PacketProtector?
+    var keys: PacketKeys?
     var received = ReceivedPackets()
     var sent = SentPackets()
     var largestAcknowledged: UInt64?
@@ -150,6 +149,7 @@ struct Connection {
             deadline = min(deadline, probe)
         }
         if let keepAlive = keepAliveDeadline { deadline = min(deadline, keepAlive) }
+        if let maintenance = keys?.deadline { deadline = min(deadline, maintenance) }
         return deadline
     }
 
@@ -184,6 +184,7 @@ struct Connection {
             return
         case .established: break
         }
+        maintainKeys(now: now)
         if let ack = received.deadline, now >= ack { received.acknowledgmentTimedOut() }
         if let lossTime, now >= lossTime {
             detectLoss(now: now)

@@ -10,7 +10,10 @@ enum TransportError: UInt64, Error, Equatable, Sendable {
     case frameEncoding = 0x07
     case parameters = 0x08
     case protocolViolation = 0x0A
-    case integrityLimit = 0x0F
+    /// A key was updated too early, or used after its successor (RFC 9001 §6).
+    case keyUpdate = 0x0E
+    /// A key protected, or failed to open, as many packets as is safe (RFC 9001 §6.6).
+    case aeadLimit = 0x0F
     /// Noise payload, signature or identity did not check.
     case handshakeFailed = 0x100
     /// No suite or version in common.

@@ -47,6 +47,12 @@ package struct TransportLimits: Sendable, Equatable {
     /// Handshakes per second from one address that are worked on, and how many at once.
     package var handshakesPerSecond = 200
     package var handshakeBurst = 400
+    /// Packets sent under a key before it is updated (decisions.md §D). A test of updates sets a
+    /// few; they still are three probe timeouts apart.
+    package var packetsPerKey: UInt64 = 1 << 22
+    /// Packets that did not open after which a connection ends: ChaCha20-Poly1305's integrity
+    /// limit, the lower one (RFC 9001 §6.6).
+    package var failedOpens: UInt64 = 1 << 36
 
     package init() {}
 }

@@ -33,12 +33,7 @@ extension MessagingMachine {
     }
 
     private func usableConnection(_ state: PeerState) -> ConnectionHandle? {
-        state.connections.first { handle in
-            guard let connection = endpoint[handle], connection.isEstablished else {
-                return false
-            }
-            return connection.sent.nextNumber < MessagingMachine.packetsPerConnectionMax
-        }
+        state.connections.first { endpoint[$0]?.isEstablished == true }
     }
 
     private mutating func failWaiting(_ peer: PeerID, _ error: RPCError) {

@@ -30,9 +30,6 @@ struct MessagingMachine {
     static let incomingBytesMax = 128 << 20
     /// Addresses remembered.
     static let addressesMax = 1 << 16
-    /// Packets under one key after which new calls go to a new connection (decisions.md §D; key
-    /// update will replace this).
-    static let packetsPerConnectionMax: UInt64 = 1 << 22
 
     struct Call {
         var peer: PeerID?

@@ -5,22 +5,39 @@ internal import CyxCrypto
 final class PacketProtector {
     private let cipher: any PacketCipher
     private let header: HeaderProtector
+    private let secret: [UInt8]
+    private let suite: CipherSuite
+    private let engine: AESGCM.Engine
+    private let schedule: KeySchedule
     private let ivHigh: UInt32
     private let ivLow: UInt64
     /// The nonce of the packet at hand, kept here so that no packet allocates one.
     private let nonce: UnsafeMutableRawBufferPointer
 
-    init(
+    convenience init(
         secret: [UInt8], suite: CipherSuite, engine: AESGCM.Engine = .best,
         schedule: KeySchedule = KeySchedule()
     ) {
+        self.init(
+            secret: secret, suite: suite, engine: engine, schedule: schedule,
+            header: HeaderProtector(
+                suite == .aes256GCM ? .aes : .chaCha20,
+                key: schedule.expand(secret, "hp", count: 32)))
+    }
+
+    private init(
+        secret: [UInt8], suite: CipherSuite, engine: AESGCM.Engine, schedule: KeySchedule,
+        header: HeaderProtector
+    ) {
+        self.secret = secret
+        self.suite = suite
+        self.engine = engine
+        self.schedule = schedule
+        self.header = header
+        let key = schedule.expand(secret, "key", count: 32)
         switch suite {
-        case .aes256GCM:
-            cipher = AESGCM(key: schedule.expand(secret, "key", count: 32), engine: engine)
-            header = HeaderProtector(.aes, key: schedule.expand(secret, "hp", count: 32))
-        case .chaCha20Poly1305:
-            cipher = ChaChaPoly(key: schedule.expand(secret, "key", count: 32))
-            header = HeaderProtector(.chaCha20, key: schedule.expand(secret, "hp", count: 32))
+        case .aes256GCM: cipher = AESGCM(key: key, engine: engine)
+        case .chaCha20Poly1305: cipher = ChaChaPoly(key: key)
         }
         let iv = schedule.expand(secret, "iv", count: 12)
         ivHigh = iv[0..<4].reduce(0) { $0 << 8 | UInt32($1) }
@@ -29,6 +46,13 @@ final class PacketProtector {
     }
 
     deinit { nonce.deallocate() }
+
+    /// The protector after a key update (RFC 9001 §6.1); header protection stays as it is.
+    func next() -> PacketProtector {
+        PacketProtector(
+            secret: schedule.expand(secret, "ku", count: 32), suite: suite, engine: engine,
+            schedule: schedule, header: header)
+    }
 
     @inline(__always)
     private func prepareNonce(_ number: UInt64) {
@@ -59,11 +83,13 @@ final class PacketProtector {
         }
     }
 
-    /// Opens `packet` into `plaintext`, which has room for all of it. Nil if it is not authentic.
-    func open(
+    /// Removes the header protection of `packet`, which is the same under every key. The clear
+    /// header, which is the additional data, goes to the end of `plaintext`. Nil if the packet is
+    /// too short for one.
+    func unmask(
         _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
         into plaintext: UnsafeMutableRawBufferPointer
-    ) -> OpenedPacket? {
+    ) -> UnmaskedPacket? {
         let sampleStart = numberOffset + 4
         guard packet.count >= sampleStart + PacketFormat.sampleSize else { return nil }
         let mask = header.mask(
@@ -72,8 +98,9 @@ final class PacketProtector {
         let first = packet[0] ^ (mask[0] & 0x1F)
         let numberSize = Int(first & 0b11) + 1
         let headerSize = numberOffset + numberSize
-        guard packet.count >= headerSize + PacketFormat.tagSize else { return nil }
-        // The unmasked header is the additional data: assembled behind the plaintext's room.
+        guard packet.count >= headerSize + PacketFormat.tagSize,
+            packet.count - PacketFormat.tagSize <= plaintext.count
+        else { return nil }
         let clear = UnsafeMutableRawBufferPointer(
             rebasing: plaintext[(plaintext.count - headerSize)...])
         clear.copyMemory(from: UnsafeRawBufferPointer(rebasing: packet[..<headerSize]))
@@ -84,23 +111,51 @@ final class PacketProtector {
             clear[numberOffset + index] = byte
             truncated = truncated << 8 | UInt64(byte)
         }
-        let number = PacketNumber.decode(
-            truncated, size: numberSize, largestReceived: largestReceived)
-        prepareNonce(number)
-        let length = packet.count - headerSize - PacketFormat.tagSize
-        guard length <= plaintext.count - headerSize else { return nil }
+        return UnmaskedPacket(
+            number: PacketNumber.decode(
+                truncated, size: numberSize, largestReceived: largestReceived),
+            first: first, header: UnsafeRawBufferPointer(clear),
+            sealed: UnsafeRawBufferPointer(rebasing: packet[headerSize...]))
+    }
+
+    /// Decrypts an unmasked packet to the start of `plaintext`; nil if it is not authentic.
+    func open(
+        _ packet: UnmaskedPacket, into plaintext: UnsafeMutableRawBufferPointer
+    ) -> OpenedPacket? {
+        prepareNonce(packet.number)
+        let length = packet.sealed.count - PacketFormat.tagSize
         do throws(AEADError) {
             try cipher.open(
-                nonce: UnsafeRawBufferPointer(nonce), aad: UnsafeRawBufferPointer(clear),
-                sealed: UnsafeRawBufferPointer(rebasing: packet[headerSize...]),
+                nonce: UnsafeRawBufferPointer(nonce), aad: packet.header, sealed: packet.sealed,
                 into: UnsafeMutableRawBufferPointer(rebasing: plaintext[..<length]))
         } catch {
             return nil
         }
         return OpenedPacket(
-            number: number, first: first,
+            number: packet.number, first: packet.first,
             payload: UnsafeRawBufferPointer(rebasing: plaintext[..<length]))
     }
+
+    /// Both steps, for a packet that is surely under this key.
+    func open(
+        _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
+        into plaintext: UnsafeMutableRawBufferPointer
+    ) -> OpenedPacket? {
+        unmask(
+            packet, numberOffset: numberOffset, largestReceived: largestReceived, into: plaintext
+        ).flatMap { open($0, into: plaintext) }
+    }
+}
+
+/// A packet without header protection, still encrypted.
+struct UnmaskedPacket {
+    var number: UInt64
+    /// First byte without its mask.
+    var first: UInt8
+    /// Borrowed from the end of the caller's plaintext buffer.
+    var header: UnsafeRawBufferPointer
+    /// Ciphertext and tag, borrowed from the datagram.
+    var sealed: UnsafeRawBufferPointer
 }
 
 struct OpenedPacket {
