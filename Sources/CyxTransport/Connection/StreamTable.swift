@@ -10,9 +10,27 @@ struct StreamState: Sendable {
     var consumed: UInt64 = 0
     var isReadableReported = false
 
+    /// A place without a stream.
+    static func vacant(_ window: FlowWindow) -> StreamState {
+        StreamState(id: StreamID(.max), receive: ReceiveStream(window: window))
+    }
+
+    // Mutating so that they work in place: a read through an optional copies what it holds.
+
+    mutating func isUnanswered() -> Bool { send == nil }
+
+    mutating func isSendPending() -> Bool { send?.isPending() ?? false }
+
+    /// False if the sending half is queued already, or has nothing to send.
+    mutating func claimQueuePlace() -> Bool { send?.claimQueuePlace() ?? false }
+
+    mutating func isOver() -> Bool {
+        receive.isOver && (send?.isDone() ?? false)
+    }
+
     mutating func snapshot() -> StreamSnapshot {
         StreamSnapshot(
-            isAnswered: send != nil, isTaken: receive.isTaken, isComplete: receive.isComplete,
+            isAnswered: !isUnanswered(), isTaken: receive.isTaken, isComplete: receive.isComplete,
             resetCode: receive.resetCode, isStopped: receive.stopCode != nil,
             header: receive.hasHeader && receive.stopCode == nil && !receive.isTaken
                 ? receive.header : nil)
@@ -32,11 +50,6 @@ struct StreamState: Sendable {
             bytes, receive.window.update(consumed: total, now: now, roundTrip: roundTrip)
         )
     }
-
-    var isFinished: Bool {
-        (send?.isFinished ?? false) && receive.isFinished
-            && (receive.isTaken || receive.resetCode != nil || receive.stopCode != nil)
-    }
 }
 
 /// A stream as its owner sees it.
@@ -52,10 +65,10 @@ struct StreamSnapshot: Equatable {
 }
 
 /// The open streams of one connection, and how many either side may open.
-struct StreamTable: Sendable {
+struct StreamTable {
     let role: ConnectionRole
     /// Slots rather than dictionary values, so that packets change streams in place.
-    private var slots: [StreamState?] = []
+    private let slots = StreamSlots()
     private var freeSlots: [Int] = []
     private var positions: [StreamID: Int] = [:]
     /// Where the last stream was found: packets in a row mostly belong to one.
@@ -93,26 +106,25 @@ struct StreamTable: Sendable {
     var openCount: Int { positions.count }
 
     private func position(_ id: StreamID) -> Int? {
-        if lastPosition < slots.count, slots[lastPosition]?.id == id { return lastPosition }
+        if lastPosition < slots.count, slots[lastPosition].id == id { return lastPosition }
         return positions[id]
     }
 
+    /// For what is rare; what packets do has functions of its own that change the slot in place.
     subscript(id: StreamID) -> StreamState? {
-        _read {
-            if let position = position(id) {
-                yield slots[position]
-            } else {
-                yield nil
-            }
-        }
+        get { position(id).map { slots[$0] } }
         _modify {
-            if let position = position(id) {
-                lastPosition = position
-                yield &slots[position]
-            } else {
+            guard let position = position(id) else {
                 var none: StreamState?
                 yield &none
+                return
             }
+            lastPosition = position
+            // Moved out and back, so that what it refers to stays uniquely referenced.
+            var state: StreamState? = .vacant(streamWindow)
+            swap(&slots[position], &state!)
+            defer { if let state { slots[position] = state } }
+            yield &state
         }
     }
 
@@ -121,14 +133,13 @@ struct StreamTable: Sendable {
             slots[free] = state
             positions[state.id] = free
         } else {
-            positions[state.id] = slots.count
-            slots.append(state)
+            positions[state.id] = slots.append(state)
         }
     }
 
     private mutating func remove(_ id: StreamID) {
         guard let position = positions.removeValue(forKey: id) else { return }
-        slots[position] = nil
+        slots[position] = .vacant(streamWindow)
         freeSlots.append(position)
     }
 
@@ -152,9 +163,8 @@ struct StreamTable: Sendable {
 
     /// Answers a stream of the peer with one message.
     mutating func answer(_ id: StreamID, header: UInt64, body: [UInt8]) -> Bool {
-        guard position(id) != nil, self[id]?.send == nil else { return false }
-        let stream = SendStream(header: header, body: body, maxData: sendLimit)
-        self[id]?.send = stream
+        guard let position = position(id), slots[position].isUnanswered() else { return false }
+        slots[position].send = SendStream(header: header, body: body, maxData: sendLimit)
         enqueue(id)
         return true
     }
@@ -179,7 +189,7 @@ struct StreamTable: Sendable {
 
     /// Forgets a finished stream; true if the peer should hear of a higher limit.
     mutating func removeIfFinished(_ id: StreamID) -> Bool {
-        guard self[id]?.isFinished == true else { return false }
+        guard let position = position(id), slots[position].isOver() else { return false }
         remove(id)
         guard id.opener != role else { return false }
         remoteFinished += 1
@@ -205,7 +215,7 @@ struct StreamTable: Sendable {
     mutating func snapshot(_ id: StreamID) -> StreamSnapshot? {
         guard let position = position(id) else { return nil }
         lastPosition = position
-        return slots[position]?.snapshot()
+        return slots[position].snapshot()
     }
 
     /// Counts what arrived as consumed: how much that is, and whether the peer should hear of
@@ -215,7 +225,7 @@ struct StreamTable: Sendable {
     ) -> (bytes: UInt64, wantsUpdate: Bool) {
         guard let position = position(id) else { return (0, false) }
         lastPosition = position
-        return slots[position]?.consume(now: now, roundTrip: roundTrip) ?? (0, false)
+        return slots[position].consume(now: now, roundTrip: roundTrip)
     }
 
     // MARK: Frames
@@ -227,9 +237,9 @@ struct StreamTable: Sendable {
     ) throws(TransportError) -> (growth: UInt64, isNews: Bool)? {
         guard let position = position(frame.id) else { return nil }
         lastPosition = position
-        guard let growth = try slots[position]?.receive.insert(frame) else { return nil }
-        let isNews = slots[position]?.isReadableReported == false
-        if isNews { slots[position]?.isReadableReported = true }
+        let growth = try slots[position].receive.insert(frame)
+        let isNews = !slots[position].isReadableReported
+        slots[position].isReadableReported = true
         return (growth, isNews)
     }
 
@@ -239,13 +249,12 @@ struct StreamTable: Sendable {
     ) -> Bool {
         guard let position = position(id) else { return false }
         lastPosition = position
-        return slots[position]?.send?.acknowledge(
+        return slots[position].send?.acknowledge(
             offset: offset, length: length, isFinal: isFinal) ?? false
     }
 
     mutating func enqueue(_ id: StreamID) {
-        guard self[id]?.send?.isQueued == false, self[id]?.send?.hasPending == true else { return }
-        self[id]?.send?.isQueued = true
+        guard let position = position(id), slots[position].claimQueuePlace() else { return }
         sendQueue.append(id)
     }
 
@@ -262,9 +271,9 @@ struct StreamTable: Sendable {
                 continue
             }
             lastPosition = position
-            if let piece = slots[position]?.send?.writeNext(id, to: &writer, credit: credit) {
+            if let piece = slots[position].send?.writeNext(id, to: &writer, credit: credit) {
                 turnUsed += piece.length
-                if slots[position]?.send?.hasPending != true {
+                if !slots[position].isSendPending() {
                     rotate(keep: false)
                 } else if turnUsed >= Connection.streamTurn, sendQueue.count > 1 {
                     rotate(keep: true)
@@ -272,7 +281,7 @@ struct StreamTable: Sendable {
                 return (id, piece)
             }
             // Waits for the connection's credit, or has nothing left to send.
-            let isPending = slots[position]?.send?.hasPending == true
+            let isPending = slots[position].isSendPending()
             rotate(keep: isPending)
             if isPending { blocked += 1 }
         }
@@ -285,8 +294,8 @@ struct StreamTable: Sendable {
         turnUsed = 0
         if keep {
             sendQueue.append(id)
-        } else {
-            self[id]?.send?.isQueued = false
+        } else if let position = position(id) {
+            slots[position].send?.isQueued = false
         }
     }
 }

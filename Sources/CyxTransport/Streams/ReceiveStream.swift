@@ -30,6 +30,8 @@ struct ReceiveStream: Sendable {
     var isComplete: Bool { finalSize == contiguous }
     /// Nothing more is to come from the peer.
     var isFinished: Bool { resetCode != nil || isComplete }
+    /// And nobody will ask for what came.
+    var isOver: Bool { isFinished && (isTaken || resetCode != nil || stopCode != nil) }
 
     /// Takes a STREAM frame in; returns by how much `highest` grew.
     mutating func insert(_ frame: StreamFrame) throws(TransportError) -> UInt64 {

@@ -41,6 +41,18 @@ struct SendStream: Sendable {
         return !lost.isEmpty || isFinalLost || (next < length ? next < maxData : !isFinalSent)
     }
 
+    // The same, and more, for who holds the half in an optional: in place, without a copy.
+
+    mutating func isDone() -> Bool { isFinished }
+    mutating func isPending() -> Bool { hasPending }
+
+    /// Notes that the half is queued; false if it is already, or has nothing to send.
+    mutating func claimQueuePlace() -> Bool {
+        guard !isQueued, hasPending else { return false }
+        isQueued = true
+        return true
+    }
+
     struct Piece {
         var offset: UInt64
         var length: Int
