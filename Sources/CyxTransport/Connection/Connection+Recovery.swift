@@ -46,34 +46,42 @@ extension Connection {
     private mutating func settleAcknowledged(
         _ frame: AckFrame
     ) throws(TransportError) -> Acknowledged {
-        // Lowest range first, so that the frame cursor only moves forward.
-        var ranges: [ClosedRange<UInt64>] = []
-        let first = sent.firstNumber
-        try frame.forEachRange { range in
-            if range.upperBound >= first {
-                ranges.append(max(first, range.lowerBound)...range.upperBound)
-            }
-        }
+        // Lowest range first, so that the frame cursor only moves forward. They come highest first,
+        // and mostly there is one.
         var acked = Acknowledged()
         var cursor = SentPackets.FrameCursor()
-        var frames: [SentFrame] = []
-        for range in ranges.reversed() {
-            for number in range {
-                guard let packet = sent.packet(number), packet.state == .outstanding else {
-                    continue
-                }
-                acked.count += 1
-                acked.latestSent = max(acked.latestSent, packet.timeSent)
-                if packet.isAckEliciting {
-                    acked.hasAckEliciting = true
-                    acked.bytes += Int(packet.size)
-                }
-                sent.settle(number, as: .acknowledged, cursor: &cursor) { frames.append($0) }
-                for frame in frames { frameAcknowledged(frame) }
-                frames.removeAll(keepingCapacity: true)
-            }
+        guard frame.rangeCount > 0 else {
+            settleRange(frame.largest - frame.firstLength, frame.largest, &cursor, &acked)
+            return acked
+        }
+        ackRanges.removeAll(keepingCapacity: true)
+        let first = sent.firstNumber
+        try frame.forEachRange { range in
+            if range.upperBound >= first { ackRanges.append(range) }
+        }
+        while let range = ackRanges.popLast() {
+            settleRange(range.lowerBound, range.upperBound, &cursor, &acked)
         }
         return acked
+    }
+
+    private mutating func settleRange(
+        _ lowest: UInt64, _ highest: UInt64, _ cursor: inout SentPackets.FrameCursor,
+        _ acked: inout Acknowledged
+    ) {
+        var number = max(lowest, sent.firstNumber)
+        while number <= highest {
+            defer { number += 1 }
+            guard let packet = sent.packet(number), packet.state == .outstanding else { continue }
+            acked.count += 1
+            acked.latestSent = max(acked.latestSent, packet.timeSent)
+            if packet.isAckEliciting {
+                acked.hasAckEliciting = true
+                acked.bytes += Int(packet.size)
+            }
+            let frames = sent.settle(number, as: .acknowledged, cursor: &cursor)
+            for index in frames { frameAcknowledged(sent.frame(at: index)) }
+        }
     }
 
     private mutating func frameAcknowledged(_ frame: SentFrame) {
@@ -96,10 +104,11 @@ extension Connection {
         guard let largest = largestAcknowledged, largest >= sent.firstNumber else { return }
         let delay = roundTrip.lossDelay
         var cursor = SentPackets.FrameCursor()
-        var frames: [SentFrame] = []
         var lastLost: SentPacket?
         var firstLost: SentPacket?
-        for number in sent.firstNumber..<largest {
+        var number = sent.firstNumber
+        while number < largest {
+            defer { number += 1 }
             guard let packet = sent.packet(number), packet.state == .outstanding else { continue }
             guard
                 largest - number >= Connection.packetThreshold || packet.timeSent <= now - delay
@@ -107,13 +116,13 @@ extension Connection {
                 lossTime = packet.timeSent + delay
                 break
             }
-            sent.settle(number, as: .lost, cursor: &cursor) { frames.append($0) }
+            let frames = sent.settle(number, as: .lost, cursor: &cursor)
+            for index in frames { frameLost(sent.frame(at: index)) }
             if packet.isAckEliciting {
                 firstLost = firstLost ?? packet
                 lastLost = packet
             }
         }
-        for frame in frames { frameLost(frame) }
         if let firstLost, let lastLost {
             congestion.lost(timeSent: lastLost.timeSent, now: now)
             let span =

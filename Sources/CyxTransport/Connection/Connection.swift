@@ -21,6 +21,11 @@ struct Connection {
     let timings: TransportTimings
     let limits: TransportLimits
     let engine: AESGCM.Engine
+    // In nanoseconds, since arithmetic of durations is slow.
+    let maxAckDelay: Int64
+    private let idleTimeout: Int64
+    private let keepAlive: Int64
+    private let probeTimeoutMax: Int64
     /// Where packets go, with what is known about the way there.
     var path: Path
     var peer: PeerID?
@@ -48,6 +53,8 @@ struct Connection {
     var failedOpens: UInt64 = 0
 
     // Recovery.
+    /// Room for the ranges of the acknowledgment at hand.
+    var ackRanges: [ClosedRange<UInt64>] = []
     var lossTime: Int64?
     var probeCount = 0
     var probesDue = 0
@@ -77,7 +84,6 @@ struct Connection {
 
     var isEstablished: Bool { phase == .established }
     var isClosed: Bool { phase == .closed }
-    var maxAckDelay: Int64 { timings.maxAckDelay.nanoseconds }
 
     init(
         role: ConnectionRole, setup: ConnectionSetup, noise: NoiseHandshake, phase: Phase,
@@ -95,6 +101,10 @@ struct Connection {
         timings = setup.timings
         limits = setup.limits
         engine = setup.engine
+        maxAckDelay = setup.timings.maxAckDelay.nanoseconds
+        idleTimeout = setup.timings.idleTimeout.nanoseconds
+        keepAlive = setup.timings.keepAlive.nanoseconds
+        probeTimeoutMax = setup.timings.probeTimeoutMax.nanoseconds
         localParameters = setup.parameters
         handshakeDeadline = now + setup.timings.handshakeTimeout.nanoseconds
         handshakeInterval = setup.timings.handshakeRetransmit.nanoseconds
@@ -157,18 +167,18 @@ struct Connection {
         guard sent.ackElicitingCount > 0 else { return nil }
         let base = roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
         let backedOff = base << Int64(min(probeCount, 10))
-        let bound = max(base, timings.probeTimeoutMax.nanoseconds)
+        let bound = max(base, probeTimeoutMax)
         return lastAckElicitingSent + min(backedOff, bound)
     }
 
     var idleDeadline: Int64? {
-        streams.openCount == 0 ? lastUse + timings.idleTimeout.nanoseconds : nil
+        streams.openCount == 0 ? lastUse + idleTimeout : nil
     }
 
     /// Only connections that somebody waits on are kept alive.
     var keepAliveDeadline: Int64? {
         guard streams.openCount > 0, sent.ackElicitingCount == 0 else { return nil }
-        return max(lastReceived, lastAckElicitingSent) + timings.keepAlive.nanoseconds
+        return max(lastReceived, lastAckElicitingSent) + keepAlive
     }
 
     mutating func handleTimeout(now: Int64) {

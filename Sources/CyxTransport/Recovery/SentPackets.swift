@@ -66,12 +66,12 @@ struct SentPackets: Sendable {
         return packets[Int(number - firstNumber)]
     }
 
-    /// Settles an outstanding packet and calls `body` with each of its frames. Frames of packets
-    /// before it are stepped over from `cursor`, so that settling in ascending order is linear.
+    /// Settles an outstanding packet and gives the indices of its frames, good until `trim`.
+    /// Frames of packets before it are stepped over from `cursor`, so that settling in ascending
+    /// order is linear.
     mutating func settle(
-        _ number: UInt64, as state: SentPacket.State, cursor: inout FrameCursor,
-        _ body: (SentFrame) -> Void
-    ) {
+        _ number: UInt64, as state: SentPacket.State, cursor: inout FrameCursor
+    ) -> Range<Int> {
         let index = Int(number - firstNumber)
         while cursor.packetIndex < index {
             cursor.frameIndex += Int(packets[cursor.packetIndex].frameCount)
@@ -84,8 +84,11 @@ struct SentPackets: Sendable {
             bytesInFlight -= Int(packet.size)
             ackElicitingCount -= 1
         }
-        for frame in 0..<Int(packet.frameCount) { body(frames[cursor.frameIndex + frame]) }
+        return cursor.frameIndex..<cursor.frameIndex + Int(packet.frameCount)
     }
+
+    /// A frame by the index that `settle` gave.
+    func frame(at index: Int) -> SentFrame { frames[index] }
 
     /// A place in both rings, valid until `trim`.
     struct FrameCursor {
