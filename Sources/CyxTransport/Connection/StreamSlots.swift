@@ -33,6 +33,14 @@ final class StreamSlots {
         }
     }
 
+    /// Puts `state` in the place of the one that it gives back.
+    func exchange(_ index: Int, _ state: StreamState) -> StreamState {
+        precondition(index >= 0 && index < count, "a stream's index is below the count")
+        let old = (states + index).move()
+        (states + index).initialize(to: state)
+        return old
+    }
+
     /// Adds a state behind the last one; returns its index.
     func append(_ state: StreamState) -> Int {
         if count == capacity {

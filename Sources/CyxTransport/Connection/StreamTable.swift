@@ -121,8 +121,7 @@ struct StreamTable {
             }
             lastPosition = position
             // Moved out and back, so that what it refers to stays uniquely referenced.
-            var state: StreamState? = .vacant(streamWindow)
-            swap(&slots[position], &state!)
+            var state: StreamState? = slots.exchange(position, .vacant(streamWindow))
             defer { if let state { slots[position] = state } }
             yield &state
         }
