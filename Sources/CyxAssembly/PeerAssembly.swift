@@ -52,6 +52,9 @@ package final class PeerAssembly: Sendable {
         overlayOptions.timings = plan.profile.membership
         overlayOptions.network = plan.network.id
         overlayOptions.kademlia.diversity = plan.network.isPrivate ? .zones : .networks
+        overlayOptions.addresses =
+            plan.addresses
+            ?? (plan.network.isPrivate ? .all : .open(listening: messaging.localAddress))
         overlay = Overlay(
             environment: environment, messaging: messaging, identity: plan.identity, info: info,
             options: overlayOptions)

@@ -55,6 +55,9 @@ package struct PeerPlan: Sendable {
     /// What others dial; nil: where the socket is bound.
     package var advertised: SocketAddress?
     package var bootstrap: [SocketAddress] = []
+    /// Which addresses of records are dialed; nil: all in a private network, public ones in a public
+    /// one.
+    package var addresses: AddressRule?
     package var roles: PeerRoles = [.storage]
     package var zone = "default"
     package var allocatedBytes: Int64

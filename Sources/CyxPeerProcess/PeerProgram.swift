@@ -93,6 +93,7 @@ struct PeerProgram: Sendable {
         plan.bootstrap = bootstrap
         plan.roles = configuration.roles
         plan.zone = configuration.zone
+        plan.addresses = configuration.ownRanges.map { AddressRule(ownRanges: $0) }
         plan.profile = configuration.profile == .devnet ? .devnet : .production
         if let ip = AdvertisedAddress.find(listen: listen, toward: bootstrap.first) {
             plan.advertised = SocketAddress(ip: ip, port: listen.port)
@@ -155,7 +156,7 @@ struct PeerProgram: Sendable {
         while true {
             try await peer.environment.sleep(for: PeerProgram.membersInterval)
             let others = peer.overlay.snapshot.reachable.filter {
-                $0.peer != peer.messaging.localPeer
+                $0.peer != peer.messaging.localPeer && !$0.info.contact.address.isUnspecified
             }
             let lines = others.prefix(PeerProgram.rememberedMembers).map {
                 "\($0.info.contact.address)\n"

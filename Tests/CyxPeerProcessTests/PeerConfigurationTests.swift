@@ -85,4 +85,14 @@ import Testing
             _ = try? YAMLDocument.parse(mutated)
         }
     }
+
+    @Test func ownRangesAreRangesOfAddresses() throws {
+        let file = try combine(file: "own_ranges: [10.0.0.0/8, \"fd00::/8\"]")
+        #expect(file.ownRanges?.map(\.description) == ["10.0.0.0/8", "fd00::/8"])
+        let message = "--own-ranges: `10.0.0.1/8` is not a range such as 10.0.0.0/8 or fd00::/8"
+        #expect(throws: ConfigurationError(message)) {
+            try combine(["--own-ranges", "10.0.0.1/8"])
+        }
+        #expect(try combine().ownRanges == nil)
+    }
 }

@@ -20,6 +20,8 @@ package struct MemberRecord: ProtobufMessage {
     package var incarnation: UInt64 = 0
     /// The peer leaves on purpose.
     package var leaving: Bool = false
+    /// Peers through which it can be met and reached, at most 3; none: dial its address.
+    package var relays: [ContactRecord] = []
 
     package init() {}
 
@@ -34,7 +36,8 @@ package struct MemberRecord: ProtobufMessage {
         allocatedBytes: UInt64 = 0,
         freeBytes: UInt64 = 0,
         incarnation: UInt64 = 0,
-        leaving: Bool = false
+        leaving: Bool = false,
+        relays: [ContactRecord] = []
     ) {
         self.publicKey = publicKey
         self.ipHigh = ipHigh
@@ -47,6 +50,7 @@ package struct MemberRecord: ProtobufMessage {
         self.freeBytes = freeBytes
         self.incarnation = incarnation
         self.leaving = leaving
+        self.relays = relays
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -74,6 +78,8 @@ package struct MemberRecord: ProtobufMessage {
                 try reader.read(&self.incarnation, as: ProtobufUInt64.self)
             case 11:
                 try reader.read(&self.leaving, as: ProtobufBool.self)
+            case 12:
+                try reader.readRepeated(&self.relays, as: ProtobufNested<ContactRecord>.self)
             default: try reader.skip()
             }
         }
@@ -91,6 +97,7 @@ package struct MemberRecord: ProtobufMessage {
         writer.write(self.freeBytes, field: 9, as: ProtobufUInt64.self)
         writer.write(self.incarnation, field: 10, as: ProtobufUInt64.self)
         writer.write(self.leaving, field: 11, as: ProtobufBool.self)
+        writer.writeRepeated(self.relays, field: 12, as: ProtobufNested<ContactRecord>.self)
     }
 }
 
@@ -442,15 +449,19 @@ package struct FindNodeRequest: ProtobufMessage {
     package var target: [UInt8] = []
     /// Send the record of the peer whose ID is the target, if it is kept.
     package var wantsRecord: Bool = false
+    /// The asker cannot just be dialed: others are not told of it.
+    package var isHidden: Bool = false
 
     package init() {}
 
     package init(
         target: [UInt8] = [],
-        wantsRecord: Bool = false
+        wantsRecord: Bool = false,
+        isHidden: Bool = false
     ) {
         self.target = target
         self.wantsRecord = wantsRecord
+        self.isHidden = isHidden
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -460,6 +471,8 @@ package struct FindNodeRequest: ProtobufMessage {
                 try reader.read(&self.target, as: ProtobufBytes.self)
             case 2:
                 try reader.read(&self.wantsRecord, as: ProtobufBool.self)
+            case 3:
+                try reader.read(&self.isHidden, as: ProtobufBool.self)
             default: try reader.skip()
             }
         }
@@ -468,6 +481,7 @@ package struct FindNodeRequest: ProtobufMessage {
     package func write(to writer: inout ProtobufWriter) {
         writer.write(self.target, field: 1, as: ProtobufBytes.self)
         writer.write(self.wantsRecord, field: 2, as: ProtobufBool.self)
+        writer.write(self.isHidden, field: 3, as: ProtobufBool.self)
     }
 }
 

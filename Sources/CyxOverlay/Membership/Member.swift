@@ -23,10 +23,12 @@ package struct MemberInfo: Hashable, Sendable {
     package var store: StoreID?
     package var allocatedBytes: UInt64
     package var freeBytes: UInt64
+    /// Peers through which it can be met and reached, best first; none if it can just be dialed.
+    package var relays: [PeerContact] = []
 
     package init(
         contact: PeerContact, roles: PeerRoles, zone: String, store: StoreID?,
-        allocatedBytes: UInt64, freeBytes: UInt64
+        allocatedBytes: UInt64, freeBytes: UInt64, relays: [PeerContact] = []
     ) {
         self.contact = contact
         self.roles = roles
@@ -34,6 +36,7 @@ package struct MemberInfo: Hashable, Sendable {
         self.store = store
         self.allocatedBytes = allocatedBytes
         self.freeBytes = freeBytes
+        self.relays = relays
     }
 
     package var peer: PeerID { contact.peer }

@@ -29,7 +29,8 @@ package struct MemberStatement: Hashable, Sendable {
             ipLow: UInt64(truncatingIfNeeded: ip), port: UInt32(info.contact.address.port),
             roles: info.roles.rawValue, zone: info.zone, store: info.store?.bytes ?? [],
             allocatedBytes: info.allocatedBytes, freeBytes: info.freeBytes,
-            incarnation: incarnation, leaving: isLeaving
+            incarnation: incarnation, leaving: isLeaving,
+            relays: info.relays.map { ContactRecord($0) }
         ).protobufBytes()
         let signature = key.sign(context + network.bytes + record)
         return MemberStatement(
@@ -59,6 +60,11 @@ package struct MemberStatement: Hashable, Sendable {
         guard record.incarnation > 0, record.incarnation < UInt64.max / 2 else {
             throw .invalid("incarnation")
         }
+        guard record.relays.count <= MembershipLimits.relays else { throw .invalid("relays") }
+        var relays: [PeerContact] = []
+        for relay in record.relays {
+            do { relays.append(try PeerContact(relay)) } catch { throw .malformed(error) }
+        }
         let peer = key.peerID
         guard isNews(peer, record.incarnation) else { return nil }
         let message = context + network.bytes + signed.record
@@ -68,7 +74,7 @@ package struct MemberStatement: Hashable, Sendable {
         let info = MemberInfo(
             contact: PeerContact(peer: peer, address: address),
             roles: PeerRoles(rawValue: record.roles), zone: record.zone, store: store,
-            allocatedBytes: record.allocatedBytes, freeBytes: record.freeBytes)
+            allocatedBytes: record.allocatedBytes, freeBytes: record.freeBytes, relays: relays)
         return MemberStatement(
             info: info, incarnation: record.incarnation, isLeaving: record.leaving, record: signed)
     }

@@ -70,4 +70,6 @@ package enum MembershipLimits {
     /// Records that one synchronization asks for.
     package static let wanted = 4096
     package static let zoneBytes = 64
+    /// Relays that a peer's record names.
+    package static let relays = 3
 }

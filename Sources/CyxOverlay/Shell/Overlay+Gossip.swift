@@ -241,14 +241,13 @@ extension Overlay {
         }
         // An address or role may have changed without a change of state.
         for statement in content.statements where statement.peer != machine.localPeer {
-            messaging.learn(statement.info.contact)
+            learn(statement.info)
         }
     }
 
     /// A member answered a probe or a comparison: others may be told of it.
     private func answered(_ peer: PeerID) {
-        guard let info = machine.statement(of: peer)?.info, isDialable(info.contact.address)
-        else { return }
+        guard let info = machine.statement(of: peer)?.info, isContact(info) else { return }
         table.insert(info.contact, zone: info.zone, answered: true, now: environment.now())
     }
 

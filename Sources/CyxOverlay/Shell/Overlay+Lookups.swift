@@ -155,7 +155,9 @@ extension Overlay {
         _ target: Digest, at contact: PeerContact, wantsRecord: Bool
     ) async -> FindNodeAnswer? {
         messaging.learn(contact)
-        let request = FindNodeRequest(target: target.bytes, wantsRecord: wantsRecord)
+        let request = FindNodeRequest(
+            target: target.bytes, wantsRecord: wantsRecord,
+            isHidden: !machine.own.info.relays.isEmpty)
         let started = environment.now()
         do {
             let bytes = try await messaging.call(
@@ -166,7 +168,8 @@ extension Overlay {
             let contacts = try response.contacts.prefix(options.kademlia.answerSize)
                 .map { try PeerContact($0) }
             var answer = FindNodeAnswer(
-                contacts: contacts.filter { isDialable($0.address) }, token: response.token)
+                contacts: contacts.filter { options.addresses.allows($0.address) },
+                token: response.token)
             if wantsRecord, let signed = response.record {
                 answer.record = try MemberStatement.verify(signed, network: options.network) {
                     peer, _ in peer.digest == target
@@ -179,19 +182,15 @@ extension Overlay {
         }
     }
 
-    /// Whether `address` may be dialed and told on: in an open network, only what strangers reach
-    /// too, unless this peer is itself in a network apart.
-    nonisolated func isDialable(_ address: SocketAddress) -> Bool {
-        options.kademlia.diversity != .networks || address.isGlobal || !isGlobal
-    }
-
     func answerFindNode(_ bytes: [UInt8], from remote: PeerContact) throws -> [UInt8] {
         let request = try decode(FindNodeRequest.self, bytes)
         guard let target = Digest(bytes: request.target) else {
             throw RPCFailure(code: OverlayRefusal.malformed, message: "target of 32 bytes expected")
         }
         let now = environment.now()
-        if isDialable(remote.address) { table.insert(remote, answered: false, now: now) }
+        if !request.isHidden, options.addresses.allows(remote.address) {
+            table.insert(remote, answered: false, now: now)
+        }
         let closest = table.closest(
             to: target, count: options.kademlia.answerSize, verifiedOnly: true)
         let record = request.wantsRecord ? keptRecord(of: PeerID(target))?.record : nil

@@ -5,15 +5,16 @@ internal import CyxTransport
 /// Records in the DHT: each peer's own, signed and numbered, kept by the peers around its ID for
 /// those whose membership view does not hold it.
 extension Overlay {
-    /// Whether this peer itself can be reached by strangers.
-    nonisolated var isGlobal: Bool { ownAddress.isGlobal }
-
     // MARK: Storing
 
     /// Stores this peer's record around its ID; returns how many keep it now. The lookup before
     /// goes over disjoint paths, so that one liar cannot lead all of it astray.
     @discardableResult
     package func publish() async -> Int {
+        guard isPublishable(machine.own.info) else {
+            logger.debug("not published: no address that others may dial")
+            return 0
+        }
         let found = await explore(machine.localPeer.digest, isForWriting: true)
         let record = machine.own.record
         var kept = 0
@@ -63,7 +64,7 @@ extension Overlay {
         }
         let found = await explore(peer.digest, wantsRecord: true, endsAtRecord: !isThorough)
         guard let record = found.record, !record.isLeaving else { return nil }
-        messaging.learn(record.info.contact)
+        learn(record.info)
         return record
     }
 
@@ -98,7 +99,7 @@ extension Overlay {
         } catch {
             throw RPCFailure(code: OverlayRefusal.malformed, message: "\(error)")
         }
-        guard let statement, isDialable(statement.info.contact.address) else {
+        guard let statement, isPublishable(statement.info) else {
             throw RPCFailure(code: OverlayRefusal.foreign, message: "not the sender's latest")
         }
         records.store(statement, now: now)

@@ -25,8 +25,6 @@ package actor Overlay: Membership {
     var answerTimes: AnswerTimes
     /// When this peer last stored its own record.
     var lastPublished: Instant?
-    /// What this peer tells others to dial.
-    nonisolated let ownAddress: SocketAddress
     var generator: SeededGenerator
     private let started: Instant
     private nonisolated let published: Mutex<Published>
@@ -61,6 +59,8 @@ package actor Overlay: Membership {
         let now = environment.now()
         started = now
         let incarnation = UInt64(max(1, environment.wallTime().milliseconds))
+        var info = info
+        info.contact.address = options.addresses.published(info.contact.address)
         let statement = MemberStatement.sign(
             info, incarnation: incarnation, key: identity, network: options.network)
         machine = MembershipMachine(
@@ -68,7 +68,6 @@ package actor Overlay: Membership {
         table = RoutingTable(local: info.peer, parameters: options.kademlia, now: now)
         records = PeerRecords(local: info.peer)
         answerTimes = AnswerTimes(initial: options.kademlia.patience)
-        ownAddress = info.contact.address
         tokens = StoreTokens(secret: environment.random.digest(), now: now)
         generator = environment.random.generator()
         announcedInfo = info
@@ -100,6 +99,7 @@ package actor Overlay: Membership {
 
     private func apply(_ change: (inout MemberInfo) -> Void) {
         change(&currentInfo)
+        currentInfo.contact.address = options.addresses.published(currentInfo.contact.address)
         precondition(currentInfo.peer == announcedInfo.peer, "a peer keeps its identity")
         var others = announcedInfo
         others.freeBytes = currentInfo.freeBytes
@@ -173,9 +173,9 @@ package actor Overlay: Membership {
         if let info = machine.statement(of: peer)?.info {
             switch to {
             case .alive:
-                messaging.learn(info.contact)
+                learn(info)
                 // It has said so itself, but has not answered this peer yet.
-                if isDialable(info.contact.address) {
+                if isContact(info) {
                     table.insert(info.contact, zone: info.zone, answered: false, now: now)
                 }
             case .suspect: break

@@ -15,6 +15,8 @@ package struct OverlayOptions: Sendable {
     package var upkeepInterval: Duration = .seconds(30)
     /// How often this peer's record is stored anew; `PeerRecords.lifetime` is many times that.
     package var publishInterval: Duration = .seconds(3600)
+    /// Which addresses are dialed and told to others.
+    package var addresses = AddressRule.all
     package init() {}
 }
 

@@ -14,6 +14,8 @@ extension PeerConfiguration {
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
             FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of the usable)"),
             FlagSpec("network-key", "FILE", "64 hex digits that make the network private"),
+            FlagSpec(
+                "own-ranges", "CIDR,…", "private ranges to dial (all with a key)"),
             FlagSpec("access-key", "KEY", "first S3 account of a new gateway (CYX_ACCESS_KEY)"),
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
             FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
@@ -26,7 +28,7 @@ extension PeerConfiguration {
     /// Settings that are copied from flags as they are; keys and file need more than that.
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
-        "allocated", "network-key", "profile", "log-level",
+        "allocated", "network-key", "own-ranges", "profile", "log-level",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -76,6 +78,7 @@ extension PeerConfiguration {
     private static let fileKeys = [
         "listen": "listen", "bootstrap": "bootstrap", "roles": "roles", "zone": "zone",
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
+        "own_ranges": "own-ranges",
         "profile": "profile", "log_level": "log-level", "storage.path": "data-dir",
         "storage.allocated": "allocated",
     ]

@@ -23,6 +23,9 @@ struct PeerConfiguration: Equatable {
     /// Nil: nine tenths of what the volume has beyond its reserve at start.
     var allocatedBytes: UInt64?
     var networkKeyFile: String?
+    /// Ranges that are this network's own beside public addresses; nil: all in a private network,
+    /// none in a public one.
+    var ownRanges: [AddressRange]?
     /// First S3 account of a new gateway; generated when absent.
     var firstAccount: S3Account?
     var moreAccounts: [S3Account] = []
@@ -61,6 +64,19 @@ extension PeerConfiguration {
             }
             allocatedBytes = bytes
         case "network-key": networkKeyFile = try nonEmpty(text, origin: origin)
+        case "own-ranges":
+            var ranges: [AddressRange] = []
+            for part in text.split(separator: ",") {
+                guard let range = AddressRange(parsing: String(part)) else {
+                    throw ConfigurationError(
+                        "\(origin): `\(part)` is not a range such as 10.0.0.0/8 or fd00::/8")
+                }
+                ranges.append(range)
+            }
+            guard ranges.count <= AddressRule.rangesMax else {
+                throw refuse("at most \(AddressRule.rangesMax) ranges")
+            }
+            ownRanges = ranges
         case "bootstrap":
             bootstrap = []
             for part in text.split(separator: ",") {
