@@ -37,12 +37,15 @@ package final class Cluster: Sendable {
     private let state = Mutex(State())
     /// What each peer lends, in bytes.
     private static let allocatedBytes: Int64 = 1 << 34
+    /// In every other world, members-to-be of views learn even the smallest partition in advance.
+    private let lessonRowsMin: Int
     private let accountSeed = [UInt8](repeating: 42, count: 32)
     private let networkKey = [UInt8](repeating: 17, count: 32)
 
     package init(seed: UInt64, options: ClusterOptions) {
         world = SimulatedWorld(seed: seed, options: options.world)
         self.options = options
+        lessonRowsMin = seed.isMultiple(of: 2) ? 1 : RowLimits.scanPageRows
     }
 
     /// Starts one more peer; the first one founds the network, the others join through it and,
@@ -69,6 +72,7 @@ package final class Cluster: Sendable {
         plan.zone = "zone\(peer.index % options.zones)"
         plan.profile = options.profile
         plan.genesisDepth = options.genesisDepth
+        plan.lessonRowsMin = lessonRowsMin
         let assembly = try await PeerAssembly(environment: peer.environment, plan: plan)
         let gateway = ObjectGateway(context: assembly.objects, accountSeed: accountSeed)
         state.withLock {

@@ -60,6 +60,7 @@ package final class PeerAssembly: Sendable {
             options: overlayOptions)
         var tablesConfiguration = TablesConfiguration()
         tablesConfiguration.genesisDepth = plan.genesisDepth
+        tablesConfiguration.lessonRowsMin = plan.lessonRowsMin
         tablesConfiguration.isFounder = plan.bootstrap.isEmpty
         tablesConfiguration.twoPhaseTables = ObjectRowRules.twoPhaseTables
         tablesConfiguration.timings = plan.profile.tables

@@ -64,6 +64,8 @@ package struct PeerPlan: Sendable {
     package var profile = TimingProfile.production
     /// Bits of the prefixes that partitions have at genesis.
     package var genesisDepth: UInt8 = 8
+    /// Rows of a partition from which on its members-to-be learn it in advance.
+    package var lessonRowsMin = RowLimits.scanPageRows
 
     package init(
         identity: SigningKey, network: NetworkSecret, listen: SocketAddress, allocatedBytes: Int64

@@ -122,6 +122,8 @@ final class TestNetwork: Sendable {
         var configuration = TablesConfiguration()
         configuration.genesisDepth = depth
         configuration.timings = .devnet
+        // Everything that is taught at all.
+        configuration.lessonRowsMin = 1
         configuration.twoPhaseTables = [TableID(rawValue: 5)]
         configure(&configuration)
         self.configuration = configuration

@@ -9,6 +9,9 @@ package struct TablesConfiguration: Sendable {
     package var isFounder = false
     /// Merge tables whose removed elements stay removed.
     package var twoPhaseTables: Set<TableID> = []
+    /// Rows of a partition from which on those who are to join its view learn it in advance, while
+    /// the view still serves; fewer than a page of rows are pulled in no time.
+    package var lessonRowsMin = RowLimits.scanPageRows
     package var timings = TableTimings.production
     /// Why a row's value (of a merge row: an element's) must not be stored or believed; nil: fine.
     /// Called by custodians when they accept and by readers.

@@ -19,6 +19,7 @@ extension TableService {
         let planner = currentPlanner()
         refreshAfterReturns(planner.snapshot)
         changes.waiting = []
+        dropLessons(now: now)
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition] else { continue }
             if !replica.isAtRest { changes.lookUntil = max(changes.lookUntil, now + tick * 2) }

@@ -9,7 +9,7 @@ extension TableService {
         if let certificate = adopt(request.certificate, for: old.partition) {
             _ = installLocally(certificate)
         }
-        guard isSource(of: old) else {
+        guard isSource(of: old) || mayTeach(old, request) else {
             // Perhaps the view that the asker wants to join has been succeeded already.
             if let known = knownCertificate(old.partition), known.view.id.isNewer(than: old) {
                 return ViewReply(status: .decided, certificate: known.bytes)
@@ -29,7 +29,19 @@ extension TableService {
             return try TableService.frozenPage(store, from: request.key, to: range.to, old: old)
         }
         // Whether what was read is still what was frozen.
-        return isSource(of: old) ? reply : ViewReply(status: .busy, detail: "released")
+        guard isSource(of: old) || mayTeach(old, request) else {
+            return ViewReply(status: .busy, detail: "released")
+        }
+        return reply
+    }
+
+    /// A learner brings no decision along and takes what is there: rows may be changed behind its
+    /// back, which the pull after the seal mends.
+    private func mayTeach(_ view: ViewID, _ request: ViewRequest) -> Bool {
+        guard request.certificate.isEmpty, let replica = replicas[view.partition] else {
+            return false
+        }
+        return replica.view.id == view && replica.isSynced
     }
 
     private func isSource(of old: ViewID) -> Bool {

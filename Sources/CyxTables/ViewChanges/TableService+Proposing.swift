@@ -86,8 +86,10 @@ extension TableService {
         return false
     }
 
-    /// The planned successor, its new members having answered that they are there.
+    /// The planned successor, its new members having answered that they are there and know most of
+    /// the state; nil also while they still learn it.
     private func readySuccessor(of view: View) async -> View? {
+        let lesson = await lesson(view)
         var silent: Set<PeerID> = []
         // Each pass finds someone silent or ends.
         for _ in 0..<View.memberLimit {
@@ -96,13 +98,18 @@ extension TableService {
             }
             let added = plan.members.filter { !view.contains($0) }.map(\.peer)
             guard !added.isEmpty else { return plan }
-            let request = ViewRequest(operation: .ready, view: ViewReference(plan.id))
+            let request = ViewRequest(
+                operation: .ready, view: ViewReference(plan.id), certificate: lesson)
             let call = await ask(
                 added, .tableViews, request.protobufBytes(), as: ViewReply.self
             ) { _ in .goOn }
-            let ready = call.answers.filter { $0.reply.status == .done }.map(\.peer)
-            if ready.count == added.count { return plan }
-            silent.formUnion(added.filter { !ready.contains($0) })
+            let present = call.answers.filter { [.done, .busy].contains($0.reply.status) }
+            if present.count == added.count {
+                let areReady = present.allSatisfy { $0.reply.status == .done }
+                return areReady || isTiredOfWaiting(view) ? plan : nil
+            }
+            silent.formUnion(
+                added.filter { peer in !present.contains { $0.peer == peer } })
         }
         return nil
     }

@@ -60,7 +60,7 @@ extension TableService {
         }
     }
 
-    private func delete(
+    func delete(
         _ range: (from: [UInt8], to: [UInt8]), while isWanted: () -> Bool
     ) async throws(StoreError) {
         var from = range.from

@@ -1,6 +1,16 @@
 internal import CyxCore
 internal import CyxTransport
 
+/// One gathering of a partition's state from members of a view.
+struct Pull {
+    /// The view whose state is pulled.
+    var old: View
+    /// As of which view the rows are written here.
+    var view: ViewID
+    /// Proof of the successor that this peer enters; nil: it only learns.
+    var certificate: ViewCertificate?
+}
+
 /// Entering a view: pulling the frozen state from a quorum of the sealed, synced members of the
 /// view before, never from one (A3).
 extension TableService {
@@ -34,18 +44,19 @@ extension TableService {
         do {
             // The view and what of it is frozen here are durable before anything is merged in.
             try await rows.settle()
+            let pull = Pull(old: old, view: replica.view.id, certificate: replica.certificate)
             var sources = 0
             if replica.frozen?.isSource == true {
                 sources = 1
             } else {
-                try await wipe(partition, replica)
+                guard try await clear(for: pull) else { return false }
             }
             var others = reachable(old).filter { $0 != localPeer }
             // Not everyone from the same source.
             others.shuffle(using: &random)
             for peer in others where sources < old.quorum {
-                if try await pull(replica, old, from: peer) { sources += 1 }
-                guard replicas[partition]?.certificate == replica.certificate else { return false }
+                if try await carryOut(pull, from: peer) { sources += 1 }
+                guard isWanted(pull) else { return false }
             }
             guard sources >= old.quorum else {
                 logger.debug(
@@ -79,6 +90,7 @@ extension TableService {
         try await rows.settle()
         guard replicas[replica.partition]?.certificate == replica.certificate else { return }
         replicas[replica.partition]?.isSynced = true
+        changes.gathered[replica.partition] = nil
         note(localPeer, holds: replica.view)
         // Those who keep something frozen for this view wait for that.
         for peer in replica.certificate.previous?.peers ?? [] where peer != localPeer {
@@ -86,47 +98,52 @@ extension TableService {
         }
     }
 
-    /// Deletes what an earlier membership left in the partition's range.
-    private func wipe(_ partition: Partition, _ replica: Replica) async throws(StoreError) {
+    /// Deletes what an earlier membership left in the partition's range, unless all that lies
+    /// there was gathered for this pull, by an attempt before or as a learner; false if the pull
+    /// is not wanted any more.
+    func clear(for pull: Pull) async throws(StoreError) -> Bool {
+        let partition = pull.old.partition
+        guard changes.gathered[partition] != pull.old.id else { return true }
         let range = StorageKey.rows(of: partition)
         rows.forget(from: range.from, to: range.to)
-        var from = range.from
-        while true {
-            let page = try await rows.scan(
-                from: from, to: range.to, limit: TableMessageLimits.pageRows)
-            guard let last = page.last else { return }
-            guard replicas[partition]?.certificate == replica.certificate else { return }
-            rows.stage(page.map { .delete(key: $0.key) })
-            try await rows.settle()
-            from = StorageKey.next(after: last.key)
+        try await delete(range) { self.isWanted(pull) }
+        guard isWanted(pull) else { return false }
+        changes.gathered[partition] = pull.old.id
+        return true
+    }
+
+    /// Whether this peer is still about to enter the view, or to learn its state.
+    func isWanted(_ pull: Pull) -> Bool {
+        let partition = pull.old.partition
+        guard let certificate = pull.certificate else {
+            return replicas[partition] == nil && changes.learning[partition]?.view == pull.old.id
         }
+        return replicas[partition]?.certificate == certificate
     }
 
     /// Pulls what one source has and this peer has not, page by page; false if it could not give
     /// all of it. A page that is the same at both travels as a hash.
-    private func pull(
-        _ replica: Replica, _ old: View, from peer: PeerID
-    ) async throws(StoreError) -> Bool {
+    func carryOut(_ pull: Pull, from peer: PeerID) async throws(StoreError) -> Bool {
+        let old = pull.old
         let range = StorageKey.rows(of: old.partition)
         var from = range.from
         var attempts = 0
         while true {
             let page = try await pageHere(from: from, to: range.to)
-            guard replicas[replica.partition]?.certificate == replica.certificate else {
-                return false
-            }
+            guard isWanted(pull) else { return false }
             let request = ViewRequest(
                 operation: .pull, view: ViewReference(old.id),
-                certificate: replica.certificate.bytes, key: from, end: page.end,
+                certificate: pull.certificate?.bytes ?? [], key: from, end: page.end,
                 known: page.digest.bytes)
             let reply = await requestPage(request, from: peer)
             switch reply?.status {
             case .same:
                 from = page.end
             case .done:
-                guard let reply, let next = try await absorb(reply, from, range.to, replica) else {
+                guard let reply, let next = try await absorb(reply, from, range.to, pull) else {
                     return false
                 }
+                count(reply.rows.count, isLesson: pull.certificate == nil)
                 from = next
             case .decided:
                 adopt(reply?.certificate ?? [], for: old.partition)
@@ -144,8 +161,16 @@ extension TableService {
         }
     }
 
+    /// Rows pulled while their view served, and while it was sealed: the latter is what a view
+    /// change costs in time.
+    private func count(_ pulled: Int, isLesson: Bool) {
+        environment.metrics.counter(
+            "cyxcloud_table_pulled_rows_total", [("while", isLesson ? "serving" : "sealed")]
+        ).add(UInt64(pulled))
+    }
+
     /// What this peer has from a key on: as much as a page holds.
-    private func pageHere(
+    func pageHere(
         from: [UInt8], to end: [UInt8]
     ) async throws(StoreError) -> PageDigest {
         let store = rows.store
@@ -189,13 +214,13 @@ extension TableService {
     /// Merges a pulled page in and makes it durable; returns where the next one begins, nil if this
     /// one cannot be used.
     private func absorb(
-        _ page: ViewReply, _ from: [UInt8], _ end: [UInt8], _ replica: Replica
+        _ page: ViewReply, _ from: [UInt8], _ end: [UInt8], _ pull: Pull
     ) async throws(StoreError) -> [UInt8]? {
         let failures = rows.failures
         for row in page.rows {
             guard !row.key.lexicographicallyPrecedes(from), row.key.lexicographicallyPrecedes(end)
             else { return nil }
-            guard try await absorb(row, replica) else { return nil }
+            guard try await absorb(row, pull) else { return nil }
         }
         try await rows.settle()
         guard failures == rows.failures else { return nil }
@@ -204,7 +229,7 @@ extension TableService {
     }
 
     /// Merges one pulled row into what is here.
-    private func absorb(_ row: ScannedRow, _ replica: Replica) async throws(StoreError) -> Bool {
+    private func absorb(_ row: ScannedRow, _ pull: Pull) async throws(StoreError) -> Bool {
         guard let key = StorageKey.decodeRow(row.key) else { return false }
         let pulled: StoredRow.Content
         do {
@@ -213,19 +238,19 @@ extension TableService {
             return false
         }
         while rows.cached(row.key) == nil { try await rows.load([row.key]) }
-        guard replicas[replica.partition]?.certificate == replica.certificate else { return false }
+        guard isWanted(pull) else { return false }
         let here = rows.cached(row.key) ?? nil
         switch (here?.content ?? .empty(key.table), pulled) {
         case (.register(var record), .register(let other)):
             let before = record
             record.absorb(other)
             if record != before || here == nil {
-                stage(row.key, .register(record), in: replica.view.id)
+                stage(row.key, .register(record), in: pull.view)
             }
         case (.merge(var merged), .merge(let other)):
             let twoPhase = configuration.twoPhaseTables.contains(key.table)
             if merged.absorb(other, twoPhase: twoPhase) {
-                stage(row.key, .merge(merged), in: replica.view.id)
+                stage(row.key, .merge(merged), in: pull.view)
             }
         default: return false
         }

@@ -48,7 +48,7 @@ extension TableService {
             }
             return ViewReply(status: .done, certificate: known.bytes)
         case .ready:
-            return ViewReply(status: .done)
+            return answerReady(request, id.partition, from: remote)
         case .propose, .precommit:
             return answerVote(request, id, from: remote, needsSettling: &needsSettling)
         case .install:
@@ -175,6 +175,7 @@ extension TableService {
         if let held { changes.synced[held.view.id] = nil }
         changes.causeSince[view.partition] = nil
         changes.retryAt[view.partition] = nil
+        changes.learning[view.partition] = nil
         stage(replica)
         if let old = held?.frozen?.view { start { [weak self] in await self?.dropFrozen(old) } }
         startSync(view.partition)

@@ -1,6 +1,14 @@
 internal import CyxCore
 internal import CyxOverlay
 
+/// A member-to-be's head start on the state of a view.
+struct Learning {
+    var view: ViewID
+    var isDone = false
+    /// Dropped then, unless somebody asks again.
+    var until: Instant
+}
+
 /// What a peer keeps in memory of the view changes around it; all of it is found anew after a
 /// restart.
 struct ViewChanges {
@@ -15,6 +23,11 @@ struct ViewChanges {
     static let catchUpReminders = 8
     /// Requests for one page of one source before the next source is tried.
     static let pullAttempts = 2
+    /// Partitions whose state this peer learns at once.
+    static let learnLimit = 8
+    /// How many reminders long a change waits for members-to-be to learn, and how long these keep
+    /// what they have learnt without hearing more.
+    static let learnReminders = 60
     /// Rounds of one attempt before it is put off.
     static let roundLimit = 6
 
@@ -43,6 +56,12 @@ struct ViewChanges {
     /// When a change that failed may be tried again.
     var retryAt: [Partition: Instant] = [:]
     var syncing: Set<Partition> = []
+    /// Views whose state alone is what lies here of a partition that is not held (yet).
+    var gathered: [Partition: ViewID] = [:]
+    /// What this peer learns or has learnt, to be asked into the next view.
+    var learning: [Partition: Learning] = [:]
+    /// Since when the members that a view should get next have been learning.
+    var waitingForLearners: [ViewID: Instant] = [:]
     /// Members that have said that they hold a view completely.
     var synced: [ViewID: Set<PeerID>] = [:]
     /// When installs of a view were last repeated.
