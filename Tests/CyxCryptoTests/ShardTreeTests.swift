@@ -169,4 +169,57 @@ struct ShardTreeTests {
                 fileLength: tree.fileLength, root: tree.root, groups: tree.groups.dropLast())
                 == nil)
     }
+
+    // MARK: Blocks
+
+    static func proof(_ tree: ShardTree, _ file: [UInt8], _ block: Int) -> [Digest] {
+        let span = ShardTree.bytes(aroundBlock: block, fileLength: UInt64(file.count))
+        return tree.proof(
+            ofBlock: block, group: Array(file[Int(span.lowerBound)..<Int(span.upperBound)]))
+    }
+
+    static func block(_ file: [UInt8], _ block: Int) -> [UInt8] {
+        let span = ShardTree.bytes(ofBlock: block, fileLength: UInt64(file.count))
+        return Array(file[Int(span.lowerBound)..<Int(span.upperBound)])
+    }
+
+    @Test(arguments: lengths.dropFirst())
+    func everyBlockVerifies(length: Int) throws {
+        let file = ShardTreeTests.file(length)
+        let tree = ShardTree(file)
+        let count = ShardTree.blockCount(fileLength: UInt64(length))
+        #expect(count == (length + 1023) / 1024)
+        for block in Set([0, 1, 15, 16, 17, count / 2, count - 2, count - 1])
+        where block >= 0 && block < count {
+            let proof = ShardTreeTests.proof(tree, file, block)
+            try ShardTree.verify(
+                block: ShardTreeTests.block(file, block), at: block, proof: proof,
+                root: tree.root, fileLength: UInt64(length))
+        }
+    }
+
+    @Test func aBlockThatIsAnotherOrWasChangedFails() throws {
+        let file = ShardTreeTests.file(5 * ShardTreeTests.group + 700)
+        let tree = ShardTree(file)
+        let length = UInt64(file.count)
+        let proof = ShardTreeTests.proof(tree, file, 20)
+        let good = ShardTreeTests.block(file, 20)
+        func verify(_ bytes: [UInt8], _ block: Int, _ proof: [Digest], _ length: UInt64) throws {
+            try ShardTree.verify(
+                block: bytes, at: block, proof: proof, root: tree.root, fileLength: length)
+        }
+        try verify(good, 20, proof, length)
+        var bent = good
+        bent[1023] ^= 1
+        #expect(throws: SliceError.rootMismatch) { try verify(bent, 20, proof, length) }
+        #expect(throws: SliceError.rootMismatch) { try verify(good, 21, proof, length) }
+        #expect(throws: SliceError.rootMismatch) {
+            try verify(good, 20, proof.reversed(), length)
+        }
+        #expect(throws: SliceError.self) { try verify(good, 20, proof.dropLast(), length) }
+        #expect(throws: SliceError.self) { try verify(good, 20, proof + [.zero], length) }
+        #expect(throws: SliceError.self) { try verify(Array(good.dropLast()), 20, proof, length) }
+        #expect(throws: SliceError.outOfRange) { try verify(good, 81, proof, length) }
+        #expect(throws: SliceError.outOfRange) { try verify(good, -1, proof, length) }
+    }
 }

@@ -70,7 +70,7 @@ extension ShardTree {
     }
 
     /// How many values the proof of `wanted` has; at most twice the depth of the tree.
-    private static func proofLength(wanted: Range<Int>, of node: Range<Int>) -> Int {
+    static func proofLength(wanted: Range<Int>, of node: Range<Int>) -> Int {
         if !node.overlaps(wanted) { return 1 }
         if node.count == 1 || wanted.contains(node) { return 0 }
         let middle = node.lowerBound + leftCount(of: node.count)
@@ -78,7 +78,7 @@ extension ShardTree {
             + proofLength(wanted: wanted, of: middle..<node.upperBound)
     }
 
-    private static func value(
+    static func value(
         of node: Range<Int>, wanted: Range<Int>, values: [Digest], proof: inout ArraySlice<Digest>,
         isRoot: Bool
     ) -> Digest {

@@ -76,17 +76,22 @@ package struct ShardTree: Equatable, Sendable {
     package func proof(for range: Range<UInt64>) -> [Digest] {
         precondition(!range.isEmpty && range.upperBound <= fileLength, "a range within the file")
         var proof: [Digest] = []
-        collect(wanted: ShardTree.groups(touching: range), of: 0..<groups.count, into: &proof)
+        ShardTree.collect(
+            from: groups, wanted: ShardTree.groups(touching: range), of: 0..<groups.count,
+            into: &proof)
         return proof
     }
 
-    private func collect(wanted: Range<Int>, of node: Range<Int>, into proof: inout [Digest]) {
+    /// Appends what lies beside the path to `wanted` in the tree over `leaves`.
+    static func collect(
+        from leaves: [Digest], wanted: Range<Int>, of node: Range<Int>, into proof: inout [Digest]
+    ) {
         if !node.overlaps(wanted) {
-            proof.append(ShardTree.value(of: groups[node], isRoot: false))
+            proof.append(value(of: leaves[node], isRoot: false))
         } else if node.count > 1, !wanted.contains(node) {
-            let middle = node.lowerBound + ShardTree.leftCount(of: node.count)
-            collect(wanted: wanted, of: node.lowerBound..<middle, into: &proof)
-            collect(wanted: wanted, of: middle..<node.upperBound, into: &proof)
+            let middle = node.lowerBound + leftCount(of: node.count)
+            collect(from: leaves, wanted: wanted, of: node.lowerBound..<middle, into: &proof)
+            collect(from: leaves, wanted: wanted, of: middle..<node.upperBound, into: &proof)
         }
     }
 

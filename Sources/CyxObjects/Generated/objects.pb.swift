@@ -653,6 +653,8 @@ package struct StoreReceipt: ProtobufMessage {
     package var store: [UInt8] = []
     package var nonce: [UInt8] = []
     package var signature: [UInt8] = []
+    /// Length of the shard file: with the root it says what each block must be.
+    package var fileBytes: UInt64 = 0
 
     package init() {}
 
@@ -663,7 +665,8 @@ package struct StoreReceipt: ProtobufMessage {
         root: [UInt8] = [],
         store: [UInt8] = [],
         nonce: [UInt8] = [],
-        signature: [UInt8] = []
+        signature: [UInt8] = [],
+        fileBytes: UInt64 = 0
     ) {
         self.peerKey = peerKey
         self.segment = segment
@@ -672,6 +675,7 @@ package struct StoreReceipt: ProtobufMessage {
         self.store = store
         self.nonce = nonce
         self.signature = signature
+        self.fileBytes = fileBytes
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -691,6 +695,8 @@ package struct StoreReceipt: ProtobufMessage {
                 try reader.read(&self.nonce, as: ProtobufBytes.self)
             case 7:
                 try reader.read(&self.signature, as: ProtobufBytes.self)
+            case 8:
+                try reader.read(&self.fileBytes, as: ProtobufUInt64.self)
             default: try reader.skip()
             }
         }
@@ -704,6 +710,7 @@ package struct StoreReceipt: ProtobufMessage {
         writer.write(self.store, field: 5, as: ProtobufBytes.self)
         writer.write(self.nonce, field: 6, as: ProtobufBytes.self)
         writer.write(self.signature, field: 7, as: ProtobufBytes.self)
+        writer.write(self.fileBytes, field: 8, as: ProtobufUInt64.self)
     }
 }
 

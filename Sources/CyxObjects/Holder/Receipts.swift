@@ -42,7 +42,7 @@ package struct HolderEntry: Hashable, Sendable {
 }
 
 extension StoreReceipt {
-    private static let context = Array("cyx store receipt v1\0".utf8)
+    private static let context = Array("cyx store receipt v2\0".utf8)
 
     private var signedBytes: [UInt8] {
         var writer = ByteWriter(capacity: 192)
@@ -52,30 +52,57 @@ extension StoreReceipt {
         writer.write(root)
         writer.write(store)
         writer.write(nonce)
+        writer.write(fileBytes)
         return writer.bytes
     }
 
-    /// The receipt of the peer with the key `signing`.
+    /// The receipt of the peer with the key `signing` for a file of `fileBytes` with that root.
     static func signed(
-        segment: SegmentID, index: Int, root: Digest, store: StoreID, nonce: [UInt8],
+        _ shard: ShardID, root: Digest, fileBytes: Int, store: StoreID, nonce: [UInt8],
         by signing: SigningKey
     ) -> StoreReceipt {
         var receipt = StoreReceipt(
-            peerKey: signing.verifyingKey.bytes, segment: segment.bytes, index: UInt32(index),
-            root: root.bytes, store: store.bytes, nonce: nonce)
+            peerKey: signing.verifyingKey.bytes, segment: shard.segment.bytes,
+            index: UInt32(shard.index), root: root.bytes, store: store.bytes, nonce: nonce,
+            fileBytes: UInt64(fileBytes))
         receipt.signature = signing.sign(receipt.signedBytes)
         return receipt
     }
 
-    /// The entry that this receipt proves; nil unless `peer` signed it for that shard file.
-    func entry(
-        segment: SegmentID, index: Int, root: Digest, peer: PeerID
-    ) -> HolderEntry? {
-        guard let key = VerifyingKey(bytes: peerKey), key.peerID == peer,
-            self.segment == segment.bytes, self.index == UInt32(index), self.root == root.bytes,
-            nonce.count == HolderEntry.nonceBytes, let store = StoreID(bytes: self.store),
-            key.isValid(signature: signature, for: signedBytes)
+    /// Whether the key inside signed it.
+    package var isSigned: Bool {
+        guard let key = VerifyingKey(bytes: peerKey) else { return false }
+        return key.isValid(signature: signature, for: signedBytes)
+    }
+
+    /// What this receipt names, its signature not looked at; nil if a field is not what it must be.
+    package var claim: (shard: ShardID, root: Digest, entry: HolderEntry)? {
+        guard let key = VerifyingKey(bytes: peerKey), let root = Digest(bytes: root),
+            let shard = ShardID(segment: segment, index: index),
+            let store = StoreID(bytes: store), nonce.count == HolderEntry.nonceBytes,
+            fileBytes > 0, fileBytes <= UInt64(ShardFile.bytes),
+            signature.count == SigningKey.signatureSize
         else { return nil }
-        return HolderEntry(index: index, peer: peer, store: store, nonce: nonce)
+        let entry = HolderEntry(
+            index: shard.index, peer: key.peerID, store: store, nonce: nonce)
+        return (shard, root, entry)
+    }
+
+    /// The entry that this receipt proves; nil unless `peer` signed it for that shard file.
+    func entry(of shard: ShardID, root: Digest, peer: PeerID) -> HolderEntry? {
+        guard let claim, claim.shard == shard, claim.root == root, claim.entry.peer == peer,
+            isSigned
+        else { return nil }
+        return claim.entry
+    }
+
+    /// Whether this is the word of `entry`'s own peer and store for that file of `shape`: what a
+    /// custodian goes by before it counts, audits or retires an entry.
+    package func proves(_ entry: HolderEntry, in shape: SegmentShape) -> Bool {
+        guard let claim, claim.entry == entry, claim.shard.segment == shape.id,
+            entry.index < shape.roots.count, claim.root == shape.roots[entry.index],
+            fileBytes == UInt64(shape.fileBytes)
+        else { return false }
+        return isSigned
     }
 }

@@ -26,8 +26,7 @@ struct ShardClient: Sendable {
             peer, .appendShard, request, AppendShardResponse.self, timings.appendTimeout)
         guard let root else { return nil }
         guard let receipt = answer.receipt,
-            let entry = receipt.entry(
-                segment: shard.segment, index: shard.index, root: root, peer: peer)
+            let entry = receipt.entry(of: shard, root: root, peer: peer)
         else { throw .garbage }
         return (entry, receipt)
     }

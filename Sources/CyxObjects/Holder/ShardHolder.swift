@@ -128,8 +128,8 @@ package actor ShardHolder {
                 fileBytes: UInt64(progress.byteCount))
             puts.append((ShardFile.record(shard), record.protobufBytes()))
             let receipt = StoreReceipt.signed(
-                segment: shard.segment, index: shard.index, root: tree.root, store: storeID,
-                nonce: nonce, by: signing)
+                shard, root: tree.root, fileBytes: progress.byteCount, store: storeID, nonce: nonce,
+                by: signing)
             return Step(progress: progress, puts: puts, receipt: receipt)
         }
     }
@@ -164,9 +164,8 @@ package actor ShardHolder {
             try await store.put([])
         } catch { throw ShardHolder.refusal(error) }
         let receipt = StoreReceipt.signed(
-            segment: shard.segment, index: shard.index, root: file.tree.root,
-            store: store.storeID, nonce: environment.random.bytes(HolderEntry.nonceBytes),
-            by: signing)
+            shard, root: file.tree.root, fileBytes: file.fileBytes, store: store.storeID,
+            nonce: environment.random.bytes(HolderEntry.nonceBytes), by: signing)
         return AppendShardResponse(receipt: receipt).protobufBytes()
     }
 

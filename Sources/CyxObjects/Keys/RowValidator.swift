@@ -62,17 +62,14 @@ package enum ObjectRowRules {
         return hasher.finalize()
     }
 
-    /// A receipt's form and place. Its signature is left to the writer, who has checked it, and to
-    /// audits: a false entry costs a reader one more request and never integrity (B1), while
-    /// checking 14 of them at each of 9 custodians would cost more than storing a small object.
+    /// A receipt's form and place. The signature is checked by the writer, by the custodians that
+    /// watch the segment (`Repairer`) and by auditors: a false entry costs a reader one more request
+    /// and never integrity (B1), while checking 14 signatures at each of 9 custodians within the
+    /// write would cost more than storing a small object.
     private static func validateReceipt(_ key: RowKey, _ value: [UInt8]) -> String? {
         let receipt: StoreReceipt
         do { receipt = try StoreReceipt(protobuf: value) } catch { return "not a store receipt" }
-        guard VerifyingKey(bytes: receipt.peerKey) != nil, StoreID(bytes: receipt.store) != nil,
-            Digest(bytes: receipt.root) != nil, receipt.index < UInt32(ObjectLimits.shards),
-            receipt.nonce.count == HolderEntry.nonceBytes,
-            receipt.signature.count == SigningKey.signatureSize
-        else { return "not a store receipt" }
-        return receipt.segment == key.position.bytes ? nil : "a receipt of another segment"
+        guard let claim = receipt.claim else { return "not a store receipt" }
+        return claim.shard.segment.digest == key.position ? nil : "a receipt of another segment"
     }
 }

@@ -215,7 +215,8 @@ extension ObjectContext {
         }
     }
 
-    /// The entries of a segment's holder row that prove themselves.
+    /// The entries of a segment's holder row whose receipt names the same peer, store and index.
+    /// The receipts' signatures are not checked here (see `StoreReceipt.proves`).
     func holders(
         of segment: SegmentID
     ) async throws(TableError) -> [(entry: HolderEntry, receipt: StoreReceipt)] {
@@ -223,6 +224,7 @@ extension ObjectContext {
             do {
                 let entry = try HolderEntry(element: element.element)
                 let receipt = try StoreReceipt(protobuf: element.value ?? [])
+                guard receipt.claim?.entry == entry else { return nil }
                 return (entry, receipt)
             } catch { return nil }
         }.sorted { ($0.entry.index, $0.entry.peer) < ($1.entry.index, $1.entry.peer) }

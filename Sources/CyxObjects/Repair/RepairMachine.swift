@@ -27,6 +27,9 @@ package struct RepairMachine: Sendable {
         var shape: SegmentShape
         var signedCore: [UInt8]
         var entries: [HolderEntry]
+        /// Entries that do not count, since their holder signed no receipt: retired with the next
+        /// rebuild of their index.
+        var forged: Set<HolderEntry> = []
         /// Entries whose shard was found to be wrong or gone.
         var bad: Set<HolderEntry> = []
         /// Whose shards were found so, the latest last, also after those were replaced: or two
@@ -79,8 +82,8 @@ package struct RepairMachine: Sendable {
     mutating func setRank(_ id: SegmentID, _ rank: Int) { segments[id]?.rank = rank }
 
     mutating func load(
-        _ shape: SegmentShape, _ signedCore: [UInt8], _ entries: [HolderEntry], rank: Int,
-        now: Instant
+        _ shape: SegmentShape, _ signedCore: [UInt8], _ entries: [HolderEntry],
+        forged: Set<HolderEntry> = [], rank: Int, now: Instant
     ) {
         let id = shape.id
         var segment =
@@ -89,6 +92,7 @@ package struct RepairMachine: Sendable {
                 shape: shape, signedCore: signedCore, entries: [], rank: rank, firstSeen: now,
                 loaded: now)
         segment.entries = entries
+        segment.forged = forged
         segment.rank = rank
         segment.loaded = now
         segment.bad.formIntersection(entries)

@@ -207,7 +207,7 @@ package actor Repairer {
     private func load(_ id: SegmentID) async -> Bool {
         do throws(TableError) {
             let state = try await context.tables.read(ObjectRows.core(id))
-            let entries = try await context.holders(of: id).map(\.entry)
+            let holders = try await context.holders(of: id)
             let now = context.environment.now()
             guard let signed = state.value else {
                 absent[id] = now + context.timings.repair.refresh
@@ -219,12 +219,33 @@ package actor Repairer {
                 return true
             }
             let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
-            machine.load(shape, signed, entries, rank: rank, now: now)
+            let forged = await unproven(holders, shape)
+            let entries = holders.map(\.entry).filter { !forged.contains($0) }
+            machine.load(shape, signed, entries, forged: forged, rank: rank, now: now)
             return true
         } catch {
             logger.debug("a segment's rows could not be read", [("error", "\(error)")])
             return false
         }
+    }
+
+    /// The entries whose holder did not sign their receipt. Those that were loaded before are known
+    /// to be good.
+    private func unproven(
+        _ holders: [(entry: HolderEntry, receipt: StoreReceipt)], _ shape: SegmentShape
+    ) async -> Set<HolderEntry> {
+        let known = Set(machine.segments[shape.id]?.entries ?? [])
+        let fresh = holders.filter { !known.contains($0.entry) }
+        guard !fresh.isEmpty else { return [] }
+        let forged = await context.environment.blocking.run {
+            Set(fresh.filter { !$0.receipt.proves($0.entry, in: shape) }.map(\.entry))
+        }
+        if !forged.isEmpty {
+            logger.warning(
+                "entries without a valid receipt do not count",
+                [("segment", "\(shape.id)"), ("entries", "\(forged.count)")])
+        }
+        return forged
     }
 
     // MARK: Reports
@@ -315,7 +336,8 @@ package actor Repairer {
             MergeElement(element: $0.entry.element, value: $0.receipt.protobufBytes())
         }
         let rebuilt = Set(holders.map(\.entry.index))
-        let retired = segment.entries.filter { rebuilt.contains($0.index) && !good.contains($0) }
+        let former = segment.entries + segment.forged
+        let retired = former.filter { rebuilt.contains($0.index) && !good.contains($0) }
             .map { MergeElement(element: $0.element, value: nil) }
         try await context.tables.merge(ObjectRows.holders(id), added + retired)
         let bytes = UInt64(segment.shape.fileBytes * holders.count)
