@@ -64,16 +64,19 @@ struct Pair {
     private let buffer = PacketBuffer(byteCount: 65_507)
 
     static let networkID = NetworkID(Digest(1, 2, 3, 4))
+    /// The key of a private network.
+    static let privateKey = [UInt8](repeating: 0x5A, count: 32)
 
     init(
         count: Int = 2, seed: UInt64 = 1, timings: TransportTimings = .devnet,
-        limits: TransportLimits = TransportLimits()
+        limits: TransportLimits = TransportLimits(), key: [UInt8] = Pair.networkID.bytes,
+        configure: (inout TransportConfiguration) -> Void = { _ in }
     ) {
         generator = SeededGenerator(seed: seed)
         for index in 0..<count {
             add(
-                identity: UInt8(index + 1), seed: seed &* 1000 &+ UInt64(index), timings: timings,
-                limits: limits)
+                identity: UInt8(index + 1), seed: seed &* 1000 &+ UInt64(index), key: key,
+                timings: timings, limits: limits, configure: configure)
         }
     }
 
@@ -83,23 +86,26 @@ struct Pair {
 
     static func machine(
         identity: UInt8, seed: UInt64, key: [UInt8] = Pair.networkID.bytes,
-        timings: TransportTimings = .devnet, limits: TransportLimits = TransportLimits()
+        timings: TransportTimings = .devnet, limits: TransportLimits = TransportLimits(),
+        configure: (inout TransportConfiguration) -> Void = { _ in }
     ) -> MessagingMachine {
-        MessagingMachine(
-            endpoint: Endpoint(
-                configuration: TransportConfiguration(
-                    networkKey: key, networkID: networkID,
-                    identity: SigningKey(seed: [UInt8](repeating: identity, count: 32)),
-                    timings: timings, limits: limits),
-                random: SeededSource(seed: seed)))
+        var configuration = TransportConfiguration(
+            networkKey: key, networkID: networkID,
+            identity: SigningKey(seed: [UInt8](repeating: identity, count: 32)),
+            timings: timings, limits: limits)
+        configure(&configuration)
+        return MessagingMachine(
+            endpoint: Endpoint(configuration: configuration, random: SeededSource(seed: seed)))
     }
 
     mutating func add(
         identity: UInt8, seed: UInt64, key: [UInt8] = Pair.networkID.bytes,
-        timings: TransportTimings = .devnet, limits: TransportLimits = TransportLimits()
+        timings: TransportTimings = .devnet, limits: TransportLimits = TransportLimits(),
+        configure: (inout TransportConfiguration) -> Void = { _ in }
     ) {
         let machine = Pair.machine(
-            identity: identity, seed: seed, key: key, timings: timings, limits: limits)
+            identity: identity, seed: seed, key: key, timings: timings, limits: limits,
+            configure: configure)
         nodes.append(Node(machine: machine, address: Pair.address(nodes.count)))
     }
 
@@ -210,6 +216,11 @@ struct Pair {
                 faults.jitter > 0 ? Int64(generator.next() % UInt64(faults.jitter)) : 0
             flights.insert(flight, deadline: departure + faults.delay + jitter)
         }
+    }
+
+    /// Puts a datagram under way as if `from` had sent it.
+    mutating func launch(_ bytes: [UInt8], to: SocketAddress, from: SocketAddress, after: Int64) {
+        flights.insert(Flight(to: to, from: from, bytes: bytes), deadline: now + after)
     }
 
     private mutating func deliver(_ flight: Flight) {

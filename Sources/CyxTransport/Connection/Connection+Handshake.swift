@@ -5,35 +5,58 @@ internal import CyxCrypto
 extension Connection {
     /// Starts a connection: its first message is due at once.
     static func dial(
-        _ setup: ConnectionSetup, context: HandshakeContext, ephemeral: X25519.PrivateKey,
-        wall: WallTime,
-        now: Int64
+        _ setup: ConnectionSetup, version: UInt32, context: HandshakeContext,
+        ephemeral: X25519.PrivateKey, wall: WallTime, now: Int64
     ) throws(TransportError) -> Connection {
-        var noise = context.handshake(role: .initiator, ephemeral: ephemeral)
+        var noise = context.handshake(role: .initiator, ephemeral: ephemeral, version: version)
+        // With room for a token, as the message is the same when it has to be repeated with one.
         let overhead =
-            PacketFormat.longHeaderSize + 2 + 2 + NoiseHandshake.keySize + NoiseHandshake.tagSize
+            PacketFormat.longHeaderSize + 2 + RetryTokens.byteCount + 2 + NoiseHandshake.keySize
+            + NoiseHandshake.tagSize
         let payload = InitialPayload(
             time: wall, suites: CipherSuite.allCases.map(\.rawValue),
-            versions: [PacketFormat.version]
+            versions: context.versions
         ).encoded(size: PacketFormat.initialDatagramSizeMin - overhead)
         let message = try noise.writeMessage { _ in payload }
         var connection = Connection(
-            role: .initiator, setup: setup, noise: noise, phase: .awaitingResponse,
-            remoteID: setup.originalDestination, now: now)
-        var body = ByteWriter(capacity: message.count + 4)
-        body.write(UInt16(0))
-        body.write(UInt16(message.count))
-        body.write(message)
-        connection.setHandshakePacket(.initial, body: body.bytes)
+            role: .initiator, setup: setup, version: version, noise: noise,
+            phase: .awaitingResponse, remoteID: setup.originalDestination, now: now)
+        connection.firstMessage = message
+        connection.setFirstMessage(token: [])
         return connection
     }
 
+    private mutating func setFirstMessage(token: [UInt8]) {
+        var body = ByteWriter(capacity: PacketFormat.initialDatagramSizeMin)
+        body.write(UInt16(token.count))
+        body.write(token)
+        body.write(UInt16(firstMessage.count))
+        body.write(firstMessage)
+        // A token takes the place of padding behind the message.
+        body.write([UInt8](repeating: 0, count: RetryTokens.byteCount - token.count))
+        setHandshakePacket(.initial, body: body.bytes)
+    }
+
+    /// The responder asks us to show that we are at our address. Only the first such demand is
+    /// heard (RFC 9000 §17.2.5.2).
+    mutating func handleRetry(_ token: [UInt8], source: ConnectionID, now: Int64) {
+        guard isFirstMessageUnanswered, retrySource == nil else { return }
+        retrySource = source
+        remoteID = source
+        setFirstMessage(token: token)
+        handshakeInterval = timings.handshakeRetransmit.nanoseconds
+        handshakeRepeat = now + handshakeInterval
+    }
+
+    var isFirstMessageUnanswered: Bool { role == .initiator && phase == .awaitingResponse }
+
     /// Answers a first message that `noise` has already read, so that its sender knows the key.
+    /// With `isRetried`, the sender has shown where it is.
     static func accept(
         _ setup: ConnectionSetup, initial: InitialPayload, noise: NoiseHandshake,
-        remoteID: ConnectionID, context: HandshakeContext, now: Int64
+        header: LongHeader, isRetried: Bool, context: HandshakeContext, now: Int64
     ) throws(TransportError) -> Connection {
-        guard initial.versions.contains(PacketFormat.version),
+        guard initial.versions.contains(header.version),
             let suite = CipherSuite.allCases.first(where: {
                 initial.suites.contains($0.rawValue)
             })
@@ -41,15 +64,17 @@ extension Connection {
         var noise = noise
         let message = try noise.writeMessage { hash in
             ResponsePayload(
-                suite: suite.rawValue, versions: [PacketFormat.version],
-                originalDestination: setup.originalDestination, retrySource: ConnectionID(0),
+                suite: suite.rawValue, versions: context.versions,
+                originalDestination: setup.originalDestination,
+                retrySource: isRetried ? header.destination : ConnectionID(0),
                 identity: context.identityPayload(
                     role: .responder, hash: hash, parameters: setup.parameters)
             ).encoded
         }
         var connection = Connection(
-            role: .responder, setup: setup, noise: noise, phase: .awaitingFinish,
-            remoteID: remoteID, now: now)
+            role: .responder, setup: setup, version: header.version, noise: noise,
+            phase: .awaitingFinish, remoteID: header.source, now: now)
+        connection.path.isValidated = isRetried
         connection.suite = suite
         connection.setHandshakePacket(.response, body: Connection.framed(message))
         return connection
@@ -63,13 +88,9 @@ extension Connection {
     }
 
     private mutating func setHandshakePacket(_ type: LongPacketType, body: [UInt8]) {
-        let header = LongHeader(type: type, destination: remoteID, source: localID)
-        var packet = [UInt8](repeating: 0, count: PacketFormat.longHeaderSize)
-        packet.withUnsafeMutableBytes { bytes in
-            var writer = PacketWriter(bytes)
-            header.write(to: &writer)
-        }
-        handshakePacket = packet + body
+        let header = LongHeader(
+            type: type, version: version, destination: remoteID, source: localID)
+        handshakePacket = header.bytes + body
         isHandshakeDue = true
     }
 
@@ -89,7 +110,7 @@ extension Connection {
             let read = try noise.readMessage(message)
             let payload = try read.payload.decoded(ResponsePayload.init)
             guard payload.originalDestination == originalDestination,
-                payload.retrySource == ConnectionID(0),
+                payload.retrySource == retrySource ?? ConnectionID(0),
                 payload.identity.parameters.source == source,
                 let suite = CipherSuite(rawValue: payload.suite)
             else { throw .handshakeFailed }
@@ -105,6 +126,11 @@ extension Connection {
             guard expectedPeer == nil || peer == expectedPeer else {
                 return close(.local(.wrongPeer), telling: nil)
             }
+            // Whoever forged a list of versions could not change this one (RFC 9368 §4).
+            guard
+                context.versions.first(where: payload.versions.contains) == version
+                    || !setup.defences.contains(.versionBinding)
+            else { return close(.local(.versionDowngrade), telling: nil) }
             remoteID = source
             setHandshakePacket(.finish, body: Connection.framed(answer))
             roundTrip.update(
@@ -154,6 +180,9 @@ extension Connection {
             timings.probeTimeoutMax.nanoseconds)
         sendLimit = parameters.maxData
         streams.start(parameters)
+        // Who answered our last message has received it (RFC 9000 §8.1).
+        path.isValidated = true
+        firstMessage = []
         phase = .established
         lastReceived = now
         lastUse = now
@@ -182,8 +211,9 @@ extension [UInt8] {
 }
 
 extension Connection {
-    /// The initiator repeated its first message.
-    mutating func repeatResponse() {
+    /// The initiator repeated its first message in a datagram of `received` bytes.
+    mutating func repeatResponse(received: Int) {
+        path.received(received)
         if phase == .awaitingFinish { isHandshakeDue = true }
     }
 }

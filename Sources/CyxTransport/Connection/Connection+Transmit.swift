@@ -42,6 +42,12 @@ extension Connection {
         into buffer: UnsafeMutableRawBufferPointer, now: Int64
     ) -> Transmission? {
         isHandshakeDue = false
+        // A responder answers each first message once, and less than it received; this holds
+        // whatever comes to be sent here (RFC 9000 §8.1).
+        guard
+            role == .initiator || path.allowance >= handshakePacket.count
+                || !setup.defences.contains(.amplification)
+        else { return nil }
         UnsafeMutableRawBufferPointer(rebasing: buffer[..<handshakePacket.count])
             .copyBytes(from: handshakePacket)
         var total = handshakePacket.count
@@ -51,6 +57,7 @@ extension Connection {
                 rebasing: buffer[total..<PacketFormat.initialDatagramSizeMin])
             total += buildPacket(into: room, fillsSegment: false, now: now)
         }
+        path.sent(total)
         return Transmission(destination: address, byteCount: total, segmentSize: total)
     }
 

@@ -14,13 +14,8 @@ struct Connection {
     }
 
     let role: ConnectionRole
-    let localID: ConnectionID
-    /// Destination of the very first datagram.
-    let originalDestination: ConnectionID
-    let expectedPeer: PeerID?
-    let timings: TransportTimings
-    let limits: TransportLimits
-    let engine: AESGCM.Engine
+    let setup: ConnectionSetup
+    let version: UInt32
     // In nanoseconds, since arithmetic of durations is slow.
     let maxAckDelay: Int64
     private let idleTimeout: Int64
@@ -40,6 +35,11 @@ struct Connection {
     /// Our last handshake message with its header, repeated as it is until it is answered.
     var handshakePacket: [UInt8] = []
     var isHandshakeDue = false
+    /// The initiator's first Noise message, in case that it has to be repeated with a token.
+    var firstMessage: [UInt8] = []
+    /// Who sent us the retry packet that we followed.
+    var retrySource: ConnectionID?
+    var isVersionNegotiated = false
     var isConfirmed = false
     var handshakeDeadline: Int64
     var handshakeRepeat: Int64
@@ -84,23 +84,26 @@ struct Connection {
 
     var isEstablished: Bool { phase == .established }
     var isClosed: Bool { phase == .closed }
+    var localID: ConnectionID { setup.parameters.source }
+    /// Destination of the very first datagram.
+    var originalDestination: ConnectionID { setup.originalDestination }
+    var expectedPeer: PeerID? { setup.expectedPeer }
+    var timings: TransportTimings { setup.timings }
+    var limits: TransportLimits { setup.limits }
+    var engine: AESGCM.Engine { setup.engine }
 
     init(
-        role: ConnectionRole, setup: ConnectionSetup, noise: NoiseHandshake, phase: Phase,
-        remoteID: ConnectionID, now: Int64
+        role: ConnectionRole, setup: ConnectionSetup, version: UInt32, noise: NoiseHandshake,
+        phase: Phase, remoteID: ConnectionID, now: Int64
     ) {
         self.role = role
+        self.setup = setup
+        self.version = version
         self.noise = noise
         self.phase = phase
         path = Path(
             remote: setup.address, remoteID: remoteID,
             initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds)
-        localID = setup.parameters.source
-        originalDestination = setup.originalDestination
-        expectedPeer = setup.expectedPeer
-        timings = setup.timings
-        limits = setup.limits
-        engine = setup.engine
         maxAckDelay = setup.timings.maxAckDelay.nanoseconds
         idleTimeout = setup.timings.idleTimeout.nanoseconds
         keepAlive = setup.timings.keepAlive.nanoseconds
@@ -217,4 +220,5 @@ struct ConnectionSetup {
     var timings: TransportTimings
     var limits: TransportLimits
     var engine: AESGCM.Engine
+    var defences: TransportDefences
 }

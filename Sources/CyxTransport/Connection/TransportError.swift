@@ -20,4 +20,8 @@ enum TransportError: UInt64, Error, Equatable, Sendable {
     case noCommonSuite = 0x101
     /// Somebody else answered than the peer that was dialled.
     case wrongPeer = 0x102
+    /// The peer speaks none of our versions.
+    case noCommonVersion = 0x103
+    /// A better version than the one in use was hidden from us on the way.
+    case versionDowngrade = 0x104
 }

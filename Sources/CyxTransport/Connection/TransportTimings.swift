@@ -44,6 +44,9 @@ package struct TransportLimits: Sendable, Equatable {
     /// Connections of one endpoint in all, and those whose handshake is not finished.
     package var connections = 8192
     package var pendingHandshakes = 1024
+    /// Unfinished handshakes from which on new ones have to repeat a retry token. The rest up to
+    /// `pendingHandshakes` is for those who have.
+    package var retryThreshold = 256
     /// Handshakes per second from one address that are worked on, and how many at once.
     package var handshakesPerSecond = 200
     package var handshakeBurst = 400

@@ -1,8 +1,8 @@
 internal import CyxCore
 internal import CyxCrypto
 
-/// A stateless reset that waits to be sent.
-struct PendingReset: Sendable {
+/// A datagram outside any connection that waits to be sent.
+struct PendingAnswer: Sendable {
     var address: SocketAddress
     var bytes: [UInt8]
 }
@@ -26,26 +26,33 @@ struct ResetKey: Hashable, Sendable {
     }
 }
 
-/// At most 10 stateless resets a second (decisions.md §D).
-struct ResetLimiter: Sendable {
-    static let perSecond = 10
-    private var windowStart: Int64 = .min
+/// How many answers of one kind go out in a second, whoever they are for.
+struct AnswerLimiter: Sendable {
+    private let perSecond: Int
+    private var windowStart: Int64?
     private var count = 0
 
+    init(perSecond: Int) { self.perSecond = perSecond }
+
     mutating func allows(now: Int64) -> Bool {
-        if windowStart == .min || now - windowStart >= 1_000_000_000 {
+        if windowStart.map({ now - $0 >= 1_000_000_000 }) ?? true {
             windowStart = now
             count = 0
         }
         count += 1
-        return count <= ResetLimiter.perSecond
+        return count <= perSecond
     }
 }
 
 /// Datagrams that come in. Whatever is not ours, or does not check, is dropped without a trace.
 extension Endpoint {
-    /// Size of a stateless reset; its cause is longer.
-    static let resetSize = 41
+    /// A stateless reset looks like a packet of this size, but is always shorter than its cause,
+    /// so that two endpoints that both lost a connection fall silent (RFC 9000 §10.3.3).
+    static let resetSizeMax = 41
+    static let resetSizeMin = PacketFormat.shortPacketSizeMin
+    static let resetsPerSecond = 10
+    /// Answers that wait to be sent.
+    static let answersMax = 256
 
     mutating func handle(_ datagrams: ReceivedDatagrams, wall: WallTime, now: Int64) {
         let bytes = datagrams.bytes
@@ -67,8 +74,14 @@ extension Endpoint {
         guard datagram.count <= 1500 else { return }
         if let header = ShortHeader(datagram) {
             handleShort(datagram, header, from: source, now: now)
-        } else if let header = LongHeader(datagram), header.version == PacketFormat.version {
-            handleLong(datagram, header, from: source, wall: wall, now: now)
+        } else if let header = InvariantHeader(datagram) {
+            if header.version == PacketFormat.negotiationVersion {
+                handleVersions(datagram, header, wall: wall, now: now)
+            } else if !context.versions.contains(header.version) {
+                answerVersion(header, size: datagram.count, to: source, now: now)
+            } else if let header = LongHeader(datagram) {
+                handleLong(datagram, header, from: source, wall: wall, now: now)
+            }
         }
     }
 
@@ -100,13 +113,19 @@ extension Endpoint {
         _ packet: UnsafeRawBufferPointer, _ id: ConnectionID, to source: SocketAddress,
         now: Int64
     ) {
-        guard packet.count > Endpoint.resetSize, resets.count < ResetLimiter.perSecond,
-            resetKeys.isOurs(id), resetLimiter.allows(now: now)
-        else { return }
-        var bytes = random.bytes(Endpoint.resetSize - StatelessResetToken.byteCount)
+        var size = min(Endpoint.resetSizeMax, packet.count - 1)
+        if configuration.defences.contains(.resetProof) {
+            guard size >= Endpoint.resetSizeMin, resetKeys.isOurs(id, ip: source.ip),
+                resetLimiter.allows(now: now)
+            else { return }
+        } else {
+            size = Endpoint.resetSizeMax
+        }
+        guard answers.count < Endpoint.answersMax else { return }
+        var bytes = random.bytes(size - StatelessResetToken.byteCount)
         bytes[0] = 0b0100_0000 | bytes[0] & 0b0011_1111
-        resets.append(
-            PendingReset(address: source, bytes: bytes + resetKeys.token(for: id).bytes))
+        answers.append(
+            PendingAnswer(address: source, bytes: bytes + resetKeys.token(for: id).bytes))
     }
 
     private mutating func handleLong(
@@ -116,21 +135,18 @@ extension Endpoint {
         var reader = PacketReader(
             UnsafeRawBufferPointer(rebasing: datagram[PacketFormat.longHeaderSize...]))
         do throws(TransportError) {
-            if header.type == .initial {
-                guard datagram.count >= PacketFormat.initialDatagramSizeMin else { return }
-                let tokenSize = try reader.readUInt16()
-                guard tokenSize <= PacketFormat.tokenSizeMax else { return }
-                _ = try reader.readSlice(UInt64(tokenSize))
-            }
-            let message = try reader.readBytes(Int(try reader.readUInt16()))
             switch header.type {
-            case .initial: handleInitial(message, header, from: source, wall: wall, now: now)
+            case .initial:
+                try handleInitial(
+                    datagram, header, &reader, from: source, wall: wall, now: now)
             case .response:
+                let message = try reader.readBytes(Int(try reader.readUInt16()))
                 guard let slot = routes[header.destination] else { return }
                 slots[slot].connection?.handleResponse(
                     message, source: header.source, context: context, now: now)
                 touch(slot)
             case .finish:
+                let message = try reader.readBytes(Int(try reader.readUInt16()))
                 guard let slot = routes[header.destination] else { return }
                 slots[slot].connection?.handleFinish(
                     message, source: header.source, context: context, now: now)
@@ -140,44 +156,8 @@ extension Endpoint {
                 if let short = ShortHeader(rest), short.destination == header.destination {
                     handleShort(rest, short, from: source, now: now)
                 }
-            // Retry under load is the next step; nobody sends it yet.
-            case .retry: return
+            case .retry: handleRetry(datagram, header, now: now)
             }
-        } catch {
-            return
-        }
-    }
-
-    private mutating func handleInitial(
-        _ message: [UInt8], _ header: LongHeader, from source: SocketAddress, wall: WallTime,
-        now: Int64
-    ) {
-        let key = InitialKey(
-            address: source, destination: header.destination, source: header.source)
-        if let slot = initialRoutes[key] {
-            // Our answer was lost, or theirs was repeated: the same answer again.
-            slots[slot].connection?.repeatResponse()
-            touch(slot)
-            return
-        }
-        guard message.count >= NoiseHandshake.keySize + NoiseHandshake.tagSize else { return }
-        var noise = context.handshake(role: .responder, ephemeral: nil)
-        do throws(TransportError) {
-            let payload = try noise.readMessage(message).payload.decoded(InitialPayload.init)
-            // The sender knows the network key; only now is anything remembered.
-            let age = wall.milliseconds.subtractingReportingOverflow(payload.time.milliseconds)
-            guard !age.overflow, age.partialValue.magnitude <= HandshakeContext.clockTolerance,
-                limiter.allows(source.ip, now: now),
-                connectionCount < configuration.limits.connections,
-                pendingHandshakes < configuration.limits.pendingHandshakes
-            else { return }
-            noise.provide(ephemeral: X25519.PrivateKey(bytes: random.bytes(32)))
-            let setup = setup(
-                address: source, expecting: nil, originalDestination: header.destination)
-            let connection = try Connection.accept(
-                setup, initial: payload, noise: noise, remoteID: header.source,
-                context: context, now: now)
-            _ = insert(connection, initialKey: key)
         } catch {
             return
         }

@@ -46,9 +46,16 @@ struct Endpoint {
     var routes: [ConnectionID: Int] = [:]
     var initialRoutes: [InitialKey: Int] = [:]
     var resetRoutes: [ResetKey: Int] = [:]
-    var limiter: HandshakeLimiter
-    var resetLimiter = ResetLimiter()
-    var resets: [PendingReset] = []
+    /// Apart, so that who sends with another's address uses up nothing of the other's.
+    var unvalidatedLimiter: HandshakeLimiter
+    var validatedLimiter: HandshakeLimiter
+    var tokens: RetryTokens
+    let retryIntegrity: RetryIntegrity
+    var replays = InitialReplays()
+    var resetLimiter = AnswerLimiter(perSecond: Endpoint.resetsPerSecond)
+    var versionLimiter = AnswerLimiter(perSecond: Endpoint.versionAnswersPerSecond)
+    /// Datagrams that belong to no connection.
+    var answers: [PendingAnswer] = []
     var lastRoute: (id: ConnectionID, slot: Int)?
     private var timers = DeadlineHeap<TimerTarget>()
     /// Slots with possible events, and slots with possible packets, in order.
@@ -63,11 +70,18 @@ struct Endpoint {
         self.random = random
         context = HandshakeContext(
             networkKey: configuration.networkKey, networkID: configuration.networkID,
-            identity: configuration.identity, staticKey: X25519.PrivateKey(bytes: random.bytes(32)))
+            identity: configuration.identity,
+            staticKey: X25519.PrivateKey(bytes: random.bytes(32)),
+            versions: configuration.versions)
         resetKeys = ResetKeys(identitySeed: configuration.identity.seed)
-        limiter = HandshakeLimiter(
+        unvalidatedLimiter = HandshakeLimiter(
             perSecond: configuration.limits.handshakesPerSecond,
             burst: configuration.limits.handshakeBurst)
+        validatedLimiter = unvalidatedLimiter
+        tokens = RetryTokens(
+            networkID: configuration.networkID, defences: configuration.defences)
+        retryIntegrity = RetryIntegrity(
+            networkKey: configuration.networkKey, networkID: configuration.networkID)
     }
 
     var localPeer: PeerID { context.localPeer }
@@ -84,21 +98,27 @@ struct Endpoint {
             originalDestination: ConnectionID(random.next()))
         do throws(TransportError) {
             let connection = try Connection.dial(
-                setup, context: context, ephemeral: X25519.PrivateKey(bytes: random.bytes(32)),
-                wall: wall, now: now)
+                setup, version: context.versions[0], context: context,
+                ephemeral: X25519.PrivateKey(bytes: random.bytes(32)), wall: wall, now: now)
             return insert(connection, initialKey: nil)
         } catch {
             return nil
         }
     }
 
+    /// A connection ID that nobody uses, for a peer at `address`.
+    func freshID(for address: SocketAddress) -> ConnectionID {
+        while true {
+            let id = resetKeys.connectionID(
+                random: UInt32(truncatingIfNeeded: random.next()), ip: address.ip)
+            if routes[id] == nil { return id }
+        }
+    }
+
     func setup(
         address: SocketAddress, expecting peer: PeerID?, originalDestination: ConnectionID
     ) -> ConnectionSetup {
-        var id = resetKeys.connectionID(random: UInt32(truncatingIfNeeded: random.next()))
-        while routes[id] != nil {
-            id = resetKeys.connectionID(random: UInt32(truncatingIfNeeded: random.next()))
-        }
+        let id = freshID(for: address)
         let limits = configuration.limits
         let timings = configuration.timings
         let parameters = ConnectionParameters(
@@ -110,7 +130,7 @@ struct Endpoint {
         return ConnectionSetup(
             address: address, expectedPeer: peer, originalDestination: originalDestination,
             parameters: parameters, timings: timings, limits: limits,
-            engine: configuration.engine)
+            engine: configuration.engine, defences: configuration.defences)
     }
 
     mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {
@@ -220,13 +240,13 @@ struct Endpoint {
     mutating func pollTransmit(
         into buffer: UnsafeMutableRawBufferPointer, segmentsMax: Int, now: Int64
     ) -> (destination: SocketAddress, transmission: Transmission)? {
-        if let reset = resets.popLast() {
-            UnsafeMutableRawBufferPointer(rebasing: buffer[..<reset.bytes.count])
-                .copyBytes(from: reset.bytes)
-            let size = reset.bytes.count
+        if let answer = answers.popLast() {
+            UnsafeMutableRawBufferPointer(rebasing: buffer[..<answer.bytes.count])
+                .copyBytes(from: answer.bytes)
+            let size = answer.bytes.count
             return (
-                reset.address,
-                Transmission(destination: reset.address, byteCount: size, segmentSize: size)
+                answer.address,
+                Transmission(destination: answer.address, byteCount: size, segmentSize: size)
             )
         }
         while let slot = sendQueue.first {

@@ -1,8 +1,12 @@
-/// How often each address may make us work on a handshake: a token bucket per IP address. It is
-/// asked only after the first message's tag has shown that the sender knows the network key.
+internal import CyxCore
+
+/// How often each address may make us work on a handshake: a token bucket per IPv4 address or
+/// IPv6 /64, which is what one subscriber has. It is asked only after the first message's tag has
+/// shown that the sender knows the network key.
 struct HandshakeLimiter: Sendable {
-    /// Addresses remembered; when there are more, all start anew.
-    static let addressesMax = 4096
+    /// Networks remembered. When there are more, those that have all their tokens back are
+    /// forgotten, and all of them if that is not half.
+    static let networksMax = 4096
 
     private struct Bucket {
         var tokens: Double
@@ -18,17 +22,28 @@ struct HandshakeLimiter: Sendable {
         self.burst = Double(burst)
     }
 
-    mutating func allows(_ ip: UInt128, now: Int64) -> Bool {
-        if buckets[ip] == nil, buckets.count >= HandshakeLimiter.addressesMax {
-            buckets.removeAll()
+    var count: Int { buckets.count }
+
+    private static func network(_ address: SocketAddress) -> UInt128 {
+        address.isIPv4 ? address.ip : (address.ip >> 64) << 64
+    }
+
+    private func tokens(_ bucket: Bucket, now: Int64) -> Double {
+        min(burst, bucket.tokens + Double(now - bucket.updated) / 1e9 * perSecond)
+    }
+
+    mutating func allows(_ address: SocketAddress, now: Int64) -> Bool {
+        let network = HandshakeLimiter.network(address)
+        if buckets[network] == nil, buckets.count >= HandshakeLimiter.networksMax {
+            buckets = buckets.filter { tokens($0.value, now: now) < burst }
+            if buckets.count > HandshakeLimiter.networksMax / 2 { buckets.removeAll() }
         }
-        var bucket = buckets[ip] ?? Bucket(tokens: burst, updated: now)
-        let earned = Double(now - bucket.updated) / 1e9 * perSecond
-        bucket.tokens = min(burst, bucket.tokens + earned)
+        var bucket = buckets[network] ?? Bucket(tokens: burst, updated: now)
+        bucket.tokens = tokens(bucket, now: now)
         bucket.updated = now
         let isAllowed = bucket.tokens >= 1
         if isAllowed { bucket.tokens -= 1 }
-        buckets[ip] = bucket
+        buckets[network] = bucket
         return isAllowed
     }
 }

@@ -43,15 +43,20 @@ struct ResetKeys: Sendable {
         return token
     }
 
-    /// 4 random bytes and 4 that prove the choice.
-    func connectionID(random: UInt32) -> ConnectionID {
-        let mac = HMACSHA256.code(key: connectionKey, bigEndianBytes(UInt64(random), count: 4))
+    /// 4 random bytes and 4 that prove that we chose them for a peer at `ip`: nobody but who had
+    /// a connection from there draws a reset.
+    func connectionID(random: UInt32, ip: UInt128) -> ConnectionID {
+        let mac = HMACSHA256.code(
+            key: connectionKey,
+            bigEndianBytes(UInt64(random), count: 4)
+                + bigEndianBytes(UInt64(truncatingIfNeeded: ip >> 64), count: 8)
+                + bigEndianBytes(UInt64(truncatingIfNeeded: ip), count: 8))
         let proof = mac.prefix(4).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         return ConnectionID(UInt64(random) << 32 | proof)
     }
 
-    func isOurs(_ id: ConnectionID) -> Bool {
-        connectionID(random: UInt32(truncatingIfNeeded: id.value >> 32)) == id
+    func isOurs(_ id: ConnectionID, ip: UInt128) -> Bool {
+        connectionID(random: UInt32(truncatingIfNeeded: id.value >> 32), ip: ip) == id
     }
 
     private func bigEndianBytes(_ value: UInt64, count: Int) -> [UInt8] {

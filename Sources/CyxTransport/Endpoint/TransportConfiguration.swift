@@ -11,6 +11,10 @@ package struct TransportConfiguration: Sendable {
     package var limits: TransportLimits
     /// Who encrypts packets; only a benchmark has reason to choose.
     package var engine = AESGCM.Engine.best
+    /// Versions of the protocol that are spoken, the best first.
+    package var versions = [PacketFormat.version]
+    /// Attack tests take one out; nobody else does.
+    package var defences = TransportDefences.all
 
     package init(
         networkKey: [UInt8], networkID: NetworkID, identity: SigningKey,

@@ -9,27 +9,42 @@ struct HandshakeContext {
     let identity: SigningKey
     let localPeer: PeerID
     let staticKey: X25519.PrivateKey
-    private let prologue: [UInt8]
+    /// Versions that we speak, the best first, and the prologue of each: a version that was
+    /// changed on the way gives another handshake hash.
+    let versions: [UInt32]
+    private let prologues: [UInt32: [UInt8]]
     private let psk: [UInt8]
 
     init(
         networkKey: [UInt8], networkID: NetworkID, identity: SigningKey,
-        staticKey: X25519.PrivateKey
+        staticKey: X25519.PrivateKey, versions: [UInt32] = [PacketFormat.version]
     ) {
+        precondition(!versions.isEmpty, "an endpoint speaks at least one version")
         self.identity = identity
         self.staticKey = staticKey
         localPeer = identity.verifyingKey.peerID
-        var writer = ByteWriter()
-        writer.write(Array("cyx-udp-1".utf8))
-        writer.write(PacketFormat.version)
-        writer.write(networkID.digest)
-        prologue = writer.bytes
+        self.versions = versions
+        var prologues: [UInt32: [UInt8]] = [:]
+        for version in versions {
+            var writer = ByteWriter()
+            writer.write(Array("cyx-udp-1".utf8))
+            writer.write(version)
+            writer.write(networkID.digest)
+            prologues[version] = writer.bytes
+        }
+        self.prologues = prologues
         psk = Primitives.hkdf(
             secret: networkKey, salt: [], info: Array("psk0".utf8) + networkID.bytes, count: 32)
     }
 
-    func handshake(role: ConnectionRole, ephemeral: X25519.PrivateKey?) -> NoiseHandshake {
-        NoiseHandshake(
+    /// `version` is one of `versions`.
+    func handshake(
+        role: ConnectionRole, ephemeral: X25519.PrivateKey?, version: UInt32
+    ) -> NoiseHandshake {
+        guard let prologue = prologues[version] else {
+            preconditionFailure("only versions that we speak are used")
+        }
+        return NoiseHandshake(
             pattern: .xxpsk0, role: role, prologue: prologue, ephemeral: ephemeral,
             localStatic: staticKey, psks: [psk])
     }

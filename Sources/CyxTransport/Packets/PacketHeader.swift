@@ -11,8 +11,10 @@ enum LongPacketType: UInt8, Sendable {
 }
 
 /// The sizes and bit patterns of packet headers.
-enum PacketFormat {
-    static let version: UInt32 = 1
+package enum PacketFormat {
+    package static let version: UInt32 = 1
+    /// What stands for the version in a list of versions (RFC 9000 §17.2.1).
+    static let negotiationVersion: UInt32 = 0
     static let longHeaderSize = 1 + 4 + ConnectionID.byteCount * 2
     /// First byte and connection ID of a short header; the packet number follows.
     static let shortHeaderSize = 1 + ConnectionID.byteCount
@@ -25,7 +27,6 @@ enum PacketFormat {
     static let initialDatagramSizeMin = 1200
     /// Datagrams of an established connection; path MTU discovery will raise it.
     static let datagramSize = 1400
-    static let tokenSizeMax = 128
     static let keyPhaseBit: UInt8 = 0b0000_0100
     static let shortReservedBits: UInt8 = 0b0001_1000
 }
@@ -50,9 +51,11 @@ struct LongHeader: Equatable {
             UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 13, as: UInt64.self)))
     }
 
-    init(type: LongPacketType, destination: ConnectionID, source: ConnectionID) {
+    init(
+        type: LongPacketType, version: UInt32, destination: ConnectionID, source: ConnectionID
+    ) {
         self.type = type
-        self.version = PacketFormat.version
+        self.version = version
         self.destination = destination
         self.source = source
     }
@@ -62,6 +65,15 @@ struct LongHeader: Equatable {
         writer.write(version)
         writer.write(destination.value)
         writer.write(source.value)
+    }
+
+    var bytes: [UInt8] {
+        var packet = [UInt8](repeating: 0, count: PacketFormat.longHeaderSize)
+        packet.withUnsafeMutableBytes { bytes in
+            var writer = PacketWriter(bytes)
+            write(to: &writer)
+        }
+        return packet
     }
 }
 

@@ -9,12 +9,34 @@ struct Path: Sendable {
     var remoteID: ConnectionID
     var roundTrip: RoundTripTime
     var congestion: Cubic
+    /// The peer has shown that it receives what is sent here (RFC 9000 §8.2).
+    var isValidated = false
+    /// Bytes of datagrams from and to the address, until it is validated.
+    private(set) var bytesReceived = 0
+    private(set) var bytesSent = 0
 
     init(remote: SocketAddress, remoteID: ConnectionID, initialRoundTrip: Int64) {
         self.remote = remote
         self.remoteID = remoteID
         roundTrip = RoundTripTime(initial: initialRoundTrip)
         congestion = Cubic(packetSize: PacketFormat.datagramSize)
+    }
+
+    /// Bytes that may be sent to an address that was not validated, per byte that came from it
+    /// (RFC 9000 §8).
+    static let amplificationMax = 3
+
+    mutating func received(_ byteCount: Int) {
+        if !isValidated { bytesReceived += byteCount }
+    }
+
+    mutating func sent(_ byteCount: Int) {
+        if !isValidated { bytesSent += byteCount }
+    }
+
+    /// Bytes that may be sent now.
+    var allowance: Int {
+        isValidated ? .max : max(0, bytesReceived * Path.amplificationMax - bytesSent)
     }
 }
 
