@@ -67,6 +67,26 @@ private let slow = RPCMethod(rawValue: 0x0103)
         }
     }
 
+    @Test func datagramsArriveOverRealSockets() throws {
+        try withPeers { first, second, environment in
+            let arrived = Mutex<[PeerID: [UInt8]]>([:])
+            for transport in [first, second] {
+                transport.handleDatagrams { remote, bytes in
+                    arrived.withLock { $0[remote.peer, default: []] += bytes }
+                }
+            }
+            first.learn(PeerContact(peer: second.localPeer, address: second.localAddress))
+            for byte in UInt8(0)..<20 { first.sendDatagram(to: second.localPeer, [byte]) }
+            second.sendDatagram(to: second.localPeer, [99])
+            for _ in 0..<100 where arrived.withLock({ $0[first.localPeer]?.count ?? 0 }) < 20 {
+                try await environment.sleep(for: .milliseconds(20))
+            }
+            #expect(arrived.withLock { $0[first.localPeer] }.map(Set.init) == Set(0..<20))
+            #expect(arrived.withLock { $0[second.localPeer] } == [99])
+            #expect(await first.datagramBytesMax(to: second.localPeer) == 1368)
+        }
+    }
+
     @Test func callsAreAnsweredOverRealSockets() throws {
         try withPeers { first, second, _ in
             let contact = try await first.identify(second.localAddress, timeout: .seconds(5))

@@ -41,6 +41,7 @@ struct Pair {
         /// Answers every request with its own body.
         var echoes = true
         var closed: [CloseReason] = []
+        var datagrams: [(remote: PeerContact, bytes: [UInt8])] = []
         var datagramsReceived = 0
         var datagramsSent = 0
     }
@@ -137,6 +138,12 @@ struct Pair {
         return id
     }
 
+    /// Sends an unreliable datagram.
+    mutating func sendDatagram(_ from: Int, _ to: Int, _ bytes: [UInt8]) {
+        nodes[from].machine.sendDatagram(to: peer(to), bytes, wall: wall, now: now)
+        settle(from)
+    }
+
     mutating func identify(
         _ from: Int, _ address: SocketAddress, timeout: Duration = .seconds(5)
     ) -> CallID {
@@ -187,6 +194,8 @@ struct Pair {
             nodes[index].completed[id] = result
         case .identified(let id, let result): nodes[index].identified[id] = result
         case .closed(_, _, let reason): nodes[index].closed.append(reason)
+        case .datagram(let remote, let bytes):
+            nodes[index].datagrams.append((remote, bytes))
         case .request(let id, let remote, let method, let body):
             nodes[index].requests.append((id, remote, method, body))
             if nodes[index].echoes {

@@ -104,6 +104,15 @@ private func send(_ socket: any DatagramSocket, _ bytes: [UInt8], size: Int, to:
         }
         #expect(contact == PeerContact(peer: idB, address: b.address))
         #expect(try call([1, 2]) == [2, 1])
+        let arrived = Mutex<[[UInt8]]>([])
+        fromB.handleDatagrams { remote, bytes in
+            #expect(remote.peer == idA)
+            arrived.withLock { $0.append(bytes) }
+        }
+        fromA.sendDatagram(to: idB, [3, 4])
+        fromA.sendDatagram(to: idB, [UInt8](repeating: 1, count: 2000))
+        #expect(try call([1, 2]) == [2, 1])
+        #expect(arrived.withLock { $0 } == [[3, 4]])
         #expect(throws: RPCError.refused(RPCFailure(code: 7, message: "empty"))) { try call([]) }
         #expect(throws: RPCError.self) { try call([1], 2) }
         world.links.partition([[a]])

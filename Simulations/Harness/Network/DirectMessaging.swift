@@ -37,9 +37,11 @@ final class MessagingDirectory: Sendable {
 /// A lost message is retransmitted after 100 ms, 200 ms, … as a transport would; what does not
 /// get through before the call's timeout fails with `.timedOut`, or `.unreachable` if the target
 /// was dead or never learnt of.
-package final class DirectMessaging: PeerMessaging {
+package final class DirectMessaging: PeerMessaging, PeerDatagrams {
     private typealias Handler =
         @Sendable (_ remote: PeerContact, _ request: [UInt8]) async throws -> [UInt8]
+    private typealias DatagramHandler =
+        @Sendable (_ remote: PeerContact, _ bytes: [UInt8]) -> Void
 
     /// Codes of refusals that no handler chose.
     package static let noHandlerCode: UInt16 = 0xFFFE
@@ -47,6 +49,7 @@ package final class DirectMessaging: PeerMessaging {
 
     private static let firstRetransmission = Duration.milliseconds(100)
     private static let transmissionLimit = 8
+    private static let datagramBytesMax = 1368
 
     package let localPeer: PeerID
     let contact: PeerContact
@@ -54,6 +57,7 @@ package final class DirectMessaging: PeerMessaging {
     private let links: LinkModel
     private let directory: MessagingDirectory
     private let handlers = Mutex<[RPCMethod: Handler]>([:])
+    private let datagramHandler = Mutex<DatagramHandler?>(nil)
     private let known = Mutex<[PeerID: SocketAddress]>([:])
 
     /// Messaging for the present life of `peer` under the identity `id`.
@@ -116,6 +120,36 @@ package final class DirectMessaging: PeerMessaging {
                 target.serve(method, request, for: self, deadline: deadline, exchange)
             }
         }
+    }
+
+    package func sendDatagram(to peer: PeerID, _ bytes: [UInt8]) {
+        let address = known.withLock { $0[peer] }
+        guard let address = peer == localPeer ? contact.address : address,
+            bytes.count <= Self.datagramBytesMax,
+            let owner = directory.find(address)?.executor,
+            let time = links.arrivals(
+                from: contact.address.ip, to: address.ip, now: executor.now()
+            ).first
+        else { return }
+        executor.engine.schedule(
+            at: time, kind: .message, owner: owner, digest: TraceHash.of(bytes)
+        ) {
+            guard let target = self.directory.find(address), target.localPeer == peer else {
+                return
+            }
+            let handler = target.datagramHandler.withLock { $0 }
+            handler?(self.contact, bytes)
+        }
+    }
+
+    package func handleDatagrams(
+        with handler: @escaping @Sendable (_ remote: PeerContact, _ bytes: [UInt8]) -> Void
+    ) {
+        datagramHandler.withLock { $0 = handler }
+    }
+
+    package func datagramBytesMax(to peer: PeerID) async -> Int? {
+        known.withLock { $0[peer] } == nil ? nil : Self.datagramBytesMax
     }
 
     /// Answers a request that has arrived here.

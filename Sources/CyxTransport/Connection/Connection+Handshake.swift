@@ -179,6 +179,7 @@ extension Connection {
             Int64(parameters.maxAckDelayMilliseconds) * 1_000_000,
             timings.probeTimeoutMax.nanoseconds)
         sendLimit = parameters.maxData
+        peerDatagramFrameSizeMax = parameters.maxDatagramFrameSize
         streams.start(parameters)
         // Who answered our last message has received it (RFC 9000 §8.1).
         path.isValidated = true

@@ -74,6 +74,7 @@ extension Connection {
             case .connectionClose(let code):
                 close(.remote(code: code), telling: nil)
                 return isAckEliciting
+            case .datagram(let bytes): handleDatagram(bytes, now: now)
             case .handshakeDone:
                 guard role == .initiator else { throw .protocolViolation }
             }

@@ -94,7 +94,8 @@ extension Connection {
             streams[id]?.send?.resetAcknowledged()
             finishIfDone(id)
         case .acknowledgment(let below): received.forget(below: below)
-        case .maxData, .maxStreamData, .maxStreams, .stopSending, .handshakeDone: break
+        case .maxData, .maxStreamData, .maxStreams, .stopSending, .handshakeDone, .datagram:
+            break
         }
     }
 
@@ -140,7 +141,7 @@ extension Connection {
         case .stream(let id, let offset, let length, let isFinal):
             streams[id]?.send?.lose(offset: offset, length: length, isFinal: isFinal)
             streams.enqueue(id)
-        case .acknowledgment: break
+        case .acknowledgment, .datagram: break
         case .maxData: control.add(.maxData)
         case .maxStreamData(let id):
             if streams[id]?.receive.finalSize == nil { control.add(.maxStreamData(id)) }

@@ -22,7 +22,7 @@ extension Connection {
         if phase == .closed { return transmitClose(into: buffer, now: now) }
         if isHandshakeDue { return transmitHandshake(into: buffer, now: now) }
         guard phase == .established, updateKeys(now: now) else { return nil }
-        let size = PacketFormat.datagramSize
+        var size = PacketFormat.datagramSize
         var total = 0
         var segments = 0
         while segments < segmentsMax, buffer.count - total >= size {
@@ -31,7 +31,11 @@ extension Connection {
             guard written > 0 else { break }
             total += written
             segments += 1
-            if written < size { break }
+            if written < size {
+                // Datagrams of one size make segments of one size, less than a full packet.
+                guard segments == 1, !datagrams.isEmpty else { break }
+                size = written
+            }
         }
         return total == 0
             ? nil
@@ -129,11 +133,11 @@ extension Connection {
     ) -> Int {
         let isOpen =
             probesDue > 0 || sent.bytesInFlight + PacketFormat.datagramSize <= congestion.window
-        let hasStreamData = !streams.sendQueue.isEmpty
-        if !isOpen, hasStreamData { isApplicationLimited = false }
+        let hasData = !streams.sendQueue.isEmpty || !datagrams.isEmpty
+        if !isOpen, hasData { isApplicationLimited = false }
         let wants =
             received.isAcknowledgmentDue
-            || (isOpen && (hasStreamData || !control.isEmpty || isPingDue || probesDue > 0))
+            || (isOpen && (hasData || !control.isEmpty || isPingDue || probesDue > 0))
         guard wants, room.count > Connection.shortOverheadMax + Connection.streamRoomMin else {
             return 0
         }
@@ -141,14 +145,14 @@ extension Connection {
         if received.hasNews { writeAcknowledgment(&packet, now: now) }
         if isOpen {
             writeControl(&packet)
-            writeStreams(&packet)
+            writeData(&packet)
             if !packet.isAckEliciting, isPingDue || probesDue > 0 {
                 packet.writer.writePing()
                 packet.isAckEliciting = true
             }
         }
         guard packet.writer.offset > packet.headerSize else {
-            if hasStreamData { return 0 }
+            if hasData { return 0 }
             isApplicationLimited = true
             return 0
         }
@@ -156,7 +160,7 @@ extension Connection {
             isPingDue = false
             probesDue = max(0, probesDue - 1)
         }
-        let isMoreComing = isOpen && !streams.sendQueue.isEmpty
+        let isMoreComing = isOpen && (!streams.sendQueue.isEmpty || !datagrams.isEmpty)
         if isOpen, !isMoreComing { isApplicationLimited = true }
         if fillsSegment, isMoreComing, packet.writer.remaining <= Connection.streamRoomMin {
             packet.writer.pad(to: packet.writer.offset + packet.writer.remaining)
@@ -206,6 +210,17 @@ extension Connection {
             }
             packet.isAckEliciting = true
         }
+    }
+
+    /// Datagrams before streams, whose data can wait; but every other packet the other way round,
+    /// so that a flood of datagrams leaves streams half of the path.
+    private mutating func writeData(_ packet: inout OpenPacket) {
+        guard !datagrams.isEmpty else { return writeStreams(&packet) }
+        if isStreamsTurn { writeStreams(&packet) }
+        let hasWritten = writeDatagrams(to: &packet.writer)
+        if hasWritten { packet.isAckEliciting = true }
+        if !isStreamsTurn { writeStreams(&packet) }
+        isStreamsTurn = hasWritten && !isStreamsTurn
     }
 
     private mutating func writeStreams(_ packet: inout OpenPacket) {

@@ -76,6 +76,13 @@ struct Connection {
 
     // What is to be sent besides stream data.
     var control = ControlQueue()
+    var datagrams = DatagramQueue()
+    /// What the peer takes; 0 for a peer without datagrams.
+    var peerDatagramFrameSizeMax: UInt64 = 0
+    /// Datagrams given up after they were queued.
+    var datagramsDropped = 0
+    /// The last packet gave datagrams precedence, so that the next one favours streams.
+    var isStreamsTurn = false
     var isPingDue = false
     var closeCode: UInt64?
 

@@ -34,5 +34,7 @@ enum ConnectionEvent: Equatable, Sendable {
     case stopped(StreamID, code: UInt64)
     /// The peer lets us open more streams.
     case streamsAvailable
+    /// An unreliable datagram.
+    case datagram([UInt8])
     case closed(CloseReason)
 }

@@ -126,7 +126,8 @@ struct Endpoint {
             maxData: limits.connectionWindow, maxStreamData: limits.streamWindow,
             maxStreams: limits.incomingStreams,
             idleTimeoutMilliseconds: UInt64(timings.idleTimeout.nanoseconds / 1_000_000),
-            maxAckDelayMilliseconds: UInt64(timings.maxAckDelay.nanoseconds / 1_000_000))
+            maxAckDelayMilliseconds: UInt64(timings.maxAckDelay.nanoseconds / 1_000_000),
+            maxDatagramFrameSize: Connection.datagramFrameSizeMax)
         return ConnectionSetup(
             address: address, expectedPeer: peer, originalDestination: originalDestination,
             parameters: parameters, timings: timings, limits: limits,

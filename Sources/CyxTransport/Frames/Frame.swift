@@ -39,6 +39,9 @@ enum FrameType {
     static let streamsBlocked: UInt64 = 0x16
     static let connectionClose: UInt64 = 0x1C
     static let handshakeDone: UInt64 = 0x1E
+    /// RFC 9221 §4; the lowest bit says that a length follows.
+    static let datagram: UInt64 = 0x30
+    static let datagramLength: UInt64 = 0x01
 }
 
 /// One decoded frame; bytes are borrowed from the packet.
@@ -56,6 +59,7 @@ enum Frame {
     case blocked
     case connectionClose(code: UInt64)
     case handshakeDone
+    case datagram(UnsafeRawBufferPointer)
 
     /// Whether a packet with this frame has to be acknowledged (RFC 9002 §2).
     var isAckEliciting: Bool {

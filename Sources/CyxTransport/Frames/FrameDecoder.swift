@@ -41,6 +41,10 @@ struct FrameDecoder {
             _ = try reader.readSlice(try reader.readVariable())
             return .connectionClose(code: code)
         case FrameType.handshakeDone: return .handshakeDone
+        case FrameType.datagram:
+            return .datagram(try reader.readSlice(UInt64(reader.remaining)))
+        case FrameType.datagram | FrameType.datagramLength:
+            return .datagram(try reader.readSlice(try reader.readVariable()))
         default: throw .frameEncoding
         }
     }

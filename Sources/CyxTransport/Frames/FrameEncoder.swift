@@ -53,6 +53,13 @@ extension PacketWriter {
         writeVariable(0)
     }
 
+    /// DATAGRAM with a length field of 2 bytes; `bytes` are fewer than 2^14.
+    mutating func writeDatagram(_ bytes: [UInt8]) {
+        writeVariable(FrameType.datagram | FrameType.datagramLength)
+        write(UInt16(bytes.count) | 0x4000)
+        write(bytes)
+    }
+
     /// Bytes before the data of a STREAM frame that has an offset and a length field of 2 bytes.
     static func streamHeaderSize(_ id: StreamID, offset: UInt64) -> Int {
         1 + variableSize(id.value) + variableSize(offset) + 2

@@ -20,6 +20,8 @@ struct ConnectionParameters: Equatable, Sendable {
     var maxStreams: UInt64
     var idleTimeoutMilliseconds: UInt64
     var maxAckDelayMilliseconds: UInt64
+    /// Largest DATAGRAM frame that the sender takes (RFC 9221 §3); 0 for none.
+    var maxDatagramFrameSize: UInt64 = 0
 
     private enum Item: UInt16 {
         case source = 0x0F
@@ -29,6 +31,7 @@ struct ConnectionParameters: Equatable, Sendable {
         case maxStreamData = 0x05
         case maxStreams = 0x08
         case maxAckDelay = 0x0B
+        case maxDatagramFrameSize = 0x20
     }
 
     /// `id 2 ‖ length 2 ‖ value` each.
@@ -47,6 +50,7 @@ struct ConnectionParameters: Equatable, Sendable {
         number(.maxStreamData, maxStreamData)
         number(.maxStreams, maxStreams)
         number(.maxAckDelay, maxAckDelayMilliseconds)
+        if maxDatagramFrameSize > 0 { number(.maxDatagramFrameSize, maxDatagramFrameSize) }
     }
 
     /// Reads to the end of `reader`. Unknown items are skipped, repeated or missing ones refused.
@@ -81,7 +85,8 @@ struct ConnectionParameters: Equatable, Sendable {
         return ConnectionParameters(
             source: ConnectionID(source), resetToken: token, maxData: maxData,
             maxStreamData: maxStreamData, maxStreams: maxStreams, idleTimeoutMilliseconds: idle,
-            maxAckDelayMilliseconds: delay)
+            maxAckDelayMilliseconds: delay,
+            maxDatagramFrameSize: numbers[.maxDatagramFrameSize] ?? 0)
     }
 }
 

@@ -5,8 +5,11 @@ extension MessagingMachine {
     /// Puts as many of a peer's waiting calls on streams as its connection takes; dials if there
     /// is none.
     mutating func dispatch(_ peer: PeerID, wall: WallTime, now: Int64) {
-        guard let state = peers[peer], !state.waiting.isEmpty else { return }
+        guard let state = peers[peer], !state.waiting.isEmpty || !state.datagrams.isEmpty else {
+            return
+        }
         if let handle = usableConnection(state) {
+            sendHeldDatagrams(to: peer, on: handle, now: now)
             var started = 0
             for id in state.waiting {
                 guard let call = calls[id],
@@ -32,7 +35,7 @@ extension MessagingMachine {
         links[handle] = Link(peer: peer, address: address, isInitiator: true)
     }
 
-    private func usableConnection(_ state: PeerState) -> ConnectionHandle? {
+    func usableConnection(_ state: PeerState) -> ConnectionHandle? {
         state.connections.first { endpoint[$0]?.isEstablished == true }
     }
 
@@ -40,6 +43,8 @@ extension MessagingMachine {
         let waiting = peers[peer]?.waiting ?? []
         peers[peer]?.waiting = []
         for id in waiting { complete(id, .failure(error)) }
+        datagramsDropped += UInt64(peers[peer]?.datagrams.count ?? 0)
+        peers[peer]?.datagrams = []
     }
 
     mutating func established(
@@ -109,7 +114,7 @@ extension MessagingMachine {
     /// Keeps the table of peers bounded: addresses are remembered only up to a limit.
     private mutating func forgetIfUseless(_ peer: PeerID) {
         guard let state = peers[peer], state.connections.isEmpty, state.dialing == nil,
-            state.waiting.isEmpty
+            state.waiting.isEmpty, state.datagrams.isEmpty
         else { return }
         if state.address == nil || peers.count > MessagingMachine.addressesMax {
             peers[peer] = nil

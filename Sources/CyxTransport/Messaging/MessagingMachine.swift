@@ -19,6 +19,8 @@ enum MessagingOutput {
     case request(RequestID, PeerContact, RPCMethod, [UInt8])
     /// For the log: a connection ended.
     case closed(PeerID?, SocketAddress, CloseReason)
+    /// An unreliable datagram of a peer.
+    case datagram(PeerContact, [UInt8])
 }
 
 /// Calls over streams: finds or opens a connection for each call, puts requests and responses
@@ -48,6 +50,8 @@ struct MessagingMachine {
         var dialing: ConnectionHandle?
         /// Calls that wait for a connection or for stream credit.
         var waiting: [CallID] = []
+        /// Datagrams that wait for a connection.
+        var datagrams: [[UInt8]] = []
     }
 
     struct Link {
@@ -69,7 +73,9 @@ struct MessagingMachine {
     var reservationQueue: [RequestID] = []
     private var deadlines = DeadlineHeap<CallID>()
     private var events: [(ConnectionHandle, ConnectionEvent)] = []
-    private var isShutDown = false
+    private(set) var isShutDown = false
+    /// Datagrams that were given up before they were sent.
+    var datagramsDropped: UInt64 = 0
     var outputs: [MessagingOutput] = []
 
     init(endpoint: Endpoint) {
@@ -217,6 +223,7 @@ struct MessagingMachine {
         case .stopped: break
         case .streamsAvailable:
             if let peer = links[handle]?.peer { dispatch(peer, wall: wall, now: now) }
+        case .datagram(let bytes): arrived(bytes, on: handle)
         case .closed(let reason): closed(handle, reason, wall: wall, now: now)
         }
     }

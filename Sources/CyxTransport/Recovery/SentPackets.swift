@@ -9,6 +9,8 @@ enum SentFrame: Sendable {
     case resetStream(StreamID)
     case stopSending(StreamID)
     case handshakeDone
+    /// Unreliable: nothing follows from its loss.
+    case datagram
 }
 
 struct SentPacket: Sendable {

@@ -35,10 +35,11 @@ package actor UDPMessaging: PeerMessaging {
     package nonisolated let localPeer: PeerID
     /// Where the socket is bound.
     package nonisolated let localAddress: SocketAddress
-    private nonisolated let environment: Environment
+    nonisolated let environment: Environment
     private nonisolated let handlers = Mutex<[RPCMethod: Handler]>([:])
     private nonisolated let learned = Mutex<[PeerContact]>([])
-    private nonisolated let counters: TransportCounters
+    nonisolated let datagrams = Mutex(DatagramExchange())
+    nonisolated let counters: TransportCounters
     private nonisolated let logger: Logger
     private let socket: any DatagramSocket
     private let buffer = PacketBuffer(byteCount: UDPMessaging.sendBufferBytes)
@@ -217,6 +218,29 @@ package actor UDPMessaging: PeerMessaging {
         identify?.resume(returning: .failure(.cancelled))
     }
 
+    // MARK: Datagrams
+
+    /// Hands what waits to the machine.
+    func sendDatagrams() {
+        let outgoing = takeOutgoingDatagrams()
+        guard !isClosed else { return }
+        takeLearned()
+        let now = now()
+        let wall = environment.wallTime()
+        for (peer, bytes) in outgoing {
+            if peer == localPeer {
+                deliver(bytes, from: PeerContact(peer: localPeer, address: localAddress))
+            } else {
+                machine.sendDatagram(to: peer, bytes, wall: wall, now: now)
+            }
+        }
+        counters.datagramsDropped.add(machine.datagramsDropped)
+        machine.datagramsDropped = 0
+        finishTurn()
+    }
+
+    func currentDatagramBytesMax(to peer: PeerID) -> Int? { machine.datagramBytesMax(to: peer) }
+
     // MARK: Serving
 
     private func callSelf(
@@ -296,6 +320,7 @@ package actor UDPMessaging: PeerMessaging {
                 identifies.removeValue(forKey: id)?.resume(returning: result)
             case .request(let id, let remote, let method, let body):
                 requests.append(Request(id: id, remote: remote, method: method, body: body))
+            case .datagram(let remote, let bytes): deliver(bytes, from: remote)
             case .closed(let peer, _, let reason):
                 logger.log(
                     reason.isOrdinary ? .debug : .warning, "connection closed",
