@@ -15,7 +15,7 @@ extension Connection {
         }
         guard let opened = result else {
             failedOpens += 1
-            if remoteResetToken?.isAtEnd(of: packet) == true {
+            if isReset(packet) {
                 close(.statelessReset, telling: nil)
             } else if failedOpens >= limits.failedOpens {
                 close(.local(.aeadLimit), telling: nil)
@@ -37,6 +37,14 @@ extension Connection {
         } catch {
             fail(error)
         }
+    }
+
+    /// Whether a packet that does not open is the peer's word that it lost this connection.
+    private func isReset(_ packet: UnsafeRawBufferPointer) -> Bool {
+        guard setup.defences.contains(.resetToken) else {
+            return packet.count <= Endpoint.resetSizeMax
+        }
+        return remoteResetToken?.isAtEnd(of: packet) == true
     }
 
     /// A packet of the peer's proves that it has our last handshake message.

@@ -13,6 +13,7 @@ extension Connection {
     static let streamRoomMin = 32
     /// Bytes that a stream sends before the next one in turn.
     static let streamTurn = 64 << 10
+    static let paddedSizeMin = Endpoint.resetSizeMin + 1 - PacketFormat.tagSize
     static let shortOverheadMax = PacketFormat.shortHeaderSize + 4 + PacketFormat.tagSize
 
     /// Writes datagrams for this connection's peer into `buffer`; nil if there is nothing to send.
@@ -110,7 +111,8 @@ extension Connection {
         _ packet: inout OpenPacket, room: UnsafeMutableRawBufferPointer, now: Int64
     ) -> Int {
         // The header protection sample needs 4 bytes of number and payload (RFC 9001 §5.4.2).
-        packet.writer.pad(to: packet.headerSize + 4)
+        // One byte more, and a reset can be shorter than it (§10.3).
+        packet.writer.pad(to: max(packet.headerSize + 4, Connection.paddedSizeMin))
         let size = packet.writer.offset + PacketFormat.tagSize
         keys?.seal(
             UnsafeMutableRawBufferPointer(rebasing: room[..<size]),
