@@ -23,8 +23,8 @@ import Testing
         return (pair, datagrams)
     }
 
-    private func mutated(_ bytes: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
-        var bytes = bytes
+    private func mutated(_ original: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+        var bytes = original
         for _ in 0...generator.next() % 4 where !bytes.isEmpty {
             let index = Int(generator.next() % UInt64(bytes.count))
             switch generator.next() % 5 {
@@ -35,6 +35,8 @@ import Testing
             default: bytes[min(index, 30)] = [0, 0xFF, 0x40, 0xC0][Int(generator.next() % 4)]
             }
         }
+        // Captured from a twin with the same keys: unchanged, it would be authentic.
+        if bytes == original { bytes[bytes.count - 1] ^= 1 }
         return bytes
     }
 

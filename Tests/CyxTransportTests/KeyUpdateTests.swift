@@ -10,7 +10,7 @@ private struct KeyedPair {
 
     var sides: [PacketKeys]
     private var nextNumber: [UInt64] = [0, 0]
-    private let plaintext = PacketBuffer(byteCount: 2048)
+    private let plaintext = PacketBuffer(byteCount: PacketFormat.datagramSizeMax)
     var now: Int64 = 0
 
     init(suite: CipherSuite = .aes256GCM) {

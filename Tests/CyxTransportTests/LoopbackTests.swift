@@ -83,7 +83,7 @@ private let slow = RPCMethod(rawValue: 0x0103)
             }
             #expect(arrived.withLock { $0[first.localPeer] }.map(Set.init) == Set(0..<20))
             #expect(arrived.withLock { $0[second.localPeer] } == [99])
-            #expect(await first.datagramBytesMax(to: second.localPeer) == 1368)
+            #expect(await first.datagramBytesMax(to: second.localPeer) == 1168)
         }
     }
 

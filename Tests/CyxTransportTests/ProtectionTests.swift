@@ -53,7 +53,7 @@ import Testing
             protector.seal($0, headerSize: 4, numberSize: 3, number: 654_360_564)
         }
         #expect(Hex.encode(packet) == "4cfe4189655e5cd55c41f69080575d7999c25a5bfb")
-        let plaintext = PacketBuffer(byteCount: 2048)
+        let plaintext = PacketBuffer(byteCount: PacketFormat.datagramSizeMax)
         packet.withUnsafeBytes {
             let opened = protector.open(
                 $0, numberOffset: 1, largestReceived: 654_360_563, into: plaintext.bytes)
@@ -73,7 +73,7 @@ import Testing
         packet.withUnsafeMutableBytes {
             protector.seal($0, headerSize: 11, numberSize: 2, number: 300)
         }
-        let plaintext = PacketBuffer(byteCount: 2048)
+        let plaintext = PacketBuffer(byteCount: PacketFormat.datagramSizeMax)
         func opens(_ packet: [UInt8]) -> Bool {
             packet.withUnsafeBytes {
                 protector.open($0, numberOffset: 9, largestReceived: 299, into: plaintext.bytes)

@@ -8,7 +8,7 @@ struct Cubic: Sendable {
     /// More than this in flight only fills buffers (64 ms at 2 Gbit/s).
     static let windowMax = 16 << 20
 
-    let packetSize: Int
+    var packetSize: Int
     private(set) var window: Int
     private(set) var slowStartThreshold = Int.max
     /// Packets sent before this belong to the last congestion event.

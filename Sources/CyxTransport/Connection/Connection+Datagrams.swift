@@ -9,7 +9,7 @@ extension Connection {
 
     /// The most bytes that one datagram to this peer may have now; 0 if it takes none.
     var datagramBytesMax: Int {
-        let packet = PacketFormat.datagramSize - Connection.shortOverheadMax
+        let packet = path.datagramSize - Connection.shortOverheadMax
         let frame = Int(min(peerDatagramFrameSizeMax, UInt64(packet)))
         return max(0, frame - Connection.datagramHeaderSize)
     }
@@ -18,6 +18,8 @@ extension Connection {
     /// if it can never be sent.
     mutating func queueDatagram(_ bytes: [UInt8], now: Int64) -> Int {
         guard phase == .established, datagramBytesMax > 0, bytes.count <= datagramBytesMax else {
+            // Perhaps the path carries more than was tried so far.
+            path.mtu.packetWasFull()
             return 1
         }
         lastUse = now

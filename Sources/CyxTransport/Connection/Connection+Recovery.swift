@@ -10,6 +10,8 @@ extension Connection {
     static let persistentCongestionThreshold: Int64 = 3
     /// Probe timeouts without an answer before a peer may count as gone.
     static let unansweredProbesMin = 2
+    /// Probe timeouts in a row after which the path may have lost its MTU (RFC 8899 §4.3).
+    static let largeProbesMax = 2
 
     mutating func handleAcknowledgment(_ frame: AckFrame, now: Int64) throws(TransportError) {
         guard frame.largest < sent.nextNumber else { throw .protocolViolation }
@@ -20,7 +22,7 @@ extension Connection {
         if let packet = sent.packet(frame.largest), packet.state == .outstanding {
             largestNew = packet
         }
-        let acked = try settleAcknowledged(frame)
+        let acked = try settleAcknowledged(frame, now: now)
         guard acked.count > 0 else { return }
         largestAcknowledged = max(largestAcknowledged ?? 0, frame.largest)
         if let largestNew, acked.hasAckEliciting {
@@ -28,6 +30,7 @@ extension Connection {
                 sample: now - largestNew.timeSent,
                 acknowledgmentDelay: min(frame.delay, peerAckDelayMax))
         }
+        path.mtu.acknowledged(size: acked.largestSize)
         congestion.acknowledged(
             bytes: acked.bytes, timeSent: acked.latestSent, now: now,
             roundTrip: roundTrip.smoothed, isApplicationLimited: wasLimited)
@@ -41,17 +44,20 @@ extension Connection {
         var bytes = 0
         var latestSent: Int64 = .min
         var hasAckEliciting = false
+        /// Of packets that are no probe of the path's MTU.
+        var largestSize = 0
     }
 
     private mutating func settleAcknowledged(
-        _ frame: AckFrame
+        _ frame: AckFrame, now: Int64
     ) throws(TransportError) -> Acknowledged {
         // Lowest range first, so that the frame cursor only moves forward. They come highest first,
         // and mostly there is one.
         var acked = Acknowledged()
         var cursor = SentPackets.FrameCursor()
         guard frame.rangeCount > 0 else {
-            settleRange(frame.largest - frame.firstLength, frame.largest, &cursor, &acked)
+            settleRange(
+                frame.largest - frame.firstLength, frame.largest, &cursor, &acked, now: now)
             return acked
         }
         ackRanges.removeAll(keepingCapacity: true)
@@ -60,14 +66,14 @@ extension Connection {
             if range.upperBound >= first { ackRanges.append(range) }
         }
         while let range = ackRanges.popLast() {
-            settleRange(range.lowerBound, range.upperBound, &cursor, &acked)
+            settleRange(range.lowerBound, range.upperBound, &cursor, &acked, now: now)
         }
         return acked
     }
 
     private mutating func settleRange(
         _ lowest: UInt64, _ highest: UInt64, _ cursor: inout SentPackets.FrameCursor,
-        _ acked: inout Acknowledged
+        _ acked: inout Acknowledged, now: Int64
     ) {
         var number = max(lowest, sent.firstNumber)
         while number <= highest {
@@ -78,13 +84,16 @@ extension Connection {
             if packet.isAckEliciting {
                 acked.hasAckEliciting = true
                 acked.bytes += Int(packet.size)
+                if !packet.isMTUProbe {
+                    acked.largestSize = max(acked.largestSize, Int(packet.size))
+                }
             }
             let frames = sent.settle(number, as: .acknowledged, cursor: &cursor)
-            for index in frames { frameAcknowledged(sent.frame(at: index)) }
+            for index in frames { frameAcknowledged(sent.frame(at: index), now: now) }
         }
     }
 
-    private mutating func frameAcknowledged(_ frame: SentFrame) {
+    private mutating func frameAcknowledged(_ frame: SentFrame, now: Int64) {
         switch frame {
         case .stream(let id, let offset, let length, let isFinal):
             if streams.acknowledge(id, offset: offset, length: length, isFinal: isFinal) {
@@ -94,6 +103,7 @@ extension Connection {
             streams[id]?.send?.resetAcknowledged()
             finishIfDone(id)
         case .acknowledgment(let below): received.forget(below: below)
+        case .mtuProbe(let size): path.updateMTU { $0.probeAcknowledged(size, now: now) }
         case .maxData, .maxStreamData, .maxStreams, .stopSending, .handshakeDone, .datagram:
             break
         }
@@ -107,6 +117,7 @@ extension Connection {
         var cursor = SentPackets.FrameCursor()
         var lastLost: SentPacket?
         var firstLost: SentPacket?
+        var largestSize = 0
         var number = sent.firstNumber
         while number < largest {
             defer { number += 1 }
@@ -118,14 +129,16 @@ extension Connection {
                 break
             }
             let frames = sent.settle(number, as: .lost, cursor: &cursor)
-            for index in frames { frameLost(sent.frame(at: index)) }
-            if packet.isAckEliciting {
+            for index in frames { frameLost(sent.frame(at: index), now: now) }
+            if packet.isAckEliciting, !packet.isMTUProbe {
+                largestSize = max(largestSize, Int(packet.size))
                 firstLost = firstLost ?? packet
                 lastLost = packet
             }
         }
         if let firstLost, let lastLost {
             congestion.lost(timeSent: lastLost.timeSent, now: now)
+            path.updateMTU { $0.lost(size: largestSize, timeSent: lastLost.timeSent, now: now) }
             let span =
                 roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
                 * Connection.persistentCongestionThreshold
@@ -136,12 +149,13 @@ extension Connection {
         sent.trim()
     }
 
-    private mutating func frameLost(_ frame: SentFrame) {
+    private mutating func frameLost(_ frame: SentFrame, now: Int64) {
         switch frame {
         case .stream(let id, let offset, let length, let isFinal):
             streams[id]?.send?.lose(offset: offset, length: length, isFinal: isFinal)
             streams.enqueue(id)
         case .acknowledgment, .datagram: break
+        case .mtuProbe(let size): path.updateMTU { $0.probeLost(size, now: now) }
         case .maxData: control.add(.maxData)
         case .maxStreamData(let id):
             if streams[id]?.receive.finalSize == nil { control.add(.maxStreamData(id)) }
@@ -162,8 +176,14 @@ extension Connection {
         probeCount += 1
         probesDue = Connection.probesPerTimeout
         if !isConfirmed { isHandshakeDue = true }
+        // Perhaps only large packets are lost: what repeats their contents had better be small.
+        if probeCount >= Connection.largeProbesMax { path.updateMTU { $0.fallBack() } }
         var frames: [SentFrame] = []
         sent.forEachOutstandingFrame(packets: Connection.probesPerTimeout) { frames.append($0) }
-        for frame in frames { frameLost(frame) }
+        for frame in frames {
+            // The probe may still be answered; it has no contents to repeat.
+            if case .mtuProbe = frame { continue }
+            frameLost(frame, now: now)
+        }
     }
 }

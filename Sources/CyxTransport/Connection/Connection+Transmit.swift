@@ -23,7 +23,8 @@ extension Connection {
         if phase == .closed { return transmitClose(into: buffer, now: now) }
         if isHandshakeDue { return transmitHandshake(into: buffer, now: now) }
         guard phase == .established, updateKeys(now: now) else { return nil }
-        var size = PacketFormat.datagramSize
+        if let probe = transmitMTUProbe(into: buffer, now: now) { return probe }
+        var size = path.datagramSize
         var total = 0
         var segments = 0
         while segments < segmentsMax, buffer.count - total >= size {
@@ -66,6 +67,26 @@ extension Connection {
         return Transmission(destination: address, byteCount: total, segmentSize: total)
     }
 
+    /// A packet of nothing but PING and PADDING, in a datagram of its own, so that nothing is lost
+    /// with it (RFC 9000 §14.4).
+    private mutating func transmitMTUProbe(
+        into buffer: UnsafeMutableRawBufferPointer, now: Int64
+    ) -> Transmission? {
+        guard let size = path.mtu.nextProbe(now: now), isConfirmed, size <= buffer.count,
+            sent.bytesInFlight + size <= congestion.window
+        else { return nil }
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<size])
+        var packet = startPacket(room)
+        packet.writer.writePing()
+        packet.writer.pad(to: packet.writer.offset + packet.writer.remaining)
+        packet.isAckEliciting = true
+        packet.isMTUProbe = true
+        sent.appendFrame(.mtuProbe(size: size))
+        path.mtu.probeSent(size)
+        let written = finishPacket(&packet, room: room, now: now)
+        return Transmission(destination: address, byteCount: written, segmentSize: written)
+    }
+
     private mutating func transmitClose(
         into buffer: UnsafeMutableRawBufferPointer, now: Int64
     ) -> Transmission? {
@@ -86,6 +107,7 @@ extension Connection {
         var headerSize: Int
         var framesBefore: Int
         var isAckEliciting = false
+        var isMTUProbe = false
     }
 
     private mutating func startPacket(_ room: UnsafeMutableRawBufferPointer) -> OpenPacket {
@@ -121,7 +143,7 @@ extension Connection {
             SentPacket(
                 timeSent: now, size: Int32(size),
                 frameCount: Int32(sent.frameCount - packet.framesBefore), state: .outstanding,
-                isAckEliciting: packet.isAckEliciting))
+                isAckEliciting: packet.isAckEliciting, isMTUProbe: packet.isMTUProbe))
         if packet.isAckEliciting {
             lastAckElicitingSent = now
             if unansweredSince == nil { unansweredSince = now }
@@ -134,7 +156,7 @@ extension Connection {
         into room: UnsafeMutableRawBufferPointer, fillsSegment: Bool, now: Int64
     ) -> Int {
         let isOpen =
-            probesDue > 0 || sent.bytesInFlight + PacketFormat.datagramSize <= congestion.window
+            probesDue > 0 || sent.bytesInFlight + path.datagramSize <= congestion.window
         let hasData = !streams.sendQueue.isEmpty || !datagrams.isEmpty
         if !isOpen, hasData { isApplicationLimited = false }
         let wants =
@@ -166,6 +188,7 @@ extension Connection {
         if isOpen, !isMoreComing { isApplicationLimited = true }
         if fillsSegment, isMoreComing, packet.writer.remaining <= Connection.streamRoomMin {
             packet.writer.pad(to: packet.writer.offset + packet.writer.remaining)
+            path.mtu.packetWasFull()
         }
         return finishPacket(&packet, room: room, now: now)
     }

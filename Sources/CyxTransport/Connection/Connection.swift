@@ -110,7 +110,8 @@ struct Connection {
         self.phase = phase
         path = Path(
             remote: setup.address, remoteID: remoteID,
-            initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds)
+            initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds,
+            datagramSizeMax: setup.limits.datagramSizeMax)
         maxAckDelay = setup.timings.maxAckDelay.nanoseconds
         idleTimeout = setup.timings.idleTimeout.nanoseconds
         keepAlive = setup.timings.keepAlive.nanoseconds

@@ -56,6 +56,9 @@ package struct TransportLimits: Sendable, Equatable {
     /// Packets that did not open after which a connection ends: ChaCha20-Poly1305's integrity
     /// limit, the lower one (RFC 9001 §6.6).
     package var failedOpens: UInt64 = 1 << 36
+    /// The largest datagram that is tried on a path: IPv6 in an Ethernet frame of 1500 bytes. At
+    /// least 1200, at most 8952.
+    package var datagramSizeMax = 1452
 
     package init() {}
 }

@@ -71,7 +71,7 @@ extension Endpoint {
         _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, wall: WallTime, now: Int64
     ) {
         // Longer packets than ours would not fit the plaintext buffer, and nobody sends them.
-        guard datagram.count <= 1500 else { return }
+        guard datagram.count <= PacketFormat.datagramSizeMax else { return }
         if let header = ShortHeader(datagram) {
             handleShort(datagram, header, from: source, now: now)
         } else if let header = InvariantHeader(datagram) {

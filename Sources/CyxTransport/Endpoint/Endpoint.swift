@@ -39,7 +39,7 @@ struct Endpoint {
     let configuration: TransportConfiguration
     let resetKeys: ResetKeys
     let random: any RandomSource
-    let plaintext = PacketBuffer(byteCount: 2048)
+    let plaintext = PacketBuffer(byteCount: PacketFormat.datagramSizeMax)
 
     var slots: [Slot] = []
     private var freeSlots: [Int] = []

@@ -25,8 +25,9 @@ package enum PacketFormat {
     static let shortPacketSizeMin = shortHeaderSize + 4 + sampleSize
     /// Datagrams that open a connection have at least this size (RFC 9000 §14.1).
     static let initialDatagramSizeMin = 1200
-    /// Datagrams of an established connection; path MTU discovery will raise it.
-    static let datagramSize = 1400
+    /// The largest datagram that anyone sends or takes: IPv6 in an Ethernet jumbo frame of 9000
+    /// bytes. What is sent on a path is for `PathMTU` to find out.
+    static let datagramSizeMax = 8952
     static let keyPhaseBit: UInt8 = 0b0000_0100
     static let shortReservedBits: UInt8 = 0b0001_1000
 }

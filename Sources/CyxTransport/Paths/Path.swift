@@ -14,12 +14,27 @@ struct Path: Sendable {
     /// Bytes of datagrams from and to the address, until it is validated.
     private(set) var bytesReceived = 0
     private(set) var bytesSent = 0
+    /// What changes its size goes through `updateMTU`.
+    var mtu: PathMTU
 
-    init(remote: SocketAddress, remoteID: ConnectionID, initialRoundTrip: Int64) {
+    init(
+        remote: SocketAddress, remoteID: ConnectionID, initialRoundTrip: Int64,
+        datagramSizeMax: Int
+    ) {
         self.remote = remote
         self.remoteID = remoteID
         roundTrip = RoundTripTime(initial: initialRoundTrip)
-        congestion = Cubic(packetSize: PacketFormat.datagramSize)
+        mtu = PathMTU(maximum: datagramSizeMax)
+        congestion = Cubic(packetSize: mtu.size)
+    }
+
+    /// The size of datagrams on this path.
+    var datagramSize: Int { mtu.size }
+
+    /// Lets `change` have the size of datagrams, which congestion control counts in.
+    mutating func updateMTU(_ change: (inout PathMTU) -> Void) {
+        change(&mtu)
+        if congestion.packetSize != mtu.size { congestion.packetSize = mtu.size }
     }
 
     /// Bytes that may be sent to an address that was not validated, per byte that came from it

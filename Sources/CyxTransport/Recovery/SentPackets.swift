@@ -11,6 +11,8 @@ enum SentFrame: Sendable {
     case handshakeDone
     /// Unreliable: nothing follows from its loss.
     case datagram
+    /// The packet is a probe of the path's MTU and has nothing else in it.
+    case mtuProbe(size: Int)
 }
 
 struct SentPacket: Sendable {
@@ -26,6 +28,8 @@ struct SentPacket: Sendable {
     var frameCount: Int32
     var state: State
     var isAckEliciting: Bool
+    /// A probe of the path's MTU: its loss says nothing about congestion (RFC 9000 §14.4).
+    var isMTUProbe = false
 }
 
 /// The packets that are not yet settled: a ring indexed by packet number, with a second ring of
