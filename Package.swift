@@ -56,7 +56,7 @@ let package = Package(
         module("CyxStorage", ["CyxCore", "CyxCrypto", "CRocksDB"]),
 
         // Network.
-        module("CyxTransport", ["CyxCore", "CyxCrypto"]),
+        module("CyxTransport", ["CyxCore", "CyxCrypto", "CyxKernels"]),
         module("CyxOverlay", ["CyxCore", "CyxCrypto", "CyxTransport"]),
 
         // Metadata and services.

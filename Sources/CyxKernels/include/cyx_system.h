@@ -1,4 +1,4 @@
-// epoll, thread names and randomness, which Swift's Glibc module leaves out. Results below 0 are -errno.
+// epoll, thread names, randomness and cache hints, which Swift's Glibc module leaves out. Results below 0 are -errno.
 #ifndef CYX_SYSTEM_H
 #define CYX_SYSTEM_H
 
@@ -48,5 +48,18 @@ void cyx_tune_allocator(int mapped, int kept, int arenas);
 
 // getrandom(2); returns how many bytes were written.
 int64_t cyx_random(void *bytes, size_t count);
+
+// Asks for the cache lines of `length` bytes from `start` on, to be written soon. A hint: any
+// address will do, and nothing is read or written.
+static inline void cyx_prefetch_write(const void *start, size_t length) {
+    const char *line = (const char *)start;
+    for (size_t offset = 0; offset < length; offset += 64) {
+#if defined(__x86_64__)
+        __asm__ volatile("prefetchw %0" : : "m"(line[offset]));
+#else
+        __builtin_prefetch(line + offset, 1, 3);
+#endif
+    }
+}
 
 #endif

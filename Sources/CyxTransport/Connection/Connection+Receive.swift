@@ -5,6 +5,7 @@ extension Connection {
         _ packet: UnsafeRawBufferPointer, plaintext: UnsafeMutableRawBufferPointer, now: Int64
     ) {
         guard phase == .established else { return }
+        streams.anticipate(packet.count)
         let result: OpenedPacket?
         do throws(TransportError) {
             result = try keys?.open(

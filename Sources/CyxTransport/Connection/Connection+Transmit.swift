@@ -110,6 +110,7 @@ extension Connection {
         var isMTUProbe = false
     }
 
+    @inline(__always)
     private mutating func startPacket(_ room: UnsafeMutableRawBufferPointer) -> OpenPacket {
         let number = sent.nextNumber
         let numberSize = PacketNumber.encodedSize(

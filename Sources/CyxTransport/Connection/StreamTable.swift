@@ -229,6 +229,12 @@ struct StreamTable {
 
     // MARK: Frames
 
+    /// A packet of `count` bytes is about to be opened, which most likely goes on where the last
+    /// one ended.
+    func anticipate(_ count: Int) {
+        if lastPosition < slots.count { slots[lastPosition].receive.anticipate(count) }
+    }
+
     /// Takes a STREAM frame in: by how much its end grew, and whether the owner should be told
     /// that there is something to read. Nil if the stream is gone.
     mutating func insert(

@@ -1,3 +1,5 @@
+internal import CyxKernels
+
 /// The receiving half of a stream: one message of a header word and a body, put together in place
 /// however its packets arrive.
 struct ReceiveStream: Sendable {
@@ -61,6 +63,15 @@ struct ReceiveStream: Sendable {
             guard beyond.count <= ReceiveStream.gapsMax else { throw .protocolViolation }
         }
         return growth
+    }
+
+    /// Tells the CPU that `count` bytes come next, where they will be stored: while a packet is
+    /// decrypted, the memory that its bytes go to is fetched.
+    func anticipate(_ count: Int) {
+        guard body.capacity - body.count >= count else { return }
+        body.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress { cyx_prefetch_write(base + bytes.count, count) }
+        }
     }
 
     private mutating func absorb() {
