@@ -37,6 +37,12 @@ package enum Measurement {
         return (median(subjects), baselines.count == rounds ? median(baselines) : nil)
     }
 
+    /// The figure that `share` of all are below; they are in ascending order.
+    package static func percentile(_ sorted: [Double], _ share: Double) -> Double {
+        precondition(!sorted.isEmpty, "a percentile needs a figure")
+        return sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
+    }
+
     package static func median(_ figures: [Double]) -> Double {
         precondition(!figures.isEmpty, "a median needs a figure")
         let sorted = figures.sorted()

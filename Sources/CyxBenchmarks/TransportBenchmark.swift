@@ -18,8 +18,21 @@ struct TransportBenchmark: Benchmark {
         var description: String
     }
 
+    /// What is measured, in this order.
+    enum Part: String {
+        case stream, calls, crowd, handshakes, allocations
+
+        /// All, or what this variable names, separated by commas.
+        static let variable = "CYXBENCH_TRANSPORT_PARTS"
+
+        var isWanted: Bool {
+            guard let wanted = getenv(Part.variable) else { return true }
+            return String(cString: wanted).split(separator: ",").contains { $0 == rawValue }
+        }
+    }
+
     /// Elapsed and CPU seconds of one round.
-    private struct Round: Sendable {
+    struct Round: Sendable {
         var elapsed: Double
         var clientCPU: Double
         var serverCPU: Double
@@ -57,14 +70,29 @@ struct TransportBenchmark: Benchmark {
                 address: SocketAddress(ipv4: (127, 0, 0, 1), port: 0))
             client.start()
             let contact = try await client.identify(address, timeout: .seconds(5))
-            var rows = try await stream(client, contact, reactor, engine, size)
-            // Calls and handshakes hardly feel the cipher: once will do.
-            if engine == .best {
-                let isFull = size == .full
+            var rows: [BenchmarkRow] = []
+            if Part.stream.isWanted {
+                rows += try await stream(client, contact, reactor, engine, size)
+            }
+            // The rest hardly feels the cipher: once will do.
+            guard engine == .best else {
+                await client.shutDown()
+                return rows
+            }
+            let isFull = size == .full
+            if Part.calls.isWanted {
                 rows += try await smallCalls(
                     client, contact, reactor, count: isFull ? 100_000 : 100)
+            }
+            if Part.crowd.isWanted {
+                rows += try await TransportCrowd(reactor, engine, contact, size).run(client)
+            }
+            if Part.handshakes.isWanted {
                 rows.append(
                     try await handshakes(client, contact, reactor, count: isFull ? 3000 : 10))
+            }
+            if Part.allocations.isWanted {
+                rows += try await allocations(client, contact, calls: isFull ? 128 : 2)
             }
             await client.shutDown()
             return rows
@@ -90,7 +118,7 @@ struct TransportBenchmark: Benchmark {
             }
             if baseline.elapsed > 0 { baselines.append(baseline) }
             rounds.append(
-                try await timed(client, server, reactor) {
+                try await TransportBenchmark.timed(client, server, reactor) {
                     try await bulk(client, server, bytes: bytes)
                 })
         }
@@ -120,11 +148,11 @@ struct TransportBenchmark: Benchmark {
         ]
     }
 
-    private func timed(
+    static func timed(
         _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor,
         _ body: () async throws -> Void
     ) async throws -> Round {
-        let before = try await serverCPU(client, server)
+        let before = try await TransportBenchmark.serverUsage(client, server).cpuSeconds
         let start = reactor.now()
         let cpu = Measurement.threadSeconds()
         try await body()
@@ -132,17 +160,24 @@ struct TransportBenchmark: Benchmark {
         let used = Measurement.threadSeconds() - cpu
         return Round(
             elapsed: elapsed, clientCPU: used,
-            serverCPU: try await serverCPU(client, server) - before)
+            serverCPU: try await TransportBenchmark.serverUsage(client, server).cpuSeconds
+                - before)
     }
 
-    /// CPU seconds that the server's reactor thread has used.
-    private func serverCPU(_ client: UDPMessaging, _ server: PeerContact) async throws -> Double {
+    /// What the server's reactor thread has used; counts its allocations from now on, or no more.
+    static func serverUsage(
+        _ client: UDPMessaging, _ server: PeerContact, counting: Bool? = nil
+    ) async throws -> Usage {
         let bytes = try await client.call(
-            server.peer, TransportBenchmarkPeer.cpu, [], timeout: .seconds(10))
-        return Double(bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }) / 1e9
+            server.peer, TransportBenchmarkPeer.usage, counting.map { [$0 ? 1 : 0] } ?? [],
+            timeout: .seconds(10))
+        guard let usage = Usage(encoded: bytes) else {
+            throw Failure(description: "the server did not say what it used")
+        }
+        return usage
     }
 
-    private func bulk(
+    func bulk(
         _ client: UDPMessaging, _ server: PeerContact, bytes: Int
     ) async throws {
         let calls = bytes / TransportBenchmark.responseBytes
@@ -168,30 +203,15 @@ struct TransportBenchmark: Benchmark {
     ) async throws -> [BenchmarkRow] {
         let request = [UInt8](repeating: 5, count: TransportBenchmark.smallBytes)
         func run(_ workers: Int, _ calls: Int) async throws -> [Double] {
-            try await withThrowingTaskGroup(of: [Double].self) { group in
-                for worker in 0..<workers {
-                    group.addTask {
-                        var latencies: [Double] = []
-                        for _ in stride(from: worker, to: calls, by: workers) {
-                            let start = reactor.now()
-                            _ = try await client.call(
-                                server.peer, TransportBenchmarkPeer.echo, request,
-                                timeout: .seconds(10))
-                            latencies.append((reactor.now() - start).inSeconds)
-                        }
-                        return latencies
-                    }
-                }
-                return try await group.reduce([], +)
+            try await Workers(count: workers, calls: calls).run(reactor) { _ in
+                _ = try await client.call(
+                    server.peer, TransportBenchmarkPeer.echo, request, timeout: .seconds(10))
             }
         }
         let alone = try await run(1, count / 10).sorted()
         var latencies: [Double] = []
-        let round = try await timed(client, server, reactor) {
+        let round = try await TransportBenchmark.timed(client, server, reactor) {
             latencies = try await run(TransportBenchmark.smallConcurrency, count).sorted()
-        }
-        func percentile(_ sorted: [Double], _ share: Double) -> Double {
-            sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
         }
         func latency(_ name: String, _ seconds: Double) -> BenchmarkRow {
             BenchmarkRow(
@@ -205,49 +225,10 @@ struct TransportBenchmark: Benchmark {
             BenchmarkRow(
                 "transport 100 B calls, CPU-bound", value: Double(count) / round.busiest,
                 unit: "calls/s", baseline: nil, baselineName: "no baseline"),
-            latency("transport 100 B call p50, 64 at once", percentile(latencies, 0.5)),
-            latency("transport 100 B call p99, 64 at once", percentile(latencies, 0.99)),
-            latency("transport 100 B call p50, alone", percentile(alone, 0.5)),
-            latency("transport 100 B call p99, alone", percentile(alone, 0.99)),
+            latency("transport 100 B call p50, 64 at once", Measurement.percentile(latencies, 0.5)),
+            latency("transport 100 B call p99, 64 at once", Measurement.percentile(latencies, 0.99)),
+            latency("transport 100 B call p50, alone", Measurement.percentile(alone, 0.5)),
+            latency("transport 100 B call p99, alone", Measurement.percentile(alone, 0.99)),
         ]
-    }
-
-    private func handshakes(
-        _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor, count: Int
-    ) async throws -> BenchmarkRow {
-        let workers = 16
-        let round = try await timed(client, server, reactor) {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for worker in 0..<workers {
-                    group.addTask {
-                        for _ in stride(from: worker, to: count, by: workers) {
-                            _ = try await client.identify(server.address, timeout: .seconds(10))
-                        }
-                    }
-                }
-                try await group.waitForAll()
-            }
-        }
-        return BenchmarkRow(
-            "transport handshakes, CPU-bound", value: Double(count) / round.busiest,
-            unit: "per s and core", baseline: 1 / (try handshakePrimitives(count)),
-            baselineName: "its key agreements and signatures alone")
-    }
-
-    /// CPU seconds of what each side of a handshake cannot do without: one key pair, three shared
-    /// secrets, one signature and one verification.
-    private func handshakePrimitives(_ count: Int) throws -> Double {
-        let key = SigningKey(seed: [UInt8](repeating: 1, count: SigningKey.seedSize))
-        let other = X25519.PrivateKey(bytes: [UInt8](repeating: 2, count: X25519.keySize))
-        let statement = [UInt8](repeating: 3, count: 49)
-        var seed = [UInt8](repeating: 4, count: X25519.keySize)
-        return try Measurement.secondsPerCall(count) {
-            let pair = X25519.PrivateKey(bytes: seed)
-            for _ in 0..<3 { seed = try pair.sharedSecret(with: other.publicKey) }
-            let signature = key.sign(statement)
-            guard key.verifyingKey.isValid(signature: signature, for: statement) else {
-                throw Failure(description: "a signature that does not verify")
-            }
-        }
     }
 }

@@ -1,8 +1,46 @@
+internal import CBaselines
 internal import CyxCore
 internal import CyxCrypto
 internal import CyxTransport
 internal import Glibc
 internal import Synchronization
+
+/// What a thread and its process have used so far.
+struct Usage: Sendable {
+    var cpuSeconds: Double
+    /// Heap allocations while they were counted.
+    var allocations: Int
+    var residentBytes: Int
+
+    static func ofThread() -> Usage {
+        Usage(
+            cpuSeconds: Measurement.threadSeconds(), allocations: Int(baseline_allocations()),
+            residentBytes: Int(ProcessMetrics.residentBytes() ?? 0))
+    }
+
+    /// Three numbers of 8 bytes, big-endian.
+    var encoded: [UInt8] {
+        [UInt64(cpuSeconds * 1e9), UInt64(allocations), UInt64(residentBytes)].flatMap { number in
+            (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(56 - 8 * $0)) }
+        }
+    }
+
+    init?(encoded: [UInt8]) {
+        guard encoded.count == 24 else { return nil }
+        func number(_ index: Int) -> UInt64 {
+            encoded[index * 8..<index * 8 + 8].reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        cpuSeconds = Double(number(0)) / 1e9
+        allocations = Int(number(1))
+        residentBytes = Int(number(2))
+    }
+
+    init(cpuSeconds: Double, allocations: Int, residentBytes: Int) {
+        self.cpuSeconds = cpuSeconds
+        self.allocations = allocations
+        self.residentBytes = residentBytes
+    }
+}
 
 /// The peers of the transport benchmark: what the server answers, and how its process is run.
 enum TransportBenchmarkPeer {
@@ -10,7 +48,7 @@ enum TransportBenchmarkPeer {
     static let variable = "CYXBENCH_TRANSPORT_SERVER"
     static let echo = RPCMethod(rawValue: 0x0101)
     static let bulk = RPCMethod(rawValue: 0x0102)
-    static let cpu = RPCMethod(rawValue: 0x0103)
+    static let usage = RPCMethod(rawValue: 0x0103)
 
     private final class NoStorage: StorageDevice {
         func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore {
@@ -24,7 +62,7 @@ enum TransportBenchmarkPeer {
     }
 
     static func make(
-        _ reactor: Reactor, _ engine: AESGCM.Engine, identity: UInt8, address: SocketAddress
+        _ reactor: Reactor, _ engine: AESGCM.Engine, identity: UInt16, address: SocketAddress
     ) throws -> UDPMessaging {
         var limits = TransportLimits()
         limits.handshakesPerSecond = 1_000_000
@@ -35,7 +73,10 @@ enum TransportBenchmarkPeer {
         let key = [UInt8](repeating: 1, count: 32)
         var configuration = TransportConfiguration(
             networkKey: key, networkID: NetworkID(Digest(1, 2, 3, 4)),
-            identity: SigningKey(seed: [UInt8](repeating: identity, count: 32)), limits: limits)
+            identity: SigningKey(
+                seed: [UInt8(identity >> 8)]
+                    + [UInt8](repeating: UInt8(identity & 0xFF), count: 31)),
+            limits: limits)
         configuration.engine = engine
         return try UDPMessaging(configuration, environment: environment, address: address)
     }
@@ -48,9 +89,9 @@ enum TransportBenchmarkPeer {
         let payload = [UInt8](repeating: 7, count: TransportBenchmark.responseBytes)
         server.handle(echo) { _, request in request }
         server.handle(bulk) { _, _ in payload }
-        server.handle(cpu) { _, _ in
-            let nanoseconds = UInt64(Measurement.threadSeconds() * 1e9)
-            return (0..<8).map { UInt8(truncatingIfNeeded: nanoseconds >> UInt64(56 - 8 * $0)) }
+        server.handle(usage) { _, request in
+            if let first = request.first { baseline_count_allocations(Int32(first)) }
+            return Usage.ofThread().encoded
         }
         server.start()
         return server

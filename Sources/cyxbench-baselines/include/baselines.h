@@ -22,4 +22,18 @@ double baseline_durable_appends(const char *path, long writers, long appends, lo
 // the sender and of the receiver.
 double baseline_udp_stream(int multibuffer, long bytes, double cpu[2]);
 
+// Messages of `size` bytes from `clients` UDP sockets behind one epoll to one that sends them back,
+// two threads, no encryption, `concurrency` on their way. `latencies` gets the seconds that each of
+// the `messages` took, `cpu` the CPU seconds of clients and server. Returns elapsed seconds, below
+// zero if it failed.
+double baseline_udp_messages(
+    long clients, long messages, long size, long concurrency, double *latencies, double cpu[2]);
+
+// Counts the heap allocations of each thread (malloc, calloc, realloc and the aligned ones, of
+// Swift's runtime and of libraries alike) while `on`; off at first.
+void baseline_count_allocations(int on);
+
+// Those of the calling thread so far.
+unsigned long baseline_allocations(void);
+
 #endif
