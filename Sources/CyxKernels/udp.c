@@ -78,6 +78,9 @@ int cyx_udp_open(
         int probe6 = IPV6_PMTUDISC_PROBE;
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof probe6);
     }
+    // The mark of each datagram (RFC 3168 §5); an IPv6 socket gets it both ways, by peer.
+    (void)setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof one);
+    if (!ipv4) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&storage, length) != 0) goto fail;
     length = sizeof storage;
     if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) goto fail;
@@ -96,12 +99,25 @@ fail: {
 }
 }
 
+// The mark in a control message, or -1 if it is about something else.
+static int read_mark(const struct cmsghdr *control) {
+    if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS) {
+        return *(const uint8_t *)CMSG_DATA(control) & 3;
+    }
+    if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS) {
+        int class = 0;
+        memcpy(&class, CMSG_DATA(control), sizeof class);
+        return class & 3;
+    }
+    return -1;
+}
+
 int cyx_udp_receive(int fd, uint8_t *buffer, unsigned slots, cyx_udp_received *out) {
     struct mmsghdr messages[CYX_UDP_MAX_SLOTS];
     struct iovec vectors[CYX_UDP_MAX_SLOTS];
     struct sockaddr_storage names[CYX_UDP_MAX_SLOTS];
     union {
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(sizeof(int)) * 2];
         struct cmsghdr align;
     } controls[CYX_UDP_MAX_SLOTS];
     if (slots > CYX_UDP_MAX_SLOTS) slots = CYX_UDP_MAX_SLOTS;
@@ -123,7 +139,10 @@ int cyx_udp_receive(int fd, uint8_t *buffer, unsigned slots, cyx_udp_received *o
         read_address(&names[i], out[i].ip, &out[i].port);
         out[i].length = messages[i].msg_len;
         out[i].segment = messages[i].msg_len;
+        out[i].ecn = 0;
         for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+            int mark = read_mark(c);
+            if (mark >= 0) out[i].ecn = (uint8_t)mark;
             if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO) continue;
             int segment = 0;
             size_t room = c->cmsg_len - CMSG_LEN(0);
@@ -135,12 +154,12 @@ int cyx_udp_receive(int fd, uint8_t *buffer, unsigned slots, cyx_udp_received *o
 }
 
 int cyx_udp_send(
-    int fd, int is_ipv4, const uint8_t *bytes, size_t length, size_t segment,
+    int fd, int is_ipv4, const uint8_t *bytes, size_t length, size_t segment, uint8_t ecn,
     const uint8_t ip[16], uint16_t port) {
     struct sockaddr_storage storage;
     struct iovec vector = {.iov_base = (void *)bytes, .iov_len = length};
     union {
-        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+        char bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control;
     if (is_ipv4 && !is_mapped(ip)) return -EAFNOSUPPORT;
@@ -150,16 +169,31 @@ int cyx_udp_send(
         .msg_iov = &vector,
         .msg_iovlen = 1,
     };
-    if (segment < length) {
+    if (segment < length || ecn != 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = control.bytes;
         message.msg_controllen = sizeof control.bytes;
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = IPPROTO_UDP;
-        header->cmsg_type = UDP_SEGMENT;
-        header->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-        uint16_t size = (uint16_t)segment;
-        memcpy(CMSG_DATA(header), &size, sizeof size);
+        size_t used = 0;
+        if (segment < length) {
+            uint16_t size = (uint16_t)segment;
+            header->cmsg_level = IPPROTO_UDP;
+            header->cmsg_type = UDP_SEGMENT;
+            header->cmsg_len = CMSG_LEN(sizeof size);
+            memcpy(CMSG_DATA(header), &size, sizeof size);
+            used += CMSG_SPACE(sizeof size);
+            header = CMSG_NXTHDR(&message, header);
+        }
+        if (ecn != 0) {
+            // To an IPv4 peer, an IPv6 socket takes the mark as IPv4 does.
+            int class = ecn, mapped = is_ipv4 || is_mapped(ip);
+            header->cmsg_level = mapped ? IPPROTO_IP : IPPROTO_IPV6;
+            header->cmsg_type = mapped ? IP_TOS : IPV6_TCLASS;
+            header->cmsg_len = CMSG_LEN(sizeof class);
+            memcpy(CMSG_DATA(header), &class, sizeof class);
+            used += CMSG_SPACE(sizeof class);
+        }
+        message.msg_controllen = used;
     }
     for (;;) {
         if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return 0;

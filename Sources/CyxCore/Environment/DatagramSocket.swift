@@ -27,17 +27,35 @@ package struct SocketAddress: Hashable, Sendable {
     package var isIPv4: Bool { ip >> 32 == 0xFFFF }
 }
 
+/// The mark by which routers tell of congestion without dropping packets: two bits of the IP
+/// header (RFC 3168 §5).
+package enum ECNCodepoint: UInt8, Sendable {
+    /// The sender would not understand a mark.
+    case notECT = 0
+    case ect1 = 1
+    /// The sender would: routers may turn it into `ce`.
+    case ect0 = 2
+    /// Congestion experienced on the way.
+    case ce = 3
+}
+
 /// What one receive call brought: datagrams of one sender, `segmentSize` bytes each, the last one
 /// possibly shorter (UDP GRO; without it, one datagram).
 package struct ReceivedDatagrams {
     package var source: SocketAddress
     package var bytes: UnsafeRawBufferPointer
     package var segmentSize: Int
+    /// The mark that all of them came with.
+    package var ecn: ECNCodepoint
 
-    package init(source: SocketAddress, bytes: UnsafeRawBufferPointer, segmentSize: Int) {
+    package init(
+        source: SocketAddress, bytes: UnsafeRawBufferPointer, segmentSize: Int,
+        ecn: ECNCodepoint = .notECT
+    ) {
         self.source = source
         self.bytes = bytes
         self.segmentSize = segmentSize
+        self.ecn = ecn
     }
 }
 
@@ -67,7 +85,22 @@ package protocol DatagramSocket: AnyObject, Sendable {
         _ bytes: UnsafeRawBufferPointer, segmentSize: Int, to destination: SocketAddress
     ) -> SendOutcome
 
+    /// The same with a mark. A socket without marks sends them unmarked, which its users find out.
+    func send(
+        _ bytes: UnsafeRawBufferPointer, segmentSize: Int, ecn: ECNCodepoint,
+        to destination: SocketAddress
+    ) -> SendOutcome
+
     func close()
+}
+
+extension DatagramSocket {
+    package func send(
+        _ bytes: UnsafeRawBufferPointer, segmentSize: Int, ecn: ECNCodepoint,
+        to destination: SocketAddress
+    ) -> SendOutcome {
+        send(bytes, segmentSize: segmentSize, to: destination)
+    }
 }
 
 package protocol DatagramNetwork: AnyObject, Sendable {

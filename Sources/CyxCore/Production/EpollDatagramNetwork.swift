@@ -138,35 +138,47 @@ final class EpollDatagramSocket: DatagramSocket {
     func send(
         _ bytes: UnsafeRawBufferPointer, segmentSize: Int, to destination: SocketAddress
     ) -> SendOutcome {
+        send(bytes, segmentSize: segmentSize, ecn: .notECT, to: destination)
+    }
+
+    func send(
+        _ bytes: UnsafeRawBufferPointer, segmentSize: Int, ecn: ECNCodepoint,
+        to destination: SocketAddress
+    ) -> SendOutcome {
         precondition(segmentSize > 0, "a datagram has at least one byte")
         guard state.withLock({ $0.isOpen }) else { return .failed(errno: EBADF) }
-        if bytes.count <= segmentSize || hasGSO.load(ordering: .relaxed) {
-            let code = transmit(bytes, segmentSize, destination)
-            switch -code {
-            case 0: return .sent
-            case EAGAIN, ENOBUFS:
-                awaitWritable()
-                return .wouldBlock
-            // EIO: the route's device cannot checksum split datagrams. EINVAL: nor can the kernel
-            // split. EMSGSIZE is about the path and stays the caller's.
-            case EIO where bytes.count > segmentSize,
-                EINVAL where bytes.count > segmentSize:
+        guard bytes.count <= segmentSize || hasGSO.load(ordering: .relaxed) else {
+            return sendOneByOne(bytes, segmentSize, ecn, destination)
+        }
+        let code = transmit(bytes, segmentSize, ecn, destination)
+        switch -code {
+        case 0: return .sent
+        case EAGAIN, ENOBUFS:
+            awaitWritable()
+            return .wouldBlock
+        // EIO: the route's device cannot checksum split datagrams. EINVAL: nor can the kernel
+        // split, or a segment is too long for the route, of which a single one tells.
+        case EIO where bytes.count > segmentSize,
+            EINVAL where bytes.count > segmentSize:
+            let outcome = sendOneByOne(bytes, segmentSize, ecn, destination)
+            if outcome != .failed(errno: EMSGSIZE) {
                 hasGSO.store(false, ordering: .relaxed)
                 logger.warning("sending without GSO", [("error", SystemError.words(-code))])
-            default: return .failed(errno: -code)
             }
+            return outcome
+        default: return .failed(errno: -code)
         }
-        return sendOneByOne(bytes, segmentSize, destination)
     }
 
     /// A full buffer in the middle loses the rest, as a full queue on the way would.
     private func sendOneByOne(
-        _ bytes: UnsafeRawBufferPointer, _ segmentSize: Int, _ destination: SocketAddress
+        _ bytes: UnsafeRawBufferPointer, _ segmentSize: Int, _ ecn: ECNCodepoint,
+        _ destination: SocketAddress
     ) -> SendOutcome {
         for start in stride(from: 0, to: bytes.count, by: segmentSize) {
             let end = min(start + segmentSize, bytes.count)
             let datagram = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-            let code = transmit(datagram, segmentSize, destination)
+            let code = transmit(datagram, segmentSize, ecn, destination)
             if -code == EAGAIN || -code == ENOBUFS {
                 guard start == 0 else { return .sent }
                 awaitWritable()
@@ -178,12 +190,13 @@ final class EpollDatagramSocket: DatagramSocket {
     }
 
     private func transmit(
-        _ bytes: UnsafeRawBufferPointer, _ segmentSize: Int, _ destination: SocketAddress
+        _ bytes: UnsafeRawBufferPointer, _ segmentSize: Int, _ ecn: ECNCodepoint,
+        _ destination: SocketAddress
     ) -> Int32 {
         destination.withNetworkBytes { ip in
             cyx_udp_send(
                 descriptor, isIPv4, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count,
-                segmentSize, ip, destination.port)
+                segmentSize, ecn.rawValue, ip, destination.port)
         }
     }
 
@@ -221,7 +234,8 @@ final class EpollDatagramSocket: DatagramSocket {
                     start: buffer + index * Int(CYX_UDP_SLOT_BYTES), count: Int(batch.length))
                 (batches + index).initialize(
                     to: ReceivedDatagrams(
-                        source: source, bytes: bytes, segmentSize: Int(batch.segment)))
+                        source: source, bytes: bytes, segmentSize: Int(batch.segment),
+                        ecn: ECNCodepoint(rawValue: batch.ecn) ?? .notECT))
             }
             receive(UnsafeBufferPointer(start: batches, count: count))
             if count < slots { return }

@@ -18,6 +18,8 @@ typedef struct {
     uint32_t length;
     // Bytes per datagram inside `length`, the last one possibly shorter.
     uint32_t segment;
+    // The mark that all of them came with: the two ECN bits of the IP header (RFC 3168 §5).
+    uint8_t ecn;
 } cyx_udp_received;
 
 typedef struct {
@@ -40,10 +42,10 @@ int cyx_udp_open(
 // Receives up to `slots` batches into `buffer`, slot i at i * CYX_UDP_SLOT_BYTES; returns how many.
 int cyx_udp_receive(int fd, uint8_t *buffer, unsigned slots, cyx_udp_received *out);
 
-// Sends `length` bytes as datagrams of `segment` bytes in one call; with more than one datagram
-// the kernel must have UDP_SEGMENT. Returns 0.
+// Sends `length` bytes as datagrams of `segment` bytes in one call, marked with `ecn`; with more
+// than one datagram the kernel must have UDP_SEGMENT. Returns 0.
 int cyx_udp_send(
-    int fd, int is_ipv4, const uint8_t *bytes, size_t length, size_t segment,
+    int fd, int is_ipv4, const uint8_t *bytes, size_t length, size_t segment, uint8_t ecn,
     const uint8_t ip[16], uint16_t port);
 
 #endif
