@@ -27,6 +27,10 @@ struct LinkFaults {
     /// Bytes per second; 0 for a link without a limit. What waits longer than `queueMax` is lost.
     var rate: Int64 = 0
     var queueMax: Int64 = 50_000_000
+    /// What waits longer gets the mark of congestion, if it has the mark that allows it.
+    var marksAbove: Int64 = .max
+    /// What the path makes of a mark.
+    var remarks: (ECNCodepoint) -> ECNCodepoint = { $0 }
 }
 
 /// Several messaging machines on one virtual network under virtual time.
@@ -50,6 +54,7 @@ struct Pair {
         var to: SocketAddress
         var from: SocketAddress
         var bytes: [UInt8]
+        var ecn = ECNCodepoint.notECT
     }
 
     var nodes: [Node] = []
@@ -62,6 +67,9 @@ struct Pair {
     private var generator: SeededGenerator
     private var nextCall: UInt64 = 0
     private var linkFree: Int64 = 0
+    /// Datagrams that the link's queue had no room for, and the longest that one waited in it.
+    private(set) var dropped = 0
+    private(set) var longestQueue: Int64 = 0
     private let buffer = PacketBuffer(byteCount: 65_507)
 
     static let networkID = NetworkID(Digest(1, 2, 3, 4))
@@ -181,7 +189,8 @@ struct Pair {
                 nodes[index].datagramsSent += 1
                 send(
                     Flight(
-                        to: next.destination, from: nodes[index].address, bytes: bytes))
+                        to: next.destination, from: nodes[index].address, bytes: bytes,
+                        ecn: next.transmission.ecn))
                 start = end
             }
         }
@@ -206,10 +215,17 @@ struct Pair {
 
     private mutating func send(_ flight: Flight) {
         if let filter, !filter(flight) { return }
+        var flight = flight
+        flight.ecn = faults.remarks(flight.ecn)
         var departure = now
         if faults.rate > 0 {
             departure = max(now, linkFree)
-            guard departure - now <= faults.queueMax else { return }
+            guard departure - now <= faults.queueMax else {
+                dropped += 1
+                return
+            }
+            longestQueue = max(longestQueue, departure - now)
+            if departure - now > faults.marksAbove, flight.ecn == .ect0 { flight.ecn = .ce }
             departure += Int64(flight.bytes.count) * 1_000_000_000 / faults.rate
             linkFree = departure
         }
@@ -240,7 +256,8 @@ struct Pair {
         flight.bytes.withUnsafeBytes { bytes in
             nodes[index].machine.handle(
                 ReceivedDatagrams(
-                    source: flight.from, bytes: bytes, segmentSize: max(1, bytes.count)),
+                    source: flight.from, bytes: bytes, segmentSize: max(1, bytes.count),
+                    ecn: flight.ecn),
                 wall: wall, now: now)
         }
         nodes[index].machine.finishTurn(wall: wall, now: now)

@@ -1,8 +1,11 @@
+internal import CyxCore
+
 /// Packets and frames that come in.
 extension Connection {
     /// Takes a short-header packet; `plaintext` is room that the caller lends.
     mutating func handlePacket(
-        _ packet: UnsafeRawBufferPointer, plaintext: UnsafeMutableRawBufferPointer, now: Int64
+        _ packet: UnsafeRawBufferPointer, plaintext: UnsafeMutableRawBufferPointer,
+        ecn: ECNCodepoint = .notECT, now: Int64
     ) {
         guard phase == .established else { return }
         streams.anticipate(packet.count)
@@ -34,7 +37,7 @@ extension Connection {
             let isAckEliciting = try handleFrames(opened.payload, now: now)
             received.insert(
                 opened.number, isAckEliciting: isAckEliciting, now: now,
-                maximumDelay: maxAckDelay)
+                maximumDelay: maxAckDelay, ecn: ecn)
         } catch {
             fail(error)
         }

@@ -30,6 +30,9 @@ extension Connection {
                 sample: now - largestNew.timeSent,
                 acknowledgmentDelay: min(frame.delay, peerAckDelayMax))
         }
+        if ecn.acknowledged(largest: frame.largest, counts: frame.ecn, marked: acked.marked) {
+            congestion.lost(timeSent: acked.latestSent, now: now)
+        }
         path.mtu.acknowledged(size: acked.largestSize)
         congestion.acknowledged(
             bytes: acked.bytes, timeSent: acked.latestSent, now: now,
@@ -46,6 +49,8 @@ extension Connection {
         var hasAckEliciting = false
         /// Of packets that are no probe of the path's MTU.
         var largestSize = 0
+        /// Packets sent with ECT(0).
+        var marked: UInt64 = 0
     }
 
     private mutating func settleAcknowledged(
@@ -81,6 +86,7 @@ extension Connection {
             guard let packet = sent.packet(number), packet.state == .outstanding else { continue }
             acked.count += 1
             acked.latestSent = max(acked.latestSent, packet.timeSent)
+            if packet.isMarked { acked.marked += 1 }
             if packet.isAckEliciting {
                 acked.hasAckEliciting = true
                 acked.bytes += Int(packet.size)
@@ -130,6 +136,7 @@ extension Connection {
             }
             let frames = sent.settle(number, as: .lost, cursor: &cursor)
             for index in frames { frameLost(sent.frame(at: index), now: now) }
+            if packet.isMarked { ecn.packetLost() }
             if packet.isAckEliciting, !packet.isMTUProbe {
                 largestSize = max(largestSize, Int(packet.size))
                 firstLost = firstLost ?? packet

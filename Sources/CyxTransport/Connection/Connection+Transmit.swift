@@ -5,6 +5,7 @@ struct Transmission: Equatable {
     var destination: SocketAddress
     var byteCount: Int
     var segmentSize: Int
+    var ecn = ECNCodepoint.notECT
 }
 
 /// Packets that go out.
@@ -20,9 +21,11 @@ extension Connection {
     mutating func pollTransmit(
         into buffer: UnsafeMutableRawBufferPointer, segmentsMax: Int, now: Int64
     ) -> Transmission? {
+        transmitMark = .notECT
         if phase == .closed { return transmitClose(into: buffer, now: now) }
         if isHandshakeDue { return transmitHandshake(into: buffer, now: now) }
         guard phase == .established, updateKeys(now: now) else { return nil }
+        transmitMark = ecn.mark
         if let probe = transmitMTUProbe(into: buffer, now: now) { return probe }
         var size = path.datagramSize
         var total = 0
@@ -41,7 +44,9 @@ extension Connection {
         }
         return total == 0
             ? nil
-            : Transmission(destination: address, byteCount: total, segmentSize: min(total, size))
+            : Transmission(
+                destination: address, byteCount: total, segmentSize: min(total, size),
+                ecn: transmitMark)
     }
 
     private mutating func transmitHandshake(
@@ -84,7 +89,8 @@ extension Connection {
         sent.appendFrame(.mtuProbe(size: size))
         path.mtu.probeSent(size)
         let written = finishPacket(&packet, room: room, now: now)
-        return Transmission(destination: address, byteCount: written, segmentSize: written)
+        return Transmission(
+            destination: address, byteCount: written, segmentSize: written, ecn: transmitMark)
     }
 
     private mutating func transmitClose(
@@ -144,7 +150,9 @@ extension Connection {
             SentPacket(
                 timeSent: now, size: Int32(size),
                 frameCount: Int32(sent.frameCount - packet.framesBefore), state: .outstanding,
-                isAckEliciting: packet.isAckEliciting, isMTUProbe: packet.isMTUProbe))
+                isAckEliciting: packet.isAckEliciting, isMTUProbe: packet.isMTUProbe,
+                isMarked: transmitMark != .notECT))
+        if transmitMark != .notECT { ecn.packetSent() }
         if packet.isAckEliciting {
             lastAckElicitingSent = now
             if unansweredSince == nil { unansweredSince = now }
@@ -198,7 +206,7 @@ extension Connection {
         let ranges = received.ranges
         guard
             packet.writer.writeAcknowledgment(
-                ranges, delayNanoseconds: received.delay(now: now)),
+                ranges, delayNanoseconds: received.delay(now: now), ecn: received.ecnCounts),
             let last = ranges.last
         else { return }
         sent.appendFrame(.acknowledgment(below: last.upperBound))

@@ -56,6 +56,9 @@ struct Connection {
     /// Room for the ranges of the acknowledgment at hand.
     var ackRanges: [ClosedRange<UInt64>] = []
     var lossTime: Int64?
+    var ecn = ECNValidation()
+    /// The mark of the datagrams being written.
+    var transmitMark = ECNCodepoint.notECT
     var probeCount = 0
     var probesDue = 0
     var lastAckElicitingSent: Int64 = 0

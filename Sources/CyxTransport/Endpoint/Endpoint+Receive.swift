@@ -56,6 +56,7 @@ extension Endpoint {
 
     mutating func handle(_ datagrams: ReceivedDatagrams, wall: WallTime, now: Int64) {
         let bytes = datagrams.bytes
+        receiveMark = datagrams.ecn
         let step = max(1, datagrams.segmentSize)
         var start = 0
         while start < bytes.count {
@@ -98,7 +99,8 @@ extension Endpoint {
         now: Int64
     ) {
         if let slot = route(header.destination) {
-            slots[slot].connection?.handlePacket(packet, plaintext: plaintext.bytes, now: now)
+            slots[slot].connection?.handlePacket(
+                packet, plaintext: plaintext.bytes, ecn: receiveMark, now: now)
             touch(slot)
         } else if let slot = resetRoutes[ResetKey(endOf: packet)] {
             slots[slot].connection?.close(.statelessReset, telling: nil)

@@ -56,6 +56,8 @@ struct Endpoint {
     var versionLimiter = AnswerLimiter(perSecond: Endpoint.versionAnswersPerSecond)
     /// Datagrams that belong to no connection.
     var answers: [PendingAnswer] = []
+    /// The mark of the datagrams being handled.
+    var receiveMark = ECNCodepoint.notECT
     var lastRoute: (id: ConnectionID, slot: Int)?
     private var timers = DeadlineHeap<TimerTarget>()
     /// Slots with possible events, and slots with possible packets, in order.

@@ -25,6 +25,7 @@ enum FrameType {
     static let padding: UInt64 = 0x00
     static let ping: UInt64 = 0x01
     static let acknowledgment: UInt64 = 0x02
+    static let acknowledgmentECN: UInt64 = 0x03
     static let resetStream: UInt64 = 0x04
     static let stopSending: UInt64 = 0x05
     static let stream: UInt64 = 0x08
@@ -89,6 +90,8 @@ struct AckFrame {
     var firstLength: UInt64
     var rangeCount: UInt64
     var ranges: UnsafeRawBufferPointer
+    /// What arrived with which mark, if the peer says so.
+    var ecn: ECNCounts?
 
     /// Calls `body` with each acknowledged range, highest first.
     func forEachRange(_ body: (ClosedRange<UInt64>) -> Void) throws(TransportError) {

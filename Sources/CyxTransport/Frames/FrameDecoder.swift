@@ -15,6 +15,12 @@ struct FrameDecoder {
             return .padding
         case FrameType.ping: return .ping
         case FrameType.acknowledgment: return .acknowledgment(try acknowledgment())
+        case FrameType.acknowledgmentECN:
+            var frame = try acknowledgment()
+            frame.ecn = ECNCounts(
+                ect0: try reader.readVariable(), ect1: try reader.readVariable(),
+                ce: try reader.readVariable())
+            return .acknowledgment(frame)
         case FrameType.resetStream:
             return .resetStream(
                 try streamID(), code: try reader.readVariable(),

@@ -4,14 +4,21 @@ extension PacketWriter {
 
     mutating func writeHandshakeDone() { writeVariable(FrameType.handshakeDone) }
 
-    /// ACK of as many of `ranges` as fit, highest first; false if not even one does.
-    mutating func writeAcknowledgment(_ ranges: RangeSet, delayNanoseconds: Int64) -> Bool {
-        guard let last = ranges.last, remaining >= 32 else { return false }
+    /// The most that an ACK frame of one range takes, with counts of marks.
+    static let acknowledgmentSizeMax = 32 + 24
+
+    /// ACK of as many of `ranges` as fit, highest first, with counts of marks if there were any;
+    /// false if not even one does.
+    mutating func writeAcknowledgment(
+        _ ranges: RangeSet, delayNanoseconds: Int64, ecn: ECNCounts = ECNCounts()
+    ) -> Bool {
+        let sizeMax = PacketWriter.acknowledgmentSizeMax
+        guard let last = ranges.last, remaining >= sizeMax else { return false }
         let delay = UInt64(max(0, delayNanoseconds / 1000)) >> AckFrame.delayExponent
         let largest = last.upperBound - 1
         // Each further range takes at most 16 bytes here.
-        let more = min(ranges.count - 1, min(Int(AckFrame.rangesMax), (remaining - 32) / 16))
-        writeVariable(FrameType.acknowledgment)
+        let more = min(ranges.count - 1, min(Int(AckFrame.rangesMax), (remaining - sizeMax) / 16))
+        writeVariable(ecn.isEmpty ? FrameType.acknowledgment : FrameType.acknowledgmentECN)
         writeVariable(largest)
         writeVariable(delay)
         writeVariable(UInt64(more))
@@ -22,6 +29,11 @@ extension PacketWriter {
             writeVariable(lowest - range.upperBound - 1)
             writeVariable(range.upperBound - range.lowerBound - 1)
             lowest = range.lowerBound
+        }
+        if !ecn.isEmpty {
+            writeVariable(ecn.ect0)
+            writeVariable(ecn.ect1)
+            writeVariable(ecn.ce)
         }
         return true
     }

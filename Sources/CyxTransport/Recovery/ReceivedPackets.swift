@@ -1,3 +1,5 @@
+internal import CyxCore
+
 /// Which packets arrived, and when to acknowledge them (RFC 9000 §13.2).
 struct ReceivedPackets: Sendable {
     /// Ranges kept; older ones count as received, so that a packet is never taken twice.
@@ -10,6 +12,8 @@ struct ReceivedPackets: Sendable {
     private var floor: UInt64 = 0
     private(set) var largest: UInt64?
     private var largestTime: Int64 = 0
+    /// The marks that packets came with.
+    private(set) var ecnCounts = ECNCounts()
     private var unacknowledged = 0
     private(set) var isAcknowledgmentDue = false
     /// When an acknowledgment is due at the latest.
@@ -22,8 +26,10 @@ struct ReceivedPackets: Sendable {
     }
 
     mutating func insert(
-        _ number: UInt64, isAckEliciting: Bool, now: Int64, maximumDelay: Int64
+        _ number: UInt64, isAckEliciting: Bool, now: Int64, maximumDelay: Int64,
+        ecn: ECNCodepoint = .notECT
     ) {
+        ecnCounts.add(ecn)
         let isNext = largest.map { number == $0 + 1 } ?? (number == 0)
         ranges.insert(number..<number + 1)
         while ranges.count > ReceivedPackets.rangesMax, let first = ranges.first {
@@ -36,7 +42,8 @@ struct ReceivedPackets: Sendable {
         }
         guard isAckEliciting else { return }
         unacknowledged += 1
-        if !isNext || unacknowledged >= ReceivedPackets.packetsPerAcknowledgment {
+        // The sender should hear of congestion at once (RFC 9000 §13.2.1).
+        if !isNext || ecn == .ce || unacknowledged >= ReceivedPackets.packetsPerAcknowledgment {
             isAcknowledgmentDue = true
         } else if deadline == nil {
             deadline = now + maximumDelay

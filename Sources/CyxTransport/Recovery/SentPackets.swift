@@ -30,6 +30,8 @@ struct SentPacket: Sendable {
     var isAckEliciting: Bool
     /// A probe of the path's MTU: its loss says nothing about congestion (RFC 9000 §14.4).
     var isMTUProbe = false
+    /// Sent with ECT(0).
+    var isMarked = false
 }
 
 /// The packets that are not yet settled: a ring indexed by packet number, with a second ring of

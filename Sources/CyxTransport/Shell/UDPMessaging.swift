@@ -354,7 +354,8 @@ package actor UDPMessaging: PeerMessaging {
         let size = packets.transmission.byteCount
         let outcome = socket.send(
             UnsafeRawBufferPointer(rebasing: buffer.bytes[..<size]),
-            segmentSize: packets.transmission.segmentSize, to: packets.destination)
+            segmentSize: packets.transmission.segmentSize, ecn: packets.transmission.ecn,
+            to: packets.destination)
         switch outcome {
         case .sent: counters.bytesSent.add(UInt64(size))
         case .wouldBlock:
