@@ -27,6 +27,9 @@ package struct CivilDate: Equatable, Sendable {
         else { return nil }
         (year, month, day) = (fields[0], fields[1], fields[2])
         (hour, minute, second) = (fields[3], fields[4], fields[5])
+        // Neither a 31st of June nor a leap second after which there are five digits of years.
+        let first = CivilDate(WallTime(milliseconds: Int64(days) * 86_400_000))
+        guard first.month == month, CivilDate(wallTime).year <= 9999 else { return nil }
     }
 
     private var days: Int {

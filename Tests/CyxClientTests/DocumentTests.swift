@@ -7,6 +7,14 @@ import Testing
         try JSONValue(parsing: Array(text.utf8))
     }
 
+    @Test func onlyNumbersOfTheGrammarThatDoublesReachAreTaken() throws {
+        for text in ["+1", "01", "-", "1.", ".5", "1e", "1e+", "-01", "1e400", "-1e400"] {
+            #expect(throws: JSONError.self) { try parse(text) }
+        }
+        #expect(try parse("-0.5e-3") == .number(-0.0005))
+        #expect(try parse("[0,-0,10]") == .array([.integer(0), .integer(0), .integer(10)]))
+    }
+
     @Test func readsAndWritesAValue() throws {
         let text = #"{"a":[1,-2.5,true,null],"b":{"c":"\"\\\n\u0001ü"},"d":{}}"#
         let value = try parse(text)

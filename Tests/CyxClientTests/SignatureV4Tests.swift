@@ -91,5 +91,9 @@ import Testing
         #expect(Endpoint("http://a/b") == nil)
         #expect(Endpoint("ftp://a") == nil)
         #expect(Endpoint("") == nil)
+        // Nothing is left once the default port is gone, or the host has two ports.
+        #expect(Endpoint("http://:80") == nil)
+        #expect(Endpoint("h:80:80") == nil)
+        #expect(Endpoint("http://[::1]:9000")?.host == "[::1]:9000")
     }
 }

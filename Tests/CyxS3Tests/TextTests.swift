@@ -21,6 +21,16 @@ import Testing
         }
     }
 
+    @Test func datesThatNoCalendarHasAreRefused() {
+        for text in ["20130231T000000Z", "20130431T000000Z", "20150229T000000Z"] {
+            #expect(CivilDate(basic: text) == nil)
+        }
+        // A leap second is one, but not where its successor has a year of five digits.
+        #expect(CivilDate(basic: "20161231T235960Z") != nil)
+        #expect(CivilDate(basic: "99991231T235960Z") == nil)
+        #expect(CivilDate(basic: "20160229T000000Z") != nil)
+    }
+
     @Test func allButUnreservedCharactersAreEncoded() {
         #expect(PercentEncoding.encode("a b/ü~*", keepingSlashes: true) == "a%20b/%C3%BC~%2A")
         #expect(PercentEncoding.encode("a/b") == "a%2Fb")

@@ -16,9 +16,14 @@ package struct Endpoint: Sendable, Equatable {
         for (scheme, port) in [("http://", ":80"), ("https://", ":443")]
         where full.hasPrefix(scheme) {
             var host = full.dropFirst(scheme.count)
-            guard !host.isEmpty, !host.contains(where: { "/?#@ ".contains($0) }) else { return nil }
+            guard !host.contains(where: { "/?#@ ".contains($0) }) else { return nil }
             // libcurl sends no default port.
             if host.hasSuffix(port) { host.removeLast(port.count) }
+            // One colon before a port; more are an IPv6 address, which has brackets.
+            let colons = host.count { $0 == ":" }
+            guard !host.isEmpty, host.first != ":", colons <= 1 || host.first == "[",
+                !host.hasSuffix(port)
+            else { return nil }
             url = scheme + host
             self.host = String(host)
             return

@@ -28,7 +28,7 @@ private struct JSONParser {
     private var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
     mutating func skipSpace() {
-        while let byte = next, byte == 0x20 || (0x09...0x0d).contains(byte) { offset += 1 }
+        while let byte = next, [0x20, 0x09, 0x0A, 0x0D].contains(byte) { offset += 1 }
     }
 
     private mutating func take(_ character: Unicode.Scalar) -> Bool {
@@ -90,17 +90,33 @@ private struct JSONParser {
         }
     }
 
+    /// RFC 8259 §6. A number that no `Double` comes near is refused: there is no way to write it.
     private mutating func number() throws(JSONError) -> JSONValue {
         let start = offset
-        let allowed = Set("+-.eE0123456789".utf8)
-        while let byte = next, allowed.contains(byte) { offset += 1 }
+        _ = take("-")
+        let isZero = next == UInt8(ascii: "0")
+        let wholeDigits = digits()
+        var isWhole = wholeDigits > 0 && !(isZero && wholeDigits > 1)
+        if isWhole, take(".") { isWhole = digits() > 0 }
+        if isWhole, take("e") || take("E") {
+            if !take("+") { _ = take("-") }
+            isWhole = digits() > 0
+        }
         let text = String(decoding: bytes[start..<offset], as: UTF8.self)
-        if let value = Int64(text) { return .integer(value) }
-        guard let value = Double(text) else {
+        if isWhole, let value = Int64(text) { return .integer(value) }
+        guard isWhole, let value = Double(text), value.isFinite else {
             offset = start
             throw error
         }
         return .number(value)
+    }
+
+    private mutating func digits() -> Int {
+        let start = offset
+        while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            offset += 1
+        }
+        return offset - start
     }
 
     private mutating func string() throws(JSONError) -> String {
