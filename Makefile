@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end lint format bench sim lookups soak clean proto
+.PHONY: help deps build demo test unit-test end-to-end lint format bench sim lookups soak clean proto \
+	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
 RELEASE := .build/release
@@ -61,6 +62,31 @@ lookups: build ## lookups of 1 k to 1 M simulated peers beside their model, and 
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice
 	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)
+
+# How long each target runs. What is found on the way is kept and gone on with next time.
+FUZZ_SECONDS ?= 60
+FUZZ := .build/fuzz/release/fuzz
+
+# Coverage and AddressSanitizer throughout, and libFuzzer without its own `main`.
+fuzz-build: deps
+	library="$$(ls "$$(dirname "$$(readlink -f "$$(command -v swift)")")"/../lib/clang/*/lib/*/libclang_rt.fuzzer_no_main-"$$(uname -m)".a | head -1)"; \
+	CYX_FUZZ=1 swift build --scratch-path .build/fuzz -c release --product fuzz --sanitize address \
+	    -Xswiftc -enable-testing -Xswiftc -Xfrontend -Xswiftc -sanitize=fuzzer \
+	    -Xcc -fsanitize=fuzzer-no-link -Xlinker "$$library" -Xlinker -lstdc++
+
+fuzz: fuzz-build ## a minute of coverage-guided inputs for every decoder of bytes from outside
+	mkdir -p .build/fuzz/crashes
+	for target in $$($(FUZZ) list); do \
+	    mkdir -p .build/fuzz/corpora/$$target; \
+	    $(FUZZ) run $$target .build/fuzz/corpora/$$target Tests/Fuzz/Corpora/$$target \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -malloc_limit_mb=256 -print_final_stats=1 \
+	        -artifact_prefix=.build/fuzz/crashes/$$target- > .build/fuzz/crashes/$$target.log 2>&1 \
+	        || { tail -40 .build/fuzz/crashes/$$target.log; exit 1; }; \
+	    echo "$$target: $$(grep DONE .build/fuzz/crashes/$$target.log)"; \
+	done
+
+fuzz-seeds: fuzz-build ## write the corpora anew from the encoders
+	$(FUZZ) seeds Tests/Fuzz/Corpora
 
 clean: ## remove what was built
 	rm -rf .build

@@ -171,3 +171,23 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Fuzzing sees the internals of modules. In an ordinary build its targets and corpora are a test;
+// with CYX_FUZZ set they are a program around libFuzzer instead (`make fuzz`).
+let fuzzDriver = Target.target(name: "CFuzzDriver", path: "Tests/Fuzz/Driver")
+let fuzz = Target.executableTarget(
+    name: "fuzz",
+    dependencies: [
+        "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport", "CyxOverlay", "CyxTables",
+        "CyxObjects", "CyxHTTP", "CyxS3", "CyxGateway", "CyxClient", "CyxPeerProcess",
+        "CFuzzDriver",
+    ],
+    path: "Tests/Fuzz", exclude: ["Corpora", "Driver", "Regression"], swiftSettings: settings)
+if Context.environment["CYX_FUZZ"] != nil {
+    package.targets += [fuzzDriver, fuzz]
+} else {
+    package.targets.append(
+        .testTarget(
+            name: "FuzzTests", dependencies: fuzz.dependencies.dropLast(), path: "Tests/Fuzz",
+            exclude: ["Corpora", "Driver", "Program"], swiftSettings: settings))
+}

@@ -1,0 +1,124 @@
+import CyxCore
+import CyxCrypto
+import CyxTransport
+
+@testable import CyxOverlay
+
+/// Messages of lookups and gossip, and what is signed inside them.
+let overlayTargets: [FuzzTarget] = [
+    FuzzTarget(
+        name: "overlay-message",
+        seeds: {
+            let batch = OverlaySamples.batch
+            let peer = OverlaySamples.statement.peer.bytes
+            let record = OverlaySamples.statement.record
+            return [
+                [0]
+                    + ProbeRequest(target: peer, timeoutMilliseconds: 9, gossip: batch)
+                    .protobufBytes(),
+                [1] + ProbeResponse(reached: true, gossip: batch).protobufBytes(),
+                [2]
+                    + SyncRequest(
+                        members: [MemberVersion(peer: peer, incarnation: 3, state: 2)],
+                        sender: record
+                    ).protobufBytes(),
+                [3] + SyncResponse(gossip: batch, wanted: [peer, peer]).protobufBytes(),
+                [4] + FindNodeRequest(target: peer, wantsRecord: true).protobufBytes(),
+                [5]
+                    + FindNodeResponse(
+                        contacts: [ContactRecord(peer: peer, ipHigh: 1, ipLow: 2, port: 7)],
+                        token: Array(0..<16), record: record
+                    ).protobufBytes(),
+                [6] + StoreRecordRequest(token: Array(0..<16), record: record).protobufBytes(),
+            ]
+        },
+        decode: Choice(decoders: [
+            { bytes in try admit(try message(ProbeRequest.self, bytes)?.gossip) },
+            { bytes in try admit(try message(ProbeResponse.self, bytes)?.gossip) },
+            { bytes in
+                guard let request = try message(SyncRequest.self, bytes) else { return false }
+                if let versions = request.versions, let sender = request.sender,
+                    let statement = try verified(sender)
+                {
+                    let again = SyncRequest(versions: versions, sender: statement)
+                    try BrokenProperty.check(
+                        again.versions?.count == versions.count, "other versions")
+                }
+                return true
+            },
+            { bytes in try admit(try message(SyncResponse.self, bytes)?.gossip) },
+            { bytes in try message(FindNodeRequest.self, bytes) != nil },
+            { bytes in
+                guard let answer = try message(FindNodeResponse.self, bytes) else { return false }
+                for record in answer.contacts {
+                    let contact = try taken(DecodingError.self) { try PeerContact(record) }
+                    if let contact {
+                        try BrokenProperty.check(ContactRecord(contact) == record, "other contact")
+                        _ = contact.address.isGlobal
+                    }
+                }
+                return true
+            },
+            { bytes in
+                guard let request = try message(StoreRecordRequest.self, bytes) else {
+                    return false
+                }
+                if let record = request.record { _ = try verified(record) }
+                return true
+            },
+        ]).decode),
+    FuzzTarget(
+        name: "member-statement",
+        seeds: { [OverlaySamples.statement.record.protobufBytes()] },
+        decode: { bytes in
+            guard let record = try message(SignedMemberRecord.self, bytes) else { return false }
+            guard let statement = try verified(record) else { return false }
+            try BrokenProperty.check(
+                statement.record.record == OverlaySamples.statement.record.record,
+                "another statement under that signature")
+            return true
+        }),
+]
+
+private func verified(_ record: SignedMemberRecord) throws -> MemberStatement? {
+    try taken(MemberStatementError.self) {
+        try MemberStatement.verify(record, network: OverlaySamples.network) { _, _ in true }
+    } ?? nil
+}
+
+/// Takes a batch of gossip in as an overlay does; false only where there is no message.
+private func admit(_ batch: GossipBatch??) throws -> Bool {
+    guard let batch else { return false }
+    guard let batch else { return true }
+    let content = try taken(MemberStatementError.self) {
+        try batch.content(network: OverlaySamples.network) { _, _ in true }
+    }
+    if let content {
+        try BrokenProperty.check(
+            content.statements.count + content.accusations.count
+                <= MembershipLimits.receivedBatch, "a batch without bound")
+    }
+    return true
+}
+
+enum OverlaySamples {
+    static let network = NetworkID(Digest(5, 6, 7, 8))
+    private static let key = SigningKey(seed: [UInt8](0..<32))
+
+    static let statement: MemberStatement = {
+        let info = MemberInfo(
+            contact: PeerContact(
+                peer: key.verifyingKey.peerID,
+                address: SocketAddress(ipv4: (192, 0, 2, 7), port: 7700)),
+            roles: [.storage, .relay], zone: "rack1", store: StoreID(Digest(1, 2, 3, 4)),
+            allocatedBytes: 1 << 40, freeBytes: 1 << 39)
+        return MemberStatement.sign(info, incarnation: 77, key: key, network: network)
+    }()
+
+    static var batch: GossipBatch {
+        let peer = statement.peer.bytes
+        return GossipBatch(
+            members: [statement.record],
+            claims: [MemberClaim(peer: peer, incarnation: 7, kind: 1, accuser: peer)])
+    }
+}
