@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end lint format bench sim lookups soak clean proto \
+.PHONY: help deps build demo test unit-test end-to-end lint format bench sim lookups soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -62,6 +62,9 @@ lookups: build ## lookups of 1 k to 1 M simulated peers beside their model, and 
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice
 	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)
+
+consistency: build ## 30 min of faults on 20 real peers; every history must be linearizable
+	$(PYTHON) Tests/EndToEnd/linearizability.py --programs $(RELEASE)
 
 # How long each target runs. What is found on the way is kept and gone on with next time.
 FUZZ_SECONDS ?= 60

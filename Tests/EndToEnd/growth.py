@@ -14,20 +14,21 @@ TARGET = 14
 class Network:
     """Peers started by hand, as an operator would, on free ports of loopback."""
 
-    def __init__(self, programs, data=None):
+    def __init__(self, programs, data=None, listen=lambda: "127.0.0.1:0"):
         self.programs = pathlib.Path(programs)
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="cyx-growth-"))
         self.key = self.data / "network.key"
         self.key.write_text("5a" * 32)
         self.peers = []
+        self.listen = listen
 
     def add(self, *flags):
         index = len(self.peers)
         peer = Peer(self.data / str(index))
-        peer.folder.mkdir()
+        peer.folder.mkdir(exist_ok=True)
         peer.command = [
             str(self.programs / "cyxpeer"), "--data-dir", str(peer.folder),
-            "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--zone", f"z{index % 7}",
+            "--listen", self.listen(), "--admin-listen", "127.0.0.1:0", "--zone", f"z{index % 7}",
             "--network-key", str(self.key), "--profile", "devnet",
             *(flags or ("--allocated", "4GiB")),
         ]

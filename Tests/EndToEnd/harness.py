@@ -109,9 +109,11 @@ class Peer:
 
     @property
     def is_running(self):
+        process = pathlib.Path(f"/proc/{self.pid}")
         try:
-            state = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-            return state != "Z"
+            state = (process / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            # A killed process holds its files and locks until its last thread is gone.
+            return state != "Z" or len(list((process / "task").iterdir())) > 1
         except (FileNotFoundError, ProcessLookupError):
             return False
 

@@ -11,10 +11,14 @@ import sys
 import bad_input
 import faults
 import growth
+import linearizability
 import losses
 from harness import Cases, Devnet, expect
 
-SUITES = {"losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input}
+SUITES = {
+    "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
+    "linearizability": linearizability,
+}
 
 
 def drive_clients(endpoint):

@@ -45,7 +45,7 @@ package final class DataDirectory: Sendable {
 
     /// What was remembered last; nil for a peer that never stored.
     package func record() throws(StoreProblem) -> StoreRecord? {
-        let name = "\(path)/store-record"
+        let name = recordPath
         guard let text = try DataDirectory.read(name) else { return nil }
         let words = text.split(whereSeparator: { $0 == " " || $0 == "\n" })
         guard words.count == 2, let bytes = Hex.decode(words[0]), let store = StoreID(bytes: bytes),
@@ -58,39 +58,33 @@ package final class DataDirectory: Sendable {
         return StoreRecord(store: store, shards: shards)
     }
 
+    private var recordPath: String { "\(path)/store-record" }
+
     /// Remembers `record`; survives a crash when it returns.
     package func remember(_ record: StoreRecord) throws(StoreProblem) {
         try DataDirectory.replace(
-            "\(path)/store-record", with: "\(record.store.hex) \(record.shards)\n")
+            recordPath, with: "\(record.store.hex) \(record.shards)\n")
     }
 
     /// Before a store is opened at `storePath`: refuses to start an empty one where shards were.
     package func requireStore(named name: String, at storePath: String) throws(StoreProblem) {
         guard let record = try record(), record.shards > 0 else { return }
         guard access("\(storePath)/\(name)/CURRENT", F_OK) != 0 else { return }
-        throw DataDirectory.vanished(record, storePath)
+        throw vanished(record, storePath)
     }
 
     /// After a store was opened: refuses one that is not the remembered one.
     package func verify(_ store: StoreID, at storePath: String) throws(StoreProblem) {
         guard let record = try record(), record.shards > 0, record.store != store else { return }
-        throw DataDirectory.vanished(record, storePath)
+        throw vanished(record, storePath)
     }
 
-    /// Forgets what was stored, so that an empty store may take its place.
-    package func forgetStore() throws(StoreProblem) {
-        let name = "\(path)/store-record"
-        guard unlink(name) == 0 || errno == ENOENT else {
-            throw DataDirectory.refused("remove \(name)", errno)
-        }
-    }
-
-    private static func vanished(_ record: StoreRecord, _ storePath: String) -> StoreProblem {
+    private func vanished(_ record: StoreRecord, _ storePath: String) -> StoreProblem {
         StoreProblem(
             "STORE-07",
             "this identity stored \(record.shards) shards; \(storePath) holds none of them",
             cause: "a disk that is not mounted, a wrong path, or a wiped store",
-            advice: "mount it, or `cyxcloud node forget-data`")
+            advice: "mount it; to begin with an empty store, remove \(recordPath)")
     }
 
     /// What a peer offers that was not told how much: nine tenths of what it may use.
