@@ -46,6 +46,8 @@ struct Pair {
         var echoes = true
         var closed: [CloseReason] = []
         var datagrams: [(remote: PeerContact, bytes: [UInt8])] = []
+        var moves: [PeerContact] = []
+        var failedMoves: [PeerContact] = []
         var datagramsReceived = 0
         var datagramsSent = 0
     }
@@ -61,6 +63,8 @@ struct Pair {
     var now: Int64 = 1_000_000_000
     var wall = WallTime(milliseconds: 1_700_000_000_000)
     var faults = LinkFaults()
+    /// Addresses at which somebody passes datagrams on, as if they came from another of them.
+    var relays: [SocketAddress: (node: Int, source: SocketAddress)] = [:]
     /// Sees each datagram before it is sent; false drops it.
     var filter: ((Flight) -> Bool)?
     private var flights = DeadlineHeap<Flight>()
@@ -203,6 +207,8 @@ struct Pair {
             nodes[index].completed[id] = result
         case .identified(let id, let result): nodes[index].identified[id] = result
         case .closed(_, _, let reason): nodes[index].closed.append(reason)
+        case .moved(let contact): nodes[index].moves.append(contact)
+        case .migrationFailed(let contact): nodes[index].failedMoves.append(contact)
         case .datagram(let remote, let bytes):
             nodes[index].datagrams.append((remote, bytes))
         case .request(let id, let remote, let method, let body):
@@ -216,6 +222,10 @@ struct Pair {
     private mutating func send(_ flight: Flight) {
         if let filter, !filter(flight) { return }
         var flight = flight
+        if let relay = relays[flight.to] {
+            flight.to = nodes[relay.node].address
+            flight.from = relay.source
+        }
         flight.ecn = faults.remarks(flight.ecn)
         var departure = now
         if faults.rate > 0 {

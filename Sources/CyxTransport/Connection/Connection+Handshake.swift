@@ -173,7 +173,7 @@ extension Connection {
             opening: isInitiator ? secrets.responder : secrets.initiator, suite: suite,
             engine: engine, now: now, retention: keyRetention)
         self.peer = peer
-        remoteResetToken = parameters.resetToken
+        path.issued.token = parameters.resetToken
         // A peer that asks for more patience than this gets probed instead.
         peerAckDelayMax = min(
             Int64(parameters.maxAckDelayMilliseconds) * 1_000_000,
@@ -188,6 +188,8 @@ extension Connection {
         lastReceived = now
         lastUse = now
         events.append(.established(peer))
+        routeChanges.append(.token(old: nil, new: parameters.resetToken))
+        routeChanges.append(.idsMissing)
     }
 }
 

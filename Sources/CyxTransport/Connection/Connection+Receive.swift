@@ -4,8 +4,8 @@ internal import CyxCore
 extension Connection {
     /// Takes a short-header packet; `plaintext` is room that the caller lends.
     mutating func handlePacket(
-        _ packet: UnsafeRawBufferPointer, plaintext: UnsafeMutableRawBufferPointer,
-        ecn: ECNCodepoint = .notECT, now: Int64
+        _ packet: UnsafeRawBufferPointer, from source: SocketAddress,
+        plaintext: UnsafeMutableRawBufferPointer, ecn: ECNCodepoint = .notECT, now: Int64
     ) {
         guard phase == .established else { return }
         streams.anticipate(packet.count)
@@ -26,6 +26,12 @@ extension Connection {
             }
             return
         }
+        let arrival = Arrival(
+            number: opened.number, source: source,
+            destination: ConnectionID(
+                UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: 1, as: UInt64.self))),
+            size: packet.count)
+        if passiveMove != nil { checkDetour(arrival, now: now) }
         guard !received.isDuplicate(opened.number) else { return }
         guard opened.first & PacketFormat.shortReservedBits == 0 else {
             return fail(.protocolViolation)
@@ -33,11 +39,14 @@ extension Connection {
         lastReceived = now
         unansweredSince = nil
         confirmHandshake()
+        let isNewest = received.largest.map { opened.number > $0 } ?? true
+        packetArrived(arrival, isNewest: isNewest)
         do throws(TransportError) {
-            let isAckEliciting = try handleFrames(opened.payload, now: now)
+            let contents = try handleFrames(opened.payload, arrival, now: now)
             received.insert(
-                opened.number, isAckEliciting: isAckEliciting, now: now,
+                opened.number, isAckEliciting: contents.isAckEliciting, now: now,
                 maximumDelay: maxAckDelay, ecn: ecn)
+            if isNewest, !contents.isProbing { peerUsed(arrival, now: now) }
         } catch {
             fail(error)
         }
@@ -60,13 +69,15 @@ extension Connection {
     }
 
     private mutating func handleFrames(
-        _ payload: UnsafeRawBufferPointer, now: Int64
-    ) throws(TransportError) -> Bool {
+        _ payload: UnsafeRawBufferPointer, _ arrival: Arrival, now: Int64
+    ) throws(TransportError) -> (isAckEliciting: Bool, isProbing: Bool) {
         guard !payload.isEmpty else { throw .protocolViolation }
         var decoder = FrameDecoder(payload)
         var isAckEliciting = false
+        var isProbing = true
         while let frame = try decoder.next() {
             if frame.isAckEliciting { isAckEliciting = true }
+            if !frame.isProbing { isProbing = false }
             switch frame {
             case .stream(let stream):
                 lastUse = now
@@ -85,13 +96,17 @@ extension Connection {
             case .stopSending(let id, let code): try handleStop(id, code: code)
             case .connectionClose(let code):
                 close(.remote(code: code), telling: nil)
-                return isAckEliciting
+                return (isAckEliciting, isProbing)
+            case .newConnectionID(let frame): try handleNewID(frame)
+            case .retireConnectionID(let sequence): try handleRetire(sequence, arrival)
+            case .pathChallenge(let data): handleChallenge(data, arrival, now: now)
+            case .pathResponse(let data): handleResponse(data, arrival, now: now)
             case .datagram(let bytes): handleDatagram(bytes, now: now)
             case .handshakeDone:
                 guard role == .initiator else { throw .protocolViolation }
             }
         }
-        return isAckEliciting
+        return (isAckEliciting, isProbing)
     }
 
     private mutating func raiseSendLimit(to limit: UInt64) {

@@ -25,7 +25,8 @@ extension Connection {
         let acked = try settleAcknowledged(frame, now: now)
         guard acked.count > 0 else { return }
         largestAcknowledged = max(largestAcknowledged ?? 0, frame.largest)
-        if let largestNew, acked.hasAckEliciting {
+        // What was sent on another path tells nothing about this one.
+        if let largestNew, largestNew.size > 0, acked.hasAckEliciting {
             roundTrip.update(
                 sample: now - largestNew.timeSent,
                 acknowledgmentDelay: min(frame.delay, peerAckDelayMax))
@@ -110,7 +111,8 @@ extension Connection {
             finishIfDone(id)
         case .acknowledgment(let below): received.forget(below: below)
         case .mtuProbe(let size): path.updateMTU { $0.probeAcknowledged(size, now: now) }
-        case .maxData, .maxStreamData, .maxStreams, .stopSending, .handshakeDone, .datagram:
+        case .maxData, .maxStreamData, .maxStreams, .stopSending, .handshakeDone, .datagram,
+            .newConnectionID, .retireConnectionID:
             break
         }
     }
@@ -137,7 +139,7 @@ extension Connection {
             let frames = sent.settle(number, as: .lost, cursor: &cursor)
             for index in frames { frameLost(sent.frame(at: index), now: now) }
             if packet.isMarked { ecn.packetLost() }
-            if packet.isAckEliciting, !packet.isMTUProbe {
+            if packet.isAckEliciting, !packet.isMTUProbe, packet.size > 0 {
                 largestSize = max(largestSize, Int(packet.size))
                 firstLost = firstLost ?? packet
                 lastLost = packet
@@ -170,6 +172,9 @@ extension Connection {
         case .resetStream(let id): control.add(.resetStream(id))
         case .stopSending(let id): control.add(.stopSending(id))
         case .handshakeDone: control.add(.handshakeDone)
+        case .newConnectionID(let sequence):
+            if localIDs.entry(sequence) != nil { control.add(.newConnectionID(sequence)) }
+        case .retireConnectionID(let sequence): control.add(.retireConnectionID(sequence))
         }
     }
 
@@ -181,6 +186,7 @@ extension Connection {
             return close(.unresponsive, telling: nil)
         }
         probeCount += 1
+        returnIfUnfollowed(now: now)
         probesDue = Connection.probesPerTimeout
         if !isConfirmed { isHandshakeDue = true }
         // Perhaps only large packets are lost: what repeats their contents had better be small.

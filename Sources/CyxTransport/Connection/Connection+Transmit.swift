@@ -25,15 +25,19 @@ extension Connection {
         if phase == .closed { return transmitClose(into: buffer, now: now) }
         if isHandshakeDue { return transmitHandshake(into: buffer, now: now) }
         guard phase == .established, updateKeys(now: now) else { return nil }
+        transmitMark = .notECT
+        if let paths = transmitPathFrames(into: buffer, now: now) { return paths }
         transmitMark = ecn.mark
-        if let probe = transmitMTUProbe(into: buffer, now: now) { return probe }
+        if path.isValidated, let probe = transmitMTUProbe(into: buffer, now: now) { return probe }
         var size = path.datagramSize
         var total = 0
         var segments = 0
         while segments < segmentsMax, buffer.count - total >= size {
-            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[total..<total + size])
+            let limit = path.isValidated ? size : min(size, allowance)
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[total..<total + limit])
             let written = buildPacket(into: room, fillsSegment: true, now: now)
             guard written > 0 else { break }
+            path.sent(written)
             total += written
             segments += 1
             if written < size {
@@ -56,8 +60,7 @@ extension Connection {
         // A responder answers each first message once, and less than it received; this holds
         // whatever comes to be sent here (RFC 9000 §8.1).
         guard
-            role == .initiator || path.allowance >= handshakePacket.count
-                || !setup.defences.contains(.amplification)
+            role == .initiator || allowance >= handshakePacket.count
         else { return nil }
         UnsafeMutableRawBufferPointer(rebasing: buffer[..<handshakePacket.count])
             .copyBytes(from: handshakePacket)
@@ -106,7 +109,7 @@ extension Connection {
         return Transmission(destination: address, byteCount: size, segmentSize: size)
     }
 
-    private struct OpenPacket {
+    struct OpenPacket {
         var writer: PacketWriter
         var number: UInt64
         var numberSize: Int
@@ -116,8 +119,11 @@ extension Connection {
         var isMTUProbe = false
     }
 
+    /// Begins a packet on the path in use, or on another one with the ID that is for it.
     @inline(__always)
-    private mutating func startPacket(_ room: UnsafeMutableRawBufferPointer) -> OpenPacket {
+    mutating func startPacket(
+        _ room: UnsafeMutableRawBufferPointer, to destination: ConnectionID? = nil
+    ) -> OpenPacket {
         let number = sent.nextNumber
         let numberSize = PacketNumber.encodedSize(
             number, largestAcknowledged: largestAcknowledged)
@@ -127,7 +133,7 @@ extension Connection {
                 rebasing: room[..<(room.count - PacketFormat.tagSize)]))
         let phaseBit = keys?.sealingPhase == true ? PacketFormat.keyPhaseBit : 0
         writer.write(UInt8(0b0100_0000 | phaseBit | UInt8(numberSize - 1)))
-        writer.write(remoteID.value)
+        writer.write((destination ?? remoteID).value)
         for index in (0..<numberSize).reversed() {
             writer.write(UInt8(truncatingIfNeeded: number >> UInt64(8 * index)))
         }
@@ -136,8 +142,9 @@ extension Connection {
             framesBefore: sent.frameCount)
     }
 
-    private mutating func finishPacket(
-        _ packet: inout OpenPacket, room: UnsafeMutableRawBufferPointer, now: Int64
+    mutating func finishPacket(
+        _ packet: inout OpenPacket, room: UnsafeMutableRawBufferPointer,
+        isElsewhere: Bool = false, now: Int64
     ) -> Int {
         // The header protection sample needs 4 bytes of number and payload (RFC 9001 §5.4.2).
         // One byte more, and a reset can be shorter than it (§10.3).
@@ -148,7 +155,7 @@ extension Connection {
             headerSize: packet.headerSize, numberSize: packet.numberSize, number: packet.number)
         sent.append(
             SentPacket(
-                timeSent: now, size: Int32(size),
+                timeSent: now, size: isElsewhere ? 0 : Int32(size),
                 frameCount: Int32(sent.frameCount - packet.framesBefore), state: .outstanding,
                 isAckEliciting: packet.isAckEliciting, isMTUProbe: packet.isMTUProbe,
                 isMarked: transmitMark != .notECT))
@@ -215,7 +222,7 @@ extension Connection {
     }
 
     private mutating func writeControl(_ packet: inout OpenPacket) {
-        while !control.isEmpty, packet.writer.remaining >= PacketWriter.controlFrameSizeMax {
+        while !control.isEmpty, packet.writer.remaining >= PacketWriter.newConnectionIDSize {
             guard let item = control.next() else { return }
             switch item {
             case .maxData:
@@ -227,6 +234,15 @@ extension Connection {
             case .handshakeDone:
                 packet.writer.writeHandshakeDone()
                 sent.appendFrame(.handshakeDone)
+            case .newConnectionID(let sequence):
+                guard let issued = localIDs.entry(sequence), let token = issued.token else {
+                    continue
+                }
+                packet.writer.writeNewConnectionID(issued, token: token)
+                sent.appendFrame(.newConnectionID(sequence))
+            case .retireConnectionID(let sequence):
+                packet.writer.writeControl(FrameType.retireConnectionID, sequence)
+                sent.appendFrame(.retireConnectionID(sequence))
             case .maxStreamData(let id):
                 guard let limit = streams[id]?.receive.window.limit else { continue }
                 packet.writer.writeControl(FrameType.maxStreamData, id.value, limit)

@@ -23,9 +23,23 @@ struct Connection {
     private let probeTimeoutMax: Int64
     /// Where packets go, with what is known about the way there.
     var path: Path
+    var otherPaths: [Path] = []
+    /// Some path has a challenge or a response to send.
+    var isPathFrameDue = false
+    var challengeCount: UInt64 = 0
+    /// We moved to another path, and the peer has not sent on it yet.
+    var awaitsPeer = false
+    /// The packet by which the peer seemed to move without a fresh connection ID, as long as that
+    /// is in doubt.
+    var passiveMove: UInt64?
+    /// Where the owner thinks the peer is.
+    var reportedAddress: SocketAddress
+    var localIDs: LocalIDs
+    var remoteIDs = RemoteIDs()
+    /// Drained by the endpoint with the events.
+    var routeChanges: [RouteChange] = []
     var peer: PeerID?
     var phase: Phase
-    var remoteResetToken: StatelessResetToken?
 
     // Handshake.
     var noise: NoiseHandshake
@@ -112,9 +126,12 @@ struct Connection {
         self.noise = noise
         self.phase = phase
         path = Path(
-            remote: setup.address, remoteID: remoteID,
+            remote: setup.address, issued: IssuedID(sequence: 0, id: remoteID),
+            localID: setup.parameters.source,
             initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds,
             datagramSizeMax: setup.limits.datagramSizeMax)
+        reportedAddress = setup.address
+        localIDs = LocalIDs(first: setup.parameters.source)
         maxAckDelay = setup.timings.maxAckDelay.nanoseconds
         idleTimeout = setup.timings.idleTimeout.nanoseconds
         keepAlive = setup.timings.keepAlive.nanoseconds
@@ -155,6 +172,12 @@ struct Connection {
         return events
     }
 
+    mutating func takeRouteChanges() -> [RouteChange] {
+        guard !routeChanges.isEmpty else { return [] }
+        defer { routeChanges = [] }
+        return routeChanges
+    }
+
     /// When `handleTimeout` wants to be called, at the latest.
     var nextDeadline: Int64? {
         switch phase {
@@ -173,12 +196,15 @@ struct Connection {
             deadline = min(deadline, probe)
         }
         if let keepAlive = keepAliveDeadline { deadline = min(deadline, keepAlive) }
+        if let paths = pathDeadline { deadline = min(deadline, paths) }
         if let maintenance = keys?.deadline { deadline = min(deadline, maintenance) }
         return deadline
     }
 
     var probeDeadline: Int64? {
         guard sent.ackElicitingCount > 0 else { return nil }
+        // Without leave to send, a probe has to wait for what gives it (RFC 9002 §6.2.2.1).
+        guard path.isValidated || allowance >= Connection.pathPacketSizeMin else { return nil }
         let base = roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
         let backedOff = base << Int64(min(probeCount, 10))
         let bound = max(base, probeTimeoutMax)
@@ -209,6 +235,7 @@ struct Connection {
         case .established: break
         }
         maintainKeys(now: now)
+        if let paths = pathDeadline, now >= paths { pathTimeout(now: now) }
         if let ack = received.deadline, now >= ack { received.acknowledgmentTimedOut() }
         if let lossTime, now >= lossTime {
             detectLoss(now: now)
@@ -232,4 +259,6 @@ struct ConnectionSetup {
     var limits: TransportLimits
     var engine: AESGCM.Engine
     var defences: TransportDefences
+    /// What challenges are drawn from.
+    var pathSecret: [UInt8]
 }

@@ -36,5 +36,9 @@ enum ConnectionEvent: Equatable, Sendable {
     case streamsAvailable
     /// An unreliable datagram.
     case datagram([UInt8])
+    /// The peer is reached at another address now, which has answered a challenge.
+    case moved(SocketAddress)
+    /// An address that was tried does not answer.
+    case migrationFailed(SocketAddress)
     case closed(CloseReason)
 }

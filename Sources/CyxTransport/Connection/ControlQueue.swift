@@ -5,6 +5,8 @@ struct ControlQueue: Sendable {
         case maxData
         case maxStreams
         case handshakeDone
+        case newConnectionID(UInt64)
+        case retireConnectionID(UInt64)
         case maxStreamData(StreamID)
         case resetStream(StreamID)
         case stopSending(StreamID)

@@ -9,6 +9,7 @@ enum TransportError: UInt64, Error, Equatable, Sendable {
     case finalSize = 0x06
     case frameEncoding = 0x07
     case parameters = 0x08
+    case connectionIDLimit = 0x09
     case protocolViolation = 0x0A
     /// A key was updated too early, or used after its successor (RFC 9001 §6).
     case keyUpdate = 0x0E

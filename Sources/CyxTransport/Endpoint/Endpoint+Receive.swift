@@ -100,7 +100,7 @@ extension Endpoint {
     ) {
         if let slot = route(header.destination) {
             slots[slot].connection?.handlePacket(
-                packet, plaintext: plaintext.bytes, ecn: receiveMark, now: now)
+                packet, from: source, plaintext: plaintext.bytes, ecn: receiveMark, now: now)
             touch(slot)
         } else if let slot = resetRoutes[ResetKey(endOf: packet)] {
             slots[slot].connection?.close(.statelessReset, telling: nil)

@@ -133,7 +133,8 @@ struct Endpoint {
         return ConnectionSetup(
             address: address, expectedPeer: peer, originalDestination: originalDestination,
             parameters: parameters, timings: timings, limits: limits,
-            engine: configuration.engine, defences: configuration.defences)
+            engine: configuration.engine, defences: configuration.defences,
+            pathSecret: random.bytes(32))
     }
 
     mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {
@@ -158,8 +159,9 @@ struct Endpoint {
     }
 
     private mutating func remove(_ slot: Int) {
+        applyRouteChanges(slot)
         guard let connection = slots[slot].connection else { return }
-        routes[connection.localID] = nil
+        for issued in connection.localIDs.entries { routes[issued.id] = nil }
         lastRoute = nil
         if let key = slots[slot].initialKey { initialRoutes[key] = nil }
         if let token = connection.remoteResetToken {
@@ -218,9 +220,10 @@ struct Endpoint {
         for slot in touched {
             slots[slot].isTouched = false
             let handle = ConnectionHandle(slot: slot, generation: slots[slot].generation)
+            applyRouteChanges(slot)
             guard let new = slots[slot].connection?.takeEvents(), !new.isEmpty else { continue }
             for event in new {
-                if case .established = event { noteEstablished(slot) }
+                if case .established = event { settlePending(slot) }
                 events.append((handle, event))
             }
         }
@@ -233,10 +236,30 @@ struct Endpoint {
         pendingHandshakes -= 1
     }
 
-    private mutating func noteEstablished(_ slot: Int) {
-        settlePending(slot)
-        guard let token = slots[slot].connection?.remoteResetToken else { return }
-        resetRoutes[ResetKey(token)] = slot
+    /// Keeps the routes to a connection in step with its IDs and the peer's.
+    private mutating func applyRouteChanges(_ slot: Int) {
+        for change in slots[slot].connection?.takeRouteChanges() ?? [] {
+            switch change {
+            case .idsMissing: provideIDs(slot)
+            case .retired(let id):
+                routes[id] = nil
+                lastRoute = nil
+            case .token(let old, let new):
+                if let key = old.map(ResetKey.init), resetRoutes[key] == slot {
+                    resetRoutes[key] = nil
+                }
+                if let new { resetRoutes[ResetKey(new)] = slot }
+            }
+        }
+    }
+
+    private mutating func provideIDs(_ slot: Int) {
+        guard let connection = slots[slot].connection, connection.isEstablished else { return }
+        for _ in 0..<connection.localIDs.missing {
+            let id = freshID(for: connection.address)
+            routes[id] = slot
+            slots[slot].connection?.provide(id, resetKeys.token(for: id))
+        }
     }
 
     /// Writes the next datagrams for one destination into `buffer`; nil when all is sent.

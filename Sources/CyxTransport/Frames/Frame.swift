@@ -38,6 +38,10 @@ enum FrameType {
     static let dataBlocked: UInt64 = 0x14
     static let streamDataBlocked: UInt64 = 0x15
     static let streamsBlocked: UInt64 = 0x16
+    static let newConnectionID: UInt64 = 0x18
+    static let retireConnectionID: UInt64 = 0x19
+    static let pathChallenge: UInt64 = 0x1A
+    static let pathResponse: UInt64 = 0x1B
     static let connectionClose: UInt64 = 0x1C
     static let handshakeDone: UInt64 = 0x1E
     /// RFC 9221 §4; the lowest bit says that a length follows.
@@ -58,9 +62,22 @@ enum Frame {
     case maxStreams(UInt64)
     /// A sender waits for credit: DATA_BLOCKED, STREAM_DATA_BLOCKED or STREAMS_BLOCKED.
     case blocked
+    case newConnectionID(NewConnectionIDFrame)
+    case retireConnectionID(UInt64)
+    case pathChallenge(UInt64)
+    case pathResponse(UInt64)
     case connectionClose(code: UInt64)
     case handshakeDone
     case datagram(UnsafeRawBufferPointer)
+
+    /// Whether a packet of such frames alone says nothing of which path the peer wants to use
+    /// (RFC 9000 §9.1).
+    var isProbing: Bool {
+        switch self {
+        case .padding, .pathChallenge, .pathResponse, .newConnectionID: true
+        default: false
+        }
+    }
 
     /// Whether a packet with this frame has to be acknowledged (RFC 9002 §2).
     var isAckEliciting: Bool {
@@ -69,6 +86,14 @@ enum Frame {
         default: true
         }
     }
+}
+
+/// NEW_CONNECTION_ID (RFC 9000 §19.15): those before `retirePriorTo` should be retired.
+struct NewConnectionIDFrame {
+    var sequence: UInt64
+    var retirePriorTo: UInt64
+    var id: ConnectionID
+    var token: UnsafeRawBufferPointer
 }
 
 /// STREAM (RFC 9000 §19.8).

@@ -46,6 +46,11 @@ struct FrameDecoder {
             _ = try reader.readVariable()
             _ = try reader.readSlice(try reader.readVariable())
             return .connectionClose(code: code)
+        case FrameType.newConnectionID: return try newConnectionID()
+        case FrameType.retireConnectionID:
+            return .retireConnectionID(try reader.readVariable())
+        case FrameType.pathChallenge: return .pathChallenge(try reader.readUInt64())
+        case FrameType.pathResponse: return .pathResponse(try reader.readUInt64())
         case FrameType.handshakeDone: return .handshakeDone
         case FrameType.datagram:
             return .datagram(try reader.readSlice(UInt64(reader.remaining)))
@@ -53,6 +58,19 @@ struct FrameDecoder {
             return .datagram(try reader.readSlice(try reader.readVariable()))
         default: throw .frameEncoding
         }
+    }
+
+    private mutating func newConnectionID() throws(TransportError) -> Frame {
+        let sequence = try reader.readVariable()
+        let bound = try reader.readVariable()
+        guard bound <= sequence, Int(try reader.readUInt8()) == ConnectionID.byteCount else {
+            throw .frameEncoding
+        }
+        let id = ConnectionID(try reader.readUInt64())
+        let token = try reader.readSlice(UInt64(StatelessResetToken.byteCount))
+        return .newConnectionID(
+            NewConnectionIDFrame(
+                sequence: sequence, retirePriorTo: bound, id: id, token: token))
     }
 
     private mutating func streamID() throws(TransportError) -> StreamID {

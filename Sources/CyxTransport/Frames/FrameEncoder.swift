@@ -4,6 +4,24 @@ extension PacketWriter {
 
     mutating func writeHandshakeDone() { writeVariable(FrameType.handshakeDone) }
 
+    static let newConnectionIDSize =
+        1 + 8 + 1 + 1 + ConnectionID.byteCount
+        + StatelessResetToken.byteCount
+
+    mutating func writeNewConnectionID(_ issued: IssuedID, token: StatelessResetToken) {
+        writeVariable(FrameType.newConnectionID)
+        writeVariable(issued.sequence)
+        writeVariable(0)
+        write(UInt8(ConnectionID.byteCount))
+        write(issued.id.value)
+        write(token.bytes)
+    }
+
+    mutating func writePathFrame(_ type: UInt64, _ data: UInt64) {
+        writeVariable(type)
+        write(data)
+    }
+
     /// The most that an ACK frame of one range takes, with counts of marks.
     static let acknowledgmentSizeMax = 32 + 24
 

@@ -17,6 +17,10 @@ enum MessagingOutput {
     case completed(CallID, Result<[UInt8], RPCError>)
     case identified(CallID, Result<PeerContact, RPCError>)
     case request(RequestID, PeerContact, RPCMethod, [UInt8])
+    /// A peer is reached at another address now.
+    case moved(PeerContact)
+    /// An address that was tried for a peer does not answer.
+    case migrationFailed(PeerContact)
     /// For the log: a connection ended.
     case closed(PeerID?, SocketAddress, CloseReason)
     /// An unreliable datagram of a peer.
@@ -224,6 +228,11 @@ struct MessagingMachine {
         case .streamsAvailable:
             if let peer = links[handle]?.peer { dispatch(peer, wall: wall, now: now) }
         case .datagram(let bytes): arrived(bytes, on: handle)
+        case .moved(let address): moved(handle, to: address)
+        case .migrationFailed(let address):
+            if let peer = links[handle]?.peer {
+                outputs.append(.migrationFailed(PeerContact(peer: peer, address: address)))
+            }
         case .closed(let reason): closed(handle, reason, wall: wall, now: now)
         }
     }

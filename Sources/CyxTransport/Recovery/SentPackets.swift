@@ -9,6 +9,8 @@ enum SentFrame: Sendable {
     case resetStream(StreamID)
     case stopSending(StreamID)
     case handshakeDone
+    case newConnectionID(UInt64)
+    case retireConnectionID(UInt64)
     /// Unreliable: nothing follows from its loss.
     case datagram
     /// The packet is a probe of the path's MTU and has nothing else in it.
@@ -24,6 +26,7 @@ struct SentPacket: Sendable {
     }
 
     var timeSent: Int64
+    /// In bytes; 0 for what did not go out on the path in use, and so takes no room on it.
     var size: Int32
     var frameCount: Int32
     var state: State
@@ -67,6 +70,13 @@ struct SentPackets: Sendable {
             bytesInFlight += Int(packet.size)
             ackElicitingCount += 1
         }
+    }
+
+    /// Another path is in use: what is under way elsewhere takes no room on it, and its fate tells
+    /// nothing about it (RFC 9000 §9.4).
+    mutating func leavePath() {
+        for index in 0..<packets.count { packets[index].size = 0 }
+        bytesInFlight = 0
     }
 
     func packet(_ number: UInt64) -> SentPacket? {

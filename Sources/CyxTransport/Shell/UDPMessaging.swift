@@ -11,6 +11,9 @@ package actor UDPMessaging: PeerMessaging {
         @Sendable (_ remote: PeerContact, _ request: [UInt8]) async throws ->
         [UInt8]
 
+    package typealias MoveHandler =
+        @Sendable (_ contact: PeerContact, _ hasMoved: Bool) -> Void
+
     /// The largest buffer that one send takes: an IPv4 datagram's payload.
     static let sendBufferBytes = 65_507
     /// Batches from which on packets are answered at once and not after the jobs they started.
@@ -37,6 +40,7 @@ package actor UDPMessaging: PeerMessaging {
     package nonisolated let localAddress: SocketAddress
     nonisolated let environment: Environment
     private nonisolated let handlers = Mutex<[RPCMethod: Handler]>([:])
+    private nonisolated let moves = Mutex<MoveHandler?>(nil)
     private nonisolated let learned = Mutex<[PeerContact]>([])
     nonisolated let datagrams = Mutex(DatagramExchange())
     nonisolated let counters: TransportCounters
@@ -241,6 +245,22 @@ package actor UDPMessaging: PeerMessaging {
 
     func currentDatagramBytesMax(to peer: PeerID) -> Int? { machine.datagramBytesMax(to: peer) }
 
+    // MARK: Moving
+
+    /// Tells `handler` of each peer that has changed its address during a connection, and of each
+    /// address given to `migrate` that does not answer (`hasMoved` is false).
+    package nonisolated func watchMoves(with handler: @escaping MoveHandler) {
+        moves.withLock { $0 = handler }
+    }
+
+    /// Tries another address of a connected peer and moves the connection there once it answers;
+    /// calls go on meanwhile. False if there is no connection, or if it is there already.
+    package func migrate(_ peer: PeerID, to address: SocketAddress) -> Bool {
+        guard !isClosed else { return false }
+        defer { finishTurn() }
+        return machine.migrate(peer, to: address, wall: environment.wallTime(), now: now())
+    }
+
     // MARK: Serving
 
     private func callSelf(
@@ -321,6 +341,12 @@ package actor UDPMessaging: PeerMessaging {
             case .request(let id, let remote, let method, let body):
                 requests.append(Request(id: id, remote: remote, method: method, body: body))
             case .datagram(let remote, let bytes): deliver(bytes, from: remote)
+            case .moved(let contact):
+                logger.log(
+                    .debug, "peer moved",
+                    [("peer", "\(contact.peer)"), ("address", "\(contact.address)")])
+                moves.withLock { $0 }?(contact, true)
+            case .migrationFailed(let contact): moves.withLock { $0 }?(contact, false)
             case .closed(let peer, _, let reason):
                 logger.log(
                     reason.isOrdinary ? .debug : .warning, "connection closed",
