@@ -122,45 +122,6 @@ import Testing
         #expect(pair.nodes[1].moves.isEmpty)
     }
 
-    @Test func whoCopiesPacketsFasterThanTheNetworkIsLeftAgain() throws {
-        #expect(try roundsWithCopyist(.all) <= 1)
-        // Without asking at the old address, the copyist stays in between.
-        #expect(try roundsWithCopyist(.all.subtracting(.oldPathChallenge)) >= 15)
-    }
-
-    /// Somebody passes on all that node 0 sends, faster than the network does and under an
-    /// address of his own, and passes back what comes there. Counts the rounds of 20 after which
-    /// node 1 takes that address for node 0's.
-    private func roundsWithCopyist(_ defences: TransportDefences) throws -> Int {
-        var pair = connected { $0.defences = defences }
-        let copyist = SocketAddress(ipv4: (203, 0, 113, 5), port: 1)
-        pair.relays[copyist] = (0, Pair.address(1))
-        nonisolated(unsafe) var copies: [[UInt8]] = []
-        pair.filter = {
-            if $0.from == Pair.address(0) { copies.append($0.bytes) }
-            return true
-        }
-        var rounds = 0
-        for _ in 0..<20 {
-            let call = pair.call(0, 1, pattern(3000))
-            let end = pair.now + 50_000_000
-            repeat {
-                for copy in copies {
-                    pair.launch(copy, to: Pair.address(1), from: copyist, after: 1)
-                }
-                copies = []
-            } while pair.step(until: end)
-            pair.now = end
-            #expect(pair.nodes[0].completed[call] == .success(pattern(3000)))
-            if try connection(pair, 1).address == copyist { rounds += 1 }
-        }
-        // And then he leaves.
-        pair.filter = { $0.to != copyist }
-        #expect(pair.result(0, pair.call(0, 1, [7])) == .success([7]))
-        #expect(try connection(pair, 1).address == Pair.address(0))
-        return rounds
-    }
-
     @Test func aConnectionMovesFromARelayToADirectPathAndBack() throws {
         var pair = Pair(key: Pair.privateKey)
         // Each knows the other by an address of a relay.
