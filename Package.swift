@@ -119,7 +119,8 @@ let package = Package(
             ],
             path: "Simulations/Scenarios", swiftSettings: settings),
         .target(
-            name: "ProtocolSimulation", dependencies: ["CyxCore", "CyxTransport", "CyxOverlay"],
+            name: "ProtocolSimulation",
+            dependencies: ["CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay"],
             path: "Simulations/Protocol", swiftSettings: settings),
         .executableTarget(
             name: "simulate",

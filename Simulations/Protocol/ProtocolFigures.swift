@@ -1,6 +1,6 @@
 /// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks.
 package enum ProtocolFigures {
-    package static let names = ["lookup", "eclipse", "upkeep"]
+    package static let names = ["lookup", "eclipse", "upkeep", "detection"]
 
     /// Mean hops may differ from the model by this share (architecture §7).
     private static let tolerance = 0.15
@@ -17,6 +17,7 @@ package enum ProtocolFigures {
         case "lookup":
             return lookup(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, cpuSeconds, print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)
+        case "detection": return detection(peers ?? 128, seed, print)
         default:
             upkeep(peers ?? 10_000, seed, cpuSeconds, print)
             return true
@@ -124,7 +125,7 @@ package enum ProtocolFigures {
                 + "events/s of CPU time")
     }
 
-    private static func rounded(_ value: Double) -> String {
+    static func rounded(_ value: Double) -> String {
         let hundredths = Int((value * 100).rounded())
         let rest = hundredths % 100
         return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"

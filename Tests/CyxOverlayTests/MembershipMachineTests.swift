@@ -27,9 +27,11 @@ private func statement(
 private func at(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
 
 /// Peer 0 among others, at time 0.
-private func machine(others: UInt8) -> MembershipMachine {
+private func machine(
+    others: UInt8, defences: MembershipDefences = .all
+) -> MembershipMachine {
     var machine = MembershipMachine(
-        own: statement(0, 1000), timings: .devnet, seed: 1, now: at(0))
+        own: statement(0, 1000), timings: .devnet, defences: defences, seed: 1, now: at(0))
     for number in 1...others { machine.handle(statement(number, 1000), now: at(0)) }
     _ = machine.takeActions()
     return machine
@@ -40,13 +42,15 @@ private func id(_ number: UInt8) -> PeerID { key(number).verifyingKey.peerID }
 private func claim(
     _ kind: Accusation.Kind, _ number: UInt8, _ incarnation: UInt64 = 1000, by accuser: UInt8
 ) -> Accusation {
-    Accusation(peer: id(number), incarnation: incarnation, kind: kind, accuser: id(accuser))
+    Accusation(
+        peer: id(number), incarnation: incarnation, kind: kind, accuser: id(accuser),
+        signature: [1])
 }
 
 @Suite struct MembershipMachineTests {
     @Test func aLoneSuspicionLastsLongAndASharedOneIsShort() {
         func deadAfter(witnesses: [UInt8]) -> Int64 {
-            var machine = machine(others: 9)
+            var machine = machine(others: 9, defences: .lifeguard)
             for witness in witnesses { machine.handle(claim(.suspect, 1, by: witness), now: at(0)) }
             // The same witness again adds nothing.
             machine.handle(claim(.suspect, 1, by: 2), now: at(1))
@@ -58,7 +62,7 @@ private func claim(
                 // Probes of the others are answered.
                 for case .probe(let probe, let target, _) in machine.takeActions()
                 where target != id(1) {
-                    machine.handleProbeAnswer(id: probe)
+                    machine.handleProbeAnswer(id: probe, now: at(time))
                 }
                 if time > 10_000 { break }
             }
@@ -111,6 +115,39 @@ private func claim(
         #expect(time < 1000)
     }
 
+    @Test func aSuspectedMemberIsToldSoByWhoeverTalksToIt() {
+        func words(_ defences: MembershipDefences) -> [PeerID] {
+            var machine = MembershipMachine(
+                own: statement(0, 1000), timings: .devnet, defences: defences, seed: 1, now: at(0))
+            for number in 1...5 as ClosedRange<UInt8> {
+                machine.handle(statement(number, 1000), now: at(0))
+            }
+            machine.handle(claim(.suspect, 1, by: 2), now: at(0))
+            while !machine.takeGossip(for: id(3)).isEmpty {}
+            #expect(machine.takeGossip(for: id(4)).isEmpty)
+            return machine.takeGossip(for: id(1)).accusations.map(\.peer)
+        }
+        #expect(words(.all) == [id(1)])
+        #expect(words(.plainSWIM) == [])
+    }
+
+    @Test func plainSWIMNeitherWaitsForOthersNorDoubtsItself() {
+        var machine = MembershipMachine(
+            own: statement(0, 1000), timings: .devnet, defences: .plainSWIM, seed: 1, now: at(0))
+        for number in 1...6 as ClosedRange<UInt8> {
+            machine.handle(statement(number, 1000), now: at(0))
+        }
+        machine.handle(claim(.suspect, 1, by: 2), now: at(0))
+        machine.handle(claim(.suspect, 0, by: 2), now: at(0))
+        for time in stride(from: 10, through: 1490, by: 10) {
+            machine.handleTimeout(now: at(Int64(time)))
+        }
+        #expect(machine.state(of: id(1)) == .suspect)
+        machine.handleTimeout(now: at(1500))
+        #expect(machine.state(of: id(1)) == .dead)
+        #expect(machine.health == 0)
+    }
+
     @Test func suspicionsAreRefutedByAHigherIncarnationOnly() {
         var machine = machine(others: 4)
         machine.handle(claim(.suspect, 1, by: 2), now: at(0))
@@ -151,7 +188,7 @@ private func claim(
     }
 
     @Test func theDeadAreForgottenInTimeAndInNumber() {
-        var machine = machine(others: 3)
+        var machine = machine(others: 3, defences: .lifeguard)
         machine.handle(claim(.dead, 1, by: 2), now: at(0))
         machine.handle(statement(2, 1001, isLeaving: true), now: at(0))
         #expect(machine.state(of: id(1)) == .dead && machine.state(of: id(2)) == .left)
@@ -164,26 +201,34 @@ private func claim(
     }
 
     @Test func aComparisonTeachesBothSides() {
-        var left = machine(others: 3)
+        var left = machine(others: 3, defences: .lifeguard)
         var right = MembershipMachine(
             own: statement(9, 1000), timings: .devnet, seed: 2, now: at(0))
         right.handle(statement(1, 2000), now: at(0))
         left.handle(claim(.dead, 2, by: 3), now: at(0))
         let (news, wanted) = left.compare(right.versions(), of: id(9), now: at(1))
         #expect(Set(wanted) == [id(9), id(1)])
-        #expect(Set(news.statements.map(\.peer)) == [id(0), id(2), id(3)])
+        #expect(Set(news.statements.map(\.peer)) == [id(0), id(3)])
         right.handleSync(news, from: id(0), now: at(1))
-        #expect(right.state(of: id(2)) == .dead)
+        // Whom it never met and the other holds dead it need not know.
+        #expect(right.state(of: id(2)) == nil)
         #expect(right.state(of: id(3)) == .alive)
         for peer in wanted {
             if let statement = right.statement(of: peer) { left.handle(statement, now: at(2)) }
         }
         #expect(left.incarnation(of: id(1)) == 2000)
         #expect(left.state(of: id(9)) == .alive)
-        // What both hold alive and one side thinks dead is only suspected by the other.
+        // What one side thinks dead and the other alive is only looked at by the other, which tells
+        // the subject what is said of it.
         var third = machine(others: 3)
-        _ = third.compare(left.versions(), of: id(0), now: at(3))
-        #expect(third.state(of: id(2)) == .suspect)
+        _ = third.compare(left.versions(), of: id(9), now: at(3))
+        #expect(third.state(of: id(2)) == .alive)
+        third.handleTimeout(now: at(3))
+        let probed = third.takeActions().contains { action in
+            if case .probe(_, id(2), _) = action { true } else { false }
+        }
+        #expect(probed)
+        #expect(third.takeGossip(for: id(2)).accusations.map(\.peer) == [id(2)])
     }
 
     @Test func anUpdateIsPassedOnABoundedNumberOfTimes() {

@@ -10,14 +10,16 @@ import Synchronization
 final class OverlayFixture: Sendable {
     let world: SimulatedWorld
     let timings: MembershipTimings
+    private let defences: MembershipDefences
     private let usesTransport: Bool
     private let current = Mutex<[Int: Overlay]>([:])
     private let first = Mutex<SimulatedPeer?>(nil)
 
     init(
         seed: UInt64, timings: MembershipTimings, options: WorldOptions = WorldOptions(),
-        usesTransport: Bool = false
+        defences: MembershipDefences = .all, usesTransport: Bool = false
     ) {
+        self.defences = defences
         self.usesTransport = usesTransport
         world = SimulatedWorld(seed: seed, options: options)
         self.timings = timings
@@ -82,6 +84,7 @@ final class OverlayFixture: Sendable {
             store: nil, allocatedBytes: 1 << 30, freeBytes: 1 << 30)
         var options = OverlayOptions()
         options.timings = timings
+        options.defences = defences
         options.bootstrap = bootstrap.map { [$0] } ?? []
         let overlay = Overlay(
             environment: peer.environment, messaging: messaging, identity: key, info: info,

@@ -136,13 +136,18 @@ package struct SignedMemberRecord: ProtobufMessage {
     }
 }
 
-/// What a peer says of another. Only the subject can contradict it, by a higher incarnation.
+/// What a peer says of another. The subject contradicts it by a higher incarnation.
 package struct MemberClaim: ProtobufMessage {
     package var peer: [UInt8] = []
     package var incarnation: UInt64 = 0
     /// 1 suspect, 2 dead.
     package var kind: UInt32 = 0
     package var accuser: [UInt8] = []
+    /// The accuser's wall clock.
+    package var statedMilliseconds: UInt64 = 0
+    /// The accuser's Ed25519 over "cyx accusation v1\0" ‖ network ID ‖ peer ‖ incarnation ‖ kind ‖
+    /// stated_milliseconds, each number as 8 bytes, big-endian. Empty: a hint by the sender itself.
+    package var signature: [UInt8] = []
 
     package init() {}
 
@@ -150,12 +155,16 @@ package struct MemberClaim: ProtobufMessage {
         peer: [UInt8] = [],
         incarnation: UInt64 = 0,
         kind: UInt32 = 0,
-        accuser: [UInt8] = []
+        accuser: [UInt8] = [],
+        statedMilliseconds: UInt64 = 0,
+        signature: [UInt8] = []
     ) {
         self.peer = peer
         self.incarnation = incarnation
         self.kind = kind
         self.accuser = accuser
+        self.statedMilliseconds = statedMilliseconds
+        self.signature = signature
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -169,6 +178,10 @@ package struct MemberClaim: ProtobufMessage {
                 try reader.read(&self.kind, as: ProtobufUInt32.self)
             case 4:
                 try reader.read(&self.accuser, as: ProtobufBytes.self)
+            case 5:
+                try reader.read(&self.statedMilliseconds, as: ProtobufUInt64.self)
+            case 6:
+                try reader.read(&self.signature, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -179,6 +192,8 @@ package struct MemberClaim: ProtobufMessage {
         writer.write(self.incarnation, field: 2, as: ProtobufUInt64.self)
         writer.write(self.kind, field: 3, as: ProtobufUInt32.self)
         writer.write(self.accuser, field: 4, as: ProtobufBytes.self)
+        writer.write(self.statedMilliseconds, field: 5, as: ProtobufUInt64.self)
+        writer.write(self.signature, field: 6, as: ProtobufBytes.self)
     }
 }
 

@@ -1,12 +1,19 @@
 internal import CyxCore
 
-/// Updates on their way to the others, one per subject, each passed on a bounded number of times
-/// (SWIM §4.1). Those passed on least go first.
+/// Updates on their way to the others, each passed on a bounded number of times (SWIM §4.1): of one
+/// subject its latest statement, and one accusation per accuser. Those passed on least go first.
 struct GossipQueue: Sendable {
     enum Update: Sendable {
         /// The subject's statement, as it stands when it is sent.
         case statement
         case accusation(Accusation)
+
+        var accuser: PeerID? {
+            switch self {
+            case .statement: nil
+            case .accusation(let accusation): accusation.accuser
+            }
+        }
     }
 
     private struct Item: Sendable {
@@ -23,7 +30,11 @@ struct GossipQueue: Sendable {
 
     mutating func add(_ subject: PeerID, _ update: Update) {
         sequence += 1
-        items.removeAll { $0.subject == subject }
+        let accuser = update.accuser
+        // A statement answers whatever was said of its subject before.
+        items.removeAll {
+            $0.subject == subject && (accuser == nil || $0.update.accuser == accuser)
+        }
         if items.count >= MembershipLimits.members { items.removeFirst() }
         items.append(Item(subject: subject, update: update, sequence: sequence))
     }

@@ -15,6 +15,14 @@ package struct MemberStatement: Hashable, Sendable {
 
     package var peer: PeerID { info.peer }
 
+    /// The key that signed it, read out of the record; nobody keeps it beside.
+    package var key: VerifyingKey? {
+        do { return VerifyingKey(bytes: try MemberRecord(protobuf: record.record).publicKey) } catch
+        {
+            return nil
+        }
+    }
+
     private static let context = Array("cyx member v1\0".utf8)
 
     /// Signs a statement of `key`'s own peer.
@@ -87,36 +95,4 @@ package enum MemberStatementError: Error, Equatable {
     case invalid(String)
     /// The signature is not that of the record's key.
     case forged(PeerID)
-}
-
-/// What a peer says of another one (SWIM §4.2). It holds only for the incarnation that it names.
-package struct Accusation: Hashable, Sendable {
-    package enum Kind: UInt32, Sendable {
-        case suspect = 1
-        case dead = 2
-    }
-
-    package var peer: PeerID
-    package var incarnation: UInt64
-    package var kind: Kind
-    package var accuser: PeerID
-
-    package init(peer: PeerID, incarnation: UInt64, kind: Kind, accuser: PeerID) {
-        self.peer = peer
-        self.incarnation = incarnation
-        self.kind = kind
-        self.accuser = accuser
-    }
-
-    init?(_ claim: MemberClaim) {
-        guard let peer = PeerID(bytes: claim.peer), let accuser = PeerID(bytes: claim.accuser),
-            let kind = Kind(rawValue: claim.kind)
-        else { return nil }
-        self.init(peer: peer, incarnation: claim.incarnation, kind: kind, accuser: accuser)
-    }
-
-    var claim: MemberClaim {
-        MemberClaim(
-            peer: peer.bytes, incarnation: incarnation, kind: kind.rawValue, accuser: accuser.bytes)
-    }
 }

@@ -3,24 +3,26 @@ package import CyxCore
 /// Probing in random round-robin order (SWIM §4.3), through others when the direct way is silent.
 extension MembershipMachine {
     package var nextTimeout: Instant {
-        var next = min(syncDue, probe.map { min($0.deadline, $0.indirectAt) } ?? probeDue)
+        var next = syncDue
+        if !hasTurn { next = min(next, probeDue) }
+        for probe in probes { next = min(next, probe.deadline, probe.indirectAt) }
+        for check in checks { next = min(next, check.due) }
         if !gossip.isEmpty, reachableCount > 0 { next = min(next, gossipDue) }
         for peer in suspects {
-            if let deadline = entries[peer]?.suspicion?.deadline { next = min(next, deadline) }
+            if let deadline = deadline(of: peer) { next = min(next, deadline) }
         }
         return next
     }
 
     package mutating func handleTimeout(now: Instant) {
-        let due = nextTimeout
-        guard due <= now else { return }
-        notice(lateness: now - due)
+        observe(now)
+        guard nextTimeout <= now else { return }
+        advanceProbes(now: now)
         for peer in suspects {
-            if let deadline = entries[peer]?.suspicion?.deadline, deadline <= now {
-                bury(peer, accuser: localPeer, now: now)
-            }
+            if let deadline = deadline(of: peer), deadline <= now { judge(peer, now: now) }
         }
-        advanceProbe(now: now)
+        beginChecks(now: now)
+        beginProbe(now: now)
         if gossipDue <= now {
             gossipDue = now + timings.gossipInterval
             if !gossip.isEmpty {
@@ -31,45 +33,64 @@ extension MembershipMachine {
         }
         if syncDue <= now {
             syncDue = now + timings.syncInterval
+            lastSync = now
             forget(now: now)
             chooseSync()
         }
     }
 
-    /// A late timer means that this process did not run: what it waits for may have been said
-    /// meanwhile and lie unread, so every deadline moves by as much.
-    private mutating func notice(lateness: Duration) {
+    /// Notes that this process runs. If what was due since the last input is long over, it did not
+    /// run meanwhile: what it waits for may have been said and lie unread, so every deadline moves by
+    /// as much.
+    mutating func observe(_ now: Instant) {
+        // What an input makes due in its own past is due at once, so nothing is later than that.
+        let since = lastInput
+        lastInput = max(since, now)
+        guard now - since > timings.stallThreshold, defences.contains(.stallNotice) else { return }
+        let lateness = now - max(nextTimeout, since)
         guard lateness > timings.stallThreshold else { return }
         stalls += 1
-        health = min(MembershipLimits.health, health + 1)
+        weaken(by: 1)
         for peer in suspects { entries[peer]?.suspicion?.postpone(by: lateness) }
-        if var current = probe {
-            current.deadline = current.deadline + lateness
-            current.indirectAt = current.indirectAt + lateness
-            probe = current
+        for index in probes.indices {
+            probes[index].deadline = probes[index].deadline + lateness
+            probes[index].indirectAt = probes[index].indirectAt + lateness
         }
     }
 
-    private mutating func advanceProbe(now: Instant) {
-        if var current = probe {
-            if current.deadline <= now {
-                fail(current, now: now)
-            } else if current.indirectAt <= now, !current.isIndirect {
-                goIndirect(&current, now: now)
-                probe = current
-            } else if current.indirectAt <= now {
-                current.indirectAt = current.deadline
-                probe = current
+    // MARK: Probes
+
+    private var hasTurn: Bool { probes.contains { !$0.isCheck } }
+
+    private mutating func advanceProbes(now: Instant) {
+        for probe in probes {
+            if probe.deadline <= now {
+                fail(probe, now: now)
+            } else if probe.indirectAt <= now {
+                goIndirect(probe.id, now: now)
             }
         }
-        guard probe == nil, probeDue <= now else { return }
+    }
+
+    private mutating func beginProbe(now: Instant) {
+        guard !hasTurn, probeDue <= now else { return }
         probeDue = now + timings.probeInterval * (health + 1)
-        guard let target = nextTarget() else { return }
+        if let target = nextTarget() { begin(target, now: now) }
+    }
+
+    private mutating func begin(
+        _ target: PeerID, isCheck: Bool = false, hintedBy: PeerID? = nil, now: Instant
+    ) {
         probeSequence += 1
-        let timeout = timings.probeTimeout * (health + 1)
-        probe = Probe(
-            id: probeSequence, target: target,
-            indirectAt: now + timings.indirectAfter * (health + 1), deadline: now + timeout)
+        // A suspect's silence only adds to what others have found, so that this peer's own health
+        // matters less; without their word it would come to nothing.
+        let patience = isCheck && hintedBy == nil ? 1 : health + 1
+        let timeout = timings.probeTimeout * patience
+        probes.append(
+            Probe(
+                id: probeSequence, target: target,
+                indirectAt: now + timings.indirectAfter * patience, deadline: now + timeout,
+                isCheck: isCheck, hintedBy: hintedBy))
         actions.append(.probe(id: probeSequence, target: target, timeout: timeout))
     }
 
@@ -78,60 +99,88 @@ extension MembershipMachine {
             while let target = probeOrder.popLast() {
                 if isReachable(target) { return target }
             }
-            probeOrder = order.filter { isReachable($0) }
+            probeOrder = reachablePeers
             probeOrder.shuffle(using: &generator)
         }
         return nil
     }
 
-    private mutating func goIndirect(_ current: inout Probe, now: Instant) {
-        current.isIndirect = true
-        current.indirectAt = current.deadline
-        let helpers = pick(MembershipLimits.helpers, excluding: current.target)
-        current.helpers = helpers.count
-        guard !helpers.isEmpty, current.deadline > now else { return }
+    private mutating func goIndirect(_ id: UInt64, now: Instant) {
+        guard let index = probes.firstIndex(where: { $0.id == id }) else { return }
+        probes[index].indirectAt = probes[index].deadline
+        guard !probes[index].isIndirect else { return }
+        probes[index].isIndirect = true
+        let (target, deadline) = (probes[index].target, probes[index].deadline)
+        let helpers = pick(MembershipLimits.helpers, excluding: target)
+        probes[index].helpers = helpers.count
+        guard !helpers.isEmpty, deadline > now else { return }
         actions.append(
-            .probeThrough(
-                id: current.id, target: current.target, helpers: helpers,
-                timeout: current.deadline - now))
+            .probeThrough(id: id, target: target, helpers: helpers, timeout: deadline - now))
     }
 
     /// The target answered probe `id`, directly or through a helper.
-    package mutating func handleProbeAnswer(id: UInt64) {
-        guard probe?.id == id else { return }
-        probe = nil
+    package mutating func handleProbeAnswer(id: UInt64, now: Instant) {
+        observe(now)
+        guard let index = probes.firstIndex(where: { $0.id == id }) else { return }
+        let probe = probes.remove(at: index)
         health = max(0, health - 1)
+        acquit(probe.target, now: now)
     }
 
     /// The direct call of probe `id` failed before its time.
     package mutating func handleProbeFailure(id: UInt64, now: Instant) {
-        guard var current = probe, current.id == id, !current.isIndirect else { return }
-        goIndirect(&current, now: now)
-        probe = current
+        observe(now)
+        goIndirect(id, now: now)
     }
 
     /// A helper answered that it did not reach the target: Lifeguard's nack. It shows that this
     /// peer is not the one that is cut off.
     package mutating func handleHelperMiss(id: UInt64) {
-        guard probe?.id == id else { return }
-        probe?.helpersHeard += 1
+        guard let index = probes.firstIndex(where: { $0.id == id }) else { return }
+        probes[index].helpersHeard += 1
     }
 
-    private mutating func fail(_ current: Probe, now: Instant) {
-        probe = nil
-        let missed =
-            current.helpers == 0 ? 1 : max(0, current.helpers - current.helpersHeard)
-        health = min(MembershipLimits.health, health + missed)
-        suspect(current.target, accuser: localPeer, now: now)
+    private mutating func fail(_ probe: Probe, now: Instant) {
+        probes.removeAll { $0.id == probe.id }
+        let countsNacks = probe.helpers > 0 && defences.contains(.nacks)
+        weaken(by: countsNacks ? max(0, probe.helpers - probe.helpersHeard) : 1)
+        suspectMyself(probe.target, now: now)
+    }
+
+    // MARK: Checks
+
+    /// Looks at `peer` out of turn, since others doubt it.
+    mutating func check(_ peer: PeerID, hintedBy: PeerID?, due: Instant) {
+        guard !probes.contains(where: { $0.target == peer && $0.isCheck }) else { return }
+        if let index = checks.firstIndex(where: { $0.peer == peer }) {
+            checks[index].due = min(checks[index].due, due)
+        } else if checks.count < MembershipLimits.checks {
+            checks.append(Check(peer: peer, due: due, hintedBy: hintedBy))
+        }
+    }
+
+    private mutating func beginChecks(now: Instant) {
+        let due = checks.filter { $0.due <= now }
+        checks.removeAll { $0.due <= now }
+        for check in due where isReachable(check.peer) {
+            // Its turn may have come meanwhile, or it has refuted what there was to check.
+            guard
+                check.hintedBy != nil || entries[check.peer]?.suspicion?.isOwn == false
+                    || entries[check.peer]?.suspicion?.pausedUntil != nil
+            else { continue }
+            begin(check.peer, isCheck: true, hintedBy: check.hintedBy, now: now)
+        }
     }
 
     /// Up to `count` random reachable members.
     mutating func pick(_ count: Int, excluding excluded: PeerID?) -> [PeerID] {
-        var candidates = order.filter { isReachable($0) && $0 != excluded }
+        let isExcludedThere = excluded.map(isReachable) ?? false
+        let available = reachableCount - (isExcludedThere ? 1 : 0)
+        if available <= count { return reachablePeers.filter { $0 != excluded } }
         var picked: [PeerID] = []
-        while picked.count < count, !candidates.isEmpty {
-            let index = Int.random(in: 0..<candidates.count, using: &generator)
-            picked.append(candidates.remove(at: index))
+        while picked.count < count {
+            let peer = reachablePeers[Int.random(in: 0..<reachableCount, using: &generator)]
+            if peer != excluded, !picked.contains(peer) { picked.append(peer) }
         }
         return picked
     }

@@ -19,13 +19,31 @@ package struct GossipContent: Sendable {
     package var statements: [MemberStatement] = []
     package var accusations: [Accusation] = []
     package init() {}
+
+    package var isEmpty: Bool { statements.isEmpty && accusations.isEmpty }
+
+    /// What it takes on the wire, to within two bytes per record and per claim; simulations count
+    /// with it.
+    package var byteCount: Int {
+        let records = statements.reduce(0) { $0 + $1.record.byteCount }
+        return records + accusations.count * Accusation.byteCount
+    }
+}
+
+extension SignedMemberRecord {
+    /// Both fields and the record's own place in a batch, each with a tag and a length.
+    fileprivate var byteCount: Int { record.count + signature.count + 8 }
 }
 
 /// Gossip messages and the periodic comparison of whole views (push-pull anti-entropy).
 extension MembershipMachine {
-    /// The updates for the next message to some member.
-    package mutating func takeGossip() -> GossipContent {
+    /// The updates for the next message to `receiver`, if that is known. A suspected one is told so
+    /// first, so that it can refute at once (Lifeguard §IV-C, the buddy system).
+    package mutating func takeGossip(for receiver: PeerID? = nil) -> GossipContent {
         var content = GossipContent()
+        if defences.contains(.buddy), let receiver, let doubt = doubt(of: receiver) {
+            content.accusations.append(doubt)
+        }
         var digits = 1
         var rest = reachableCount + 2
         while rest > 10 {
@@ -38,10 +56,21 @@ extension MembershipMachine {
             case .statement:
                 if let statement = statement(of: subject) { content.statements.append(statement) }
             case .accusation(let accusation):
+                // The buddy's word is not said twice.
+                guard accusation.peer != receiver || content.accusations.isEmpty else { continue }
                 content.accusations.append(accusation)
             }
         }
         return content
+    }
+
+    /// What is said of a member that is suspected or being checked, for itself to refute.
+    private func doubt(of peer: PeerID) -> Accusation? {
+        guard let entry = entries[peer] else { return nil }
+        let hinting = probes.first { $0.target == peer && $0.hintedBy != nil }?.hintedBy
+        guard let accuser = entry.suspicion?.accusers.first?.peer ?? hinting else { return nil }
+        return Accusation(
+            peer: peer, incarnation: entry.statement.incarnation, kind: .suspect, accuser: accuser)
     }
 
     package func statement(of peer: PeerID) -> MemberStatement? {
@@ -84,53 +113,54 @@ extension MembershipMachine {
                 if isNewer, let statement = statement(of: version.peer) {
                     news.statements.append(statement)
                 }
-                if let doubt, isNewer || version.doubt != doubt {
-                    news.accusations.append(accuse(version.peer, ours, doubt))
+                if doubt != nil, isNewer || version.doubt != doubt {
+                    news.accusations += accusations(of: version.peer)
                 }
             }
         }
         for peer in [localPeer] + order where !seen.contains(peer) {
-            guard let statement = statement(of: peer) else { continue }
-            news.statements.append(statement)
-            if let doubt = entries[peer]?.doubt {
-                news.accusations.append(accuse(peer, statement.incarnation, doubt))
+            // Who has not met the dead does not miss them.
+            guard entries[peer]?.state != .dead, let statement = statement(of: peer) else {
+                continue
             }
+            news.statements.append(statement)
+            news.accusations += accusations(of: peer)
         }
         return (news, wanted)
     }
 
-    /// Takes in what a comparison brought. A death that another knows of is only a suspicion here,
-    /// unless the member was unknown before: after a partition each side holds the other dead.
+    /// This peer's own doubt of a member, as a hint, and what others signed.
+    private func accusations(of peer: PeerID) -> [Accusation] {
+        guard let entry = entries[peer], let doubt = entry.doubt else { return [] }
+        let signed =
+            entry.suspicion?.accusers.map(\.accusation).filter { !$0.isHint } ?? entry.evidence
+        let hint = Accusation(
+            peer: peer, incarnation: entry.statement.incarnation, kind: doubt, accuser: localPeer)
+        return [hint] + signed
+    }
+
+    /// Takes in what a comparison brought. A death that another knows of is only a hint here: after
+    /// a partition each side holds the other dead.
     package mutating func handleSync(_ content: GossipContent, from sender: PeerID, now: Instant) {
-        var strangers: Set<PeerID> = []
+        let dead = Set(content.accusations.filter { $0.kind == .dead }.map(\.peer))
         for statement in content.statements {
-            let isStranger = entries[statement.peer] == nil
-            if handle(statement, now: now), isStranger { strangers.insert(statement.peer) }
+            if entries[statement.peer] == nil, dead.contains(statement.peer) { continue }
+            handle(statement, now: now)
         }
-        for accusation in content.accusations {
-            if accusation.kind == .dead, strangers.contains(accusation.peer) {
-                handle(accusation, now: now)
-            } else {
-                weigh(
-                    MemberVersionEntry(
-                        peer: accusation.peer, incarnation: accusation.incarnation,
-                        doubt: accusation.kind), of: sender, now: now)
-            }
+        for var accusation in content.accusations {
+            if !defences.contains(.witnesses) { accusation.kind = .suspect }
+            handle(accusation, now: now)
         }
     }
 
+    /// What the other doubts by its own word.
     private mutating func weigh(_ version: MemberVersionEntry, of sender: PeerID, now: Instant) {
-        guard version.doubt != nil, version.peer != sender else { return }
+        guard let doubt = version.doubt, version.peer != sender else { return }
+        let kind = defences.contains(.witnesses) ? doubt : .suspect
         handle(
             Accusation(
-                peer: version.peer, incarnation: version.incarnation, kind: .suspect,
-                accuser: sender), now: now)
-    }
-
-    private func accuse(
-        _ peer: PeerID, _ incarnation: UInt64, _ kind: Accusation.Kind
-    ) -> Accusation {
-        Accusation(peer: peer, incarnation: incarnation, kind: kind, accuser: localPeer)
+                peer: version.peer, incarnation: version.incarnation, kind: kind, accuser: sender),
+            now: now)
     }
 }
 

@@ -1,7 +1,7 @@
 package import CyxCore
 
 /// Who is in the network, after SWIM (Das, Gupta and Motivala 2002) with Lifeguard's local health,
-/// dynamic suspicion and nacks. All of one peer's membership state and no clock, task or socket:
+/// dynamic suspicion, buddies and nacks. All of one peer's membership state and no clock, task or socket:
 /// inputs are `handle…`, outputs are `takeActions`, `nextTimeout` and the members.
 package struct MembershipMachine: Sendable {
     /// What the shell is to do.
@@ -12,6 +12,8 @@ package struct MembershipMachine: Sendable {
         case sync(with: PeerID)
         /// Sign this peer's statement anew with this incarnation.
         case restate(incarnation: UInt64)
+        /// Sign this accusation and give it to `publish`.
+        case accuse(peer: PeerID, incarnation: UInt64, kind: Accusation.Kind)
         /// A member's state has changed.
         case note(peer: PeerID, from: MemberState?, to: MemberState)
     }
@@ -21,6 +23,13 @@ package struct MembershipMachine: Sendable {
         var state: MemberState
         var since: Instant
         var suspicion: Suspicion?
+        /// The group that counts when several accusers are to come from several networks.
+        var network: UInt64
+        /// What was said of it before it answered this peer. Who said so is believed again later,
+        /// and only if it says so anew.
+        var disproved: (accusations: [Accusation], until: Instant)?
+        /// For what others said it is held dead; those who missed it are shown.
+        var evidence: [Accusation] = []
     }
 
     struct Probe: Sendable {
@@ -28,12 +37,26 @@ package struct MembershipMachine: Sendable {
         var target: PeerID
         var indirectAt: Instant
         var deadline: Instant
+        /// Out of turn, because of what others say.
+        var isCheck = false
+        /// Who said so, if it is to be passed on to the target.
+        var hintedBy: PeerID?
         var helpers = 0
         var helpersHeard = 0
         var isIndirect = false
     }
 
+    /// A look at a member out of turn, not begun yet.
+    struct Check: Sendable {
+        var peer: PeerID
+        var due: Instant
+        var hintedBy: PeerID?
+    }
+
     package let timings: MembershipTimings
+    let defences: MembershipDefences
+    /// What counts as one network when accusers are to come from several.
+    let diversity: DiversityRule
     package private(set) var own: MemberStatement
     /// Lifeguard's local health multiplier minus 1: 0 is healthy.
     package internal(set) var health = 0
@@ -45,27 +68,40 @@ package struct MembershipMachine: Sendable {
     /// Keys of `entries`, sorted: the only order in which they are walked.
     var order: [PeerID] = []
     var suspects: [PeerID] = []
-    var reachableCount = 0
+    /// Other members that are alive or suspected, sorted.
+    package private(set) var reachablePeers: [PeerID] = []
     var gossip = GossipQueue()
     var actions: [Action] = []
     var generator: SeededGenerator
-    var probe: Probe?
+    /// Those on their way: the one whose turn it is, and checks.
+    var probes: [Probe] = []
+    var checks: [Check] = []
     var probeOrder: [PeerID] = []
     var probeSequence: UInt64 = 0
     var probeDue: Instant
     var gossipDue: Instant
     var syncDue: Instant
+    var lastSync: Instant
     var syncTurn = 0
-    private var changed = true
+    var changed = true
+    /// When this machine last had an input.
+    var lastInput: Instant
 
     /// A network of one. Phases are drawn from `seed`, so that peers do not act in step.
-    package init(own: MemberStatement, timings: MembershipTimings, seed: UInt64, now: Instant) {
+    package init(
+        own: MemberStatement, timings: MembershipTimings, defences: MembershipDefences = .all,
+        diversity: DiversityRule = .networks, seed: UInt64, now: Instant
+    ) {
         self.own = own
         self.timings = timings
+        self.defences = defences
+        self.diversity = diversity
         generator = SeededGenerator(seed: seed)
         func phase(_ interval: Duration) -> Instant {
             now + .nanoseconds(Int64.random(in: 0...interval.nanoseconds, using: &generator))
         }
+        lastInput = now
+        lastSync = now
         probeDue = now
         gossipDue = now
         syncDue = now
@@ -92,10 +128,9 @@ package struct MembershipMachine: Sendable {
         peer == localPeer ? own.incarnation : entries[peer]?.statement.incarnation
     }
 
-    /// Other members that are alive or suspected.
-    package var reachablePeers: [PeerID] { order.filter { isReachable($0) } }
+    package var reachableCount: Int { reachablePeers.count }
 
-    func isReachable(_ peer: PeerID) -> Bool {
+    package func isReachable(_ peer: PeerID) -> Bool {
         guard let state = entries[peer]?.state else { return false }
         return state == .alive || state == .suspect
     }
@@ -125,6 +160,7 @@ package struct MembershipMachine: Sendable {
     /// Takes in a verified statement; returns whether it was news.
     @discardableResult
     package mutating func handle(_ statement: MemberStatement, now: Instant) -> Bool {
+        observe(now)
         let peer = statement.peer
         guard peer != localPeer else {
             // A former life of this peer, from a clock that was ahead: outbid it.
@@ -141,83 +177,34 @@ package struct MembershipMachine: Sendable {
         let isSame = before?.state == state
         entries[peer] = Entry(
             statement: statement, state: state,
-            since: isSame ? before?.since ?? now : now, suspicion: nil)
-        if before == nil { insert(peer) }
+            since: isSame ? before?.since ?? now : now, suspicion: nil,
+            network: network(of: statement.info))
+        if before == nil { order.insert(peer, at: place(of: peer, in: order)) }
         changed = true
         gossip.add(peer, .statement)
         if !isSame { moved(peer, from: before?.state, to: state) }
         return true
     }
 
-    /// Takes in what `accusation.accuser` says of another peer, as it came by gossip.
-    package mutating func handle(_ accusation: Accusation, now: Instant) {
-        let peer = accusation.peer
-        if peer == localPeer {
-            // Only what this peer has said itself can be doubted; anything else is made up.
-            guard accusation.incarnation == own.incarnation, !own.isLeaving else { return }
-            health = min(MembershipLimits.health, health + 1)
-            refute(above: accusation.incarnation)
-            return
-        }
-        guard let entry = entries[peer],
-            entry.statement.incarnation == accusation.incarnation
-        else { return }
-        switch accusation.kind {
-        case .suspect: suspect(peer, accuser: accusation.accuser, now: now)
-        case .dead:
-            if entry.state == .alive || entry.state == .suspect {
-                bury(peer, accuser: accusation.accuser, now: now)
-            }
-        }
+    /// Lifeguard's local health: this peer has cause to think itself slow.
+    mutating func weaken(by amount: Int) {
+        guard defences.contains(.awareness) else { return }
+        health = min(MembershipLimits.health, health + amount)
     }
 
-    private mutating func refute(above incarnation: UInt64) {
+    mutating func refute(above incarnation: UInt64) {
         refutations += 1
         actions.append(.restate(incarnation: max(incarnation, own.incarnation) + 1))
     }
 
-    mutating func suspect(_ peer: PeerID, accuser: PeerID, now: Instant) {
-        guard var entry = entries[peer] else { return }
-        switch entry.state {
-        case .alive:
-            entry.suspicion = Suspicion(
-                accuser: accuser, started: now, timings: timings, members: reachableCount + 1)
-            entry.state = .suspect
-            entry.since = now
-            entries[peer] = entry
-            changed = true
-            moved(peer, from: .alive, to: .suspect)
-        case .suspect:
-            guard entry.suspicion?.confirm(accuser) == true else { return }
-            entries[peer] = entry
-        case .dead, .left: return
-        }
-        let accusation = Accusation(
-            peer: peer, incarnation: entry.statement.incarnation, kind: .suspect, accuser: accuser)
-        gossip.add(peer, .accusation(accusation))
-    }
-
-    mutating func bury(_ peer: PeerID, accuser: PeerID, now: Instant) {
-        guard var entry = entries[peer] else { return }
-        let before = entry.state
-        entry.state = .dead
-        entry.since = now
-        entry.suspicion = nil
-        entries[peer] = entry
-        changed = true
-        moved(peer, from: before, to: .dead)
-        let accusation = Accusation(
-            peer: peer, incarnation: entry.statement.incarnation, kind: .dead, accuser: accuser)
-        gossip.add(peer, .accusation(accusation))
-    }
-
-    private mutating func moved(_ peer: PeerID, from: MemberState?, to: MemberState) {
+    mutating func moved(_ peer: PeerID, from: MemberState?, to: MemberState) {
         suspects.removeAll { $0 == peer }
         if to == .suspect { suspects.append(peer) }
         let was = from == .alive || from == .suspect
         let isNow = to == .alive || to == .suspect
-        if was != isNow { reachableCount += isNow ? 1 : -1 }
+        if was, !isNow { reachablePeers.remove(at: place(of: peer, in: reachablePeers)) }
         if isNow, !was {
+            reachablePeers.insert(peer, at: place(of: peer, in: reachablePeers))
             // At a random place, so that a joining member is probed soon by some (SWIM §4.3).
             let place = Int.random(in: 0...probeOrder.count, using: &generator)
             probeOrder.insert(peer, at: place)
@@ -225,14 +212,15 @@ package struct MembershipMachine: Sendable {
         actions.append(.note(peer: peer, from: from, to: to))
     }
 
-    private mutating func insert(_ peer: PeerID) {
+    /// Where `peer` is in a sorted list, or belongs.
+    private func place(of peer: PeerID, in list: [PeerID]) -> Int {
         var low = 0
-        var high = order.count
+        var high = list.count
         while low < high {
             let middle = (low + high) / 2
-            if order[middle] < peer { low = middle + 1 } else { high = middle }
+            if list[middle] < peer { low = middle + 1 } else { high = middle }
         }
-        order.insert(peer, at: low)
+        return low
     }
 
     /// Forgets members that have been dead for long, or are too many.

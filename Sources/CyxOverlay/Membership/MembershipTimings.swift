@@ -28,10 +28,14 @@ package struct MembershipTimings: Sendable, Equatable {
             && left.syncInterval == right.syncInterval
     }
 
-    /// For networks over the internet: a silent peer is dead after 6 to 20 s.
+    /// For networks over the internet: a silent peer is dead after 6 to 10 s. Who alone thinks others
+    /// silent has a minute to find out that it is the silent one, as in the paper (α = 5 and β = 6
+    /// come to 63 s among 128 members). Nobody waits that long for a death that others see too: with
+    /// a maximum of 15 s `simulate detection` shows 12 times fewer false positives than plain SWIM
+    /// has, with 30 s 23 times, all of them from members whose messages lay for 33 s.
     package static let production = MembershipTimings(
         probeInterval: .seconds(1), indirectAfter: .milliseconds(700), probeTimeout: .seconds(2),
-        suspicionMinimum: .seconds(5), suspicionMaximum: .seconds(15),
+        suspicionMinimum: .seconds(5), suspicionMaximum: .seconds(60),
         gossipInterval: .milliseconds(200), syncInterval: .seconds(20),
         stallThreshold: .milliseconds(500), retention: .seconds(24 * 3600),
         callTimeout: .seconds(5), joinBackoff: (.seconds(1), .seconds(30)))
@@ -64,6 +68,14 @@ package enum MembershipLimits {
     /// SWIM's k: peers that probe for another.
     package static let helpers = 3
     package static let suspicionConfirmations = 3
+    /// Who must accuse a member, this peer perhaps among them, before it is dead for this peer, and
+    /// of how many networks they must be; fewer where there are fewer witnesses.
+    package static let deathAccusers = 3
+    package static let deathNetworks = 2
+    /// Accusers that are remembered of one suspicion.
+    package static let accusers = 8
+    /// Members that wait to be looked at out of turn.
+    package static let checks = 256
     package static let gossipTargets = 3
     /// SWIM's λ: an update is passed on λ·⌈log10(n + 1)⌉ times.
     package static let retransmissions = 4

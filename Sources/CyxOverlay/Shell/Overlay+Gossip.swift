@@ -45,16 +45,17 @@ extension Overlay {
             }
         case .gossip(let peer): await sendGossip(to: peer)
         case .sync(let peer): _ = await synchronize(with: peer)
-        case .restate, .note: break
+        case .restate, .accuse, .note: break
         }
     }
 
     private func probe(_ id: UInt64, _ target: PeerID, timeout: Duration) async {
-        let request = ProbeRequest(gossip: GossipBatch(machine.takeGossip())).protobufBytes()
+        let request = ProbeRequest(gossip: GossipBatch(machine.takeGossip(for: target)))
+            .protobufBytes()
         do throws(RPCError) {
             let response = try await messaging.call(
                 target, .overlayProbe, request, timeout: timeout)
-            machine.handleProbeAnswer(id: id)
+            machine.handleProbeAnswer(id: id, now: environment.now())
             answered(target)
             take(response, from: target)
         } catch {
@@ -69,13 +70,13 @@ extension Overlay {
         let request = ProbeRequest(
             target: target.bytes,
             timeoutMilliseconds: UInt32(clamping: timeout.nanoseconds / 1_000_000),
-            gossip: GossipBatch(machine.takeGossip())
+            gossip: GossipBatch(machine.takeGossip(for: helper))
         ).protobufBytes()
         do throws(RPCError) {
             let response = try await messaging.call(
                 helper, .overlayProbe, request, timeout: timeout)
             if take(response, from: helper) {
-                machine.handleProbeAnswer(id: id)
+                machine.handleProbeAnswer(id: id, now: environment.now())
             } else {
                 machine.handleHelperMiss(id: id)
             }
@@ -100,7 +101,7 @@ extension Overlay {
     }
 
     func sendGossip(to peer: PeerID) async {
-        let content = machine.takeGossip()
+        let content = machine.takeGossip(for: peer)
         guard !content.statements.isEmpty || !content.accusations.isEmpty else { return }
         let batch = GossipBatch(content).protobufBytes()
         do throws(RPCError) {
@@ -159,7 +160,7 @@ extension Overlay {
             reached = await reach(target, milliseconds: request.timeoutMilliseconds)
         }
         let response = ProbeResponse(
-            reached: reached, gossip: GossipBatch(machine.takeGossip()))
+            reached: reached, gossip: GossipBatch(machine.takeGossip(for: remote)))
         return response.protobufBytes()
     }
 
@@ -169,7 +170,8 @@ extension Overlay {
         guard machine.isReachable(target) else { return false }
         let asked = Duration.milliseconds(Int64(milliseconds)) * 4 / 5
         let timeout = min(asked, options.timings.probeTimeout * (MembershipLimits.health + 1))
-        let request = ProbeRequest(gossip: GossipBatch(machine.takeGossip())).protobufBytes()
+        let request = ProbeRequest(gossip: GossipBatch(machine.takeGossip(for: target)))
+            .protobufBytes()
         do throws(RPCError) {
             let response = try await messaging.call(
                 target, .overlayProbe, request, timeout: timeout)
@@ -195,7 +197,7 @@ extension Overlay {
         var (news, wanted) = machine.compare(versions, of: remote, now: environment.now())
         // Refutations that the comparison has just caused go along.
         pump()
-        let fresh = machine.takeGossip()
+        let fresh = machine.takeGossip(for: remote)
         news.statements += fresh.statements
         news.accusations += fresh.accusations
         let response = SyncResponse(gossip: GossipBatch(news), wanted: wanted.map(\.bytes))
@@ -229,20 +231,40 @@ extension Overlay {
     private func absorb(
         _ batch: GossipBatch, from sender: PeerID, isSync: Bool
     ) throws(MemberStatementError) {
-        let content = try batch.content(network: options.network) { peer, incarnation in
+        var content = GossipContent()
+        content.statements = try batch.statements(network: options.network) { peer, incarnation in
             (machine.incarnation(of: peer) ?? 0) < incarnation
         }
+        let accusations = try batch.unverifiedAccusations()
         let now = environment.now()
         if isSync {
+            // The sender is who it says, so it needs to prove nothing of its own view.
+            content.accusations = accusations.filter { $0.isHint && $0.accuser == sender }
             machine.handleSync(content, from: sender, now: now)
         } else {
             for statement in content.statements { machine.handle(statement, now: now) }
-            for accusation in content.accusations { machine.handle(accusation, now: now) }
         }
+        for accusation in accusations { try absorb(accusation, now: now) }
         // An address or role may have changed without a change of state.
         for statement in content.statements where statement.peer != machine.localPeer {
             learn(statement.info)
         }
+    }
+
+    /// Takes an accusation in after checking its signature, if it would change anything.
+    private func absorb(
+        _ accusation: Accusation, now: Instant
+    ) throws(MemberStatementError) {
+        if accusation.peer != machine.localPeer {
+            guard !accusation.isHint, machine.counts(accusation, now: now),
+                accusation.isRecent(wallMilliseconds: wallMilliseconds),
+                let key = machine.statement(of: accusation.accuser)?.key
+            else { return }
+            guard accusation.isSigned(by: key, network: options.network) else {
+                throw .forged(accusation.accuser)
+            }
+        }
+        machine.handle(accusation, now: now)
     }
 
     /// A member answered a probe or a comparison: others may be told of it.

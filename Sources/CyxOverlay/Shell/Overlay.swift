@@ -58,13 +58,14 @@ package actor Overlay: Membership {
         logger = environment.logger.labelled("overlay")
         let now = environment.now()
         started = now
-        let incarnation = UInt64(max(1, environment.wallTime().milliseconds))
         var info = info
         info.contact.address = options.addresses.published(info.contact.address)
+        let wallMilliseconds = UInt64(max(1, environment.wallTime().milliseconds))
         let statement = MemberStatement.sign(
-            info, incarnation: incarnation, key: identity, network: options.network)
+            info, incarnation: wallMilliseconds, key: identity, network: options.network)
         machine = MembershipMachine(
-            own: statement, timings: options.timings, seed: environment.random.next(), now: now)
+            own: statement, timings: options.timings, defences: options.defences,
+            diversity: options.kademlia.diversity, seed: environment.random.next(), now: now)
         table = RoutingTable(local: info.peer, parameters: options.kademlia, now: now)
         records = PeerRecords(local: info.peer)
         answerTimes = AnswerTimes(initial: options.kademlia.patience)
@@ -158,6 +159,12 @@ package actor Overlay: Membership {
             switch action {
             case .restate(let incarnation):
                 restate(incarnation: incarnation)
+            case .accuse(let peer, let incarnation, let kind):
+                machine.publish(
+                    Accusation.sign(
+                        peer, incarnation: incarnation, kind: kind,
+                        statedMilliseconds: wallMilliseconds, key: identity,
+                        network: options.network))
             case .note(let peer, let from, let to):
                 note(peer, from: from, to: to)
             default:
@@ -167,6 +174,8 @@ package actor Overlay: Membership {
         if machine.takeChanged() { publish() }
         arm()
     }
+
+    var wallMilliseconds: UInt64 { UInt64(max(1, environment.wallTime().milliseconds)) }
 
     private func note(_ peer: PeerID, from: MemberState?, to: MemberState) {
         let now = environment.now()

@@ -7,6 +7,8 @@ package struct OverlayOptions: Sendable {
     package var bootstrap: [SocketAddress] = []
     package var timings = MembershipTimings.production
     package var kademlia = KademliaParameters()
+    /// All of them, but where a test shows what one is good for.
+    package var defences = MembershipDefences.all
     /// What statements are signed for, so that one network's cannot be replayed in another.
     package var network = NetworkID(.zero)
     /// How old a bucket may grow before it is refreshed by a lookup.

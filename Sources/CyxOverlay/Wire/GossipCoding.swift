@@ -34,23 +34,29 @@ extension SyncRequest {
 }
 
 extension GossipBatch {
-    /// Verifies every record that `isNews`; nil if anything in the batch is not what it should be,
-    /// since an honest peer passes on only what it has verified itself.
-    func content(
+    /// Verifies every record that `isNews`; throws if any of them is not what it should be, since an
+    /// honest peer passes on only what it has verified itself.
+    func statements(
         network: NetworkID, isNews: (PeerID, UInt64) -> Bool
-    ) throws(MemberStatementError) -> GossipContent {
+    ) throws(MemberStatementError) -> [MemberStatement] {
         guard members.count + claims.count <= MembershipLimits.receivedBatch else {
             throw .invalid("batch size")
         }
-        var content = GossipContent()
+        var statements: [MemberStatement] = []
         for member in members {
             let statement = try MemberStatement.verify(member, network: network, isNews: isNews)
-            if let statement { content.statements.append(statement) }
+            if let statement { statements.append(statement) }
         }
+        return statements
+    }
+
+    /// What is said of others; no signature is checked.
+    func unverifiedAccusations() throws(MemberStatementError) -> [Accusation] {
+        var accusations: [Accusation] = []
         for claim in claims {
             guard let accusation = Accusation(claim) else { throw .invalid("claim") }
-            content.accusations.append(accusation)
+            accusations.append(accusation)
         }
-        return content
+        return accusations
     }
 }

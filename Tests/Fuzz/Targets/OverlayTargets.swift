@@ -90,20 +90,28 @@ private func verified(_ record: SignedMemberRecord) throws -> MemberStatement? {
 private func admit(_ batch: GossipBatch??) throws -> Bool {
     guard let batch else { return false }
     guard let batch else { return true }
-    let content = try taken(MemberStatementError.self) {
-        try batch.content(network: OverlaySamples.network) { _, _ in true }
+    let statements = try taken(MemberStatementError.self) {
+        try batch.statements(network: OverlaySamples.network) { _, _ in true }
     }
-    if let content {
+    let accusations = try taken(MemberStatementError.self) { try batch.unverifiedAccusations() }
+    if let statements, let accusations {
         try BrokenProperty.check(
-            content.statements.count + content.accusations.count
-                <= MembershipLimits.receivedBatch, "a batch without bound")
+            statements.count + accusations.count <= MembershipLimits.receivedBatch,
+            "a batch without bound")
+        let own = OverlaySamples.accusation
+        for accusation in accusations where accusation.accuser == own.accuser {
+            let isGenuine = accusation == own || accusation.isHint
+            let isSigned = accusation.isSigned(
+                by: OverlaySamples.key.verifyingKey, network: OverlaySamples.network)
+            try BrokenProperty.check(isGenuine || !isSigned, "a changed accusation is signed")
+        }
     }
     return true
 }
 
 enum OverlaySamples {
     static let network = NetworkID(Digest(5, 6, 7, 8))
-    private static let key = SigningKey(seed: [UInt8](0..<32))
+    static let key = SigningKey(seed: [UInt8](0..<32))
 
     static let statement: MemberStatement = {
         let info = MemberInfo(
@@ -115,10 +123,16 @@ enum OverlaySamples {
         return MemberStatement.sign(info, incarnation: 77, key: key, network: network)
     }()
 
+    static let accusation = Accusation.sign(
+        PeerID(Digest(9, 9, 9, 9)), incarnation: 7, kind: .dead, statedMilliseconds: 1 << 40,
+        key: key, network: network)
+
     static var batch: GossipBatch {
         let peer = statement.peer.bytes
         return GossipBatch(
             members: [statement.record],
-            claims: [MemberClaim(peer: peer, incarnation: 7, kind: 1, accuser: peer)])
+            claims: [
+                MemberClaim(peer: peer, incarnation: 7, kind: 1, accuser: peer), accusation.claim,
+            ])
     }
 }
