@@ -61,16 +61,22 @@ extension Connection {
         // and mostly there is one.
         var acked = Acknowledged()
         var cursor = SentPackets.FrameCursor()
+        let lowest = frame.largest - frame.firstLength
+        guard !skips.areTouched(by: lowest, frame.largest) else { throw .protocolViolation }
         guard frame.rangeCount > 0 else {
             settleRange(
-                frame.largest - frame.firstLength, frame.largest, &cursor, &acked, now: now)
+                lowest, frame.largest, &cursor, &acked, now: now)
             return acked
         }
         ackRanges.removeAll(keepingCapacity: true)
         let first = sent.firstNumber
+        var isHonest = true
         try frame.forEachRange { range in
-            if range.upperBound >= first { ackRanges.append(range) }
+            guard range.upperBound >= first else { return }
+            if skips.areTouched(by: range.lowerBound, range.upperBound) { isHonest = false }
+            ackRanges.append(range)
         }
+        guard isHonest else { throw .protocolViolation }
         while let range = ackRanges.popLast() {
             settleRange(range.lowerBound, range.upperBound, &cursor, &acked, now: now)
         }

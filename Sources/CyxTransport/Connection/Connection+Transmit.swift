@@ -124,6 +124,10 @@ extension Connection {
     mutating func startPacket(
         _ room: UnsafeMutableRawBufferPointer, to destination: ConnectionID? = nil
     ) -> OpenPacket {
+        if sent.nextNumber == skips.next {
+            sent.appendSkip()
+            skips.skipped()
+        }
         let number = sent.nextNumber
         let numberSize = PacketNumber.encodedSize(
             number, largestAcknowledged: largestAcknowledged)

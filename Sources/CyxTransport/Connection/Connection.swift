@@ -64,6 +64,7 @@ struct Connection {
     var received = ReceivedPackets()
     var sent = SentPackets()
     var largestAcknowledged: UInt64?
+    var skips: PacketSkips
     var failedOpens: UInt64 = 0
 
     // Recovery.
@@ -125,6 +126,8 @@ struct Connection {
         self.version = version
         self.noise = noise
         self.phase = phase
+        skips = PacketSkips(
+            seed: setup.defences.contains(.optimisticACK) ? setup.skipSeed : nil)
         path = Path(
             remote: setup.address, issued: IssuedID(sequence: 0, id: remoteID),
             localID: setup.parameters.source,
@@ -261,4 +264,6 @@ struct ConnectionSetup {
     var defences: TransportDefences
     /// What challenges are drawn from.
     var pathSecret: [UInt8]
+    /// Where packet numbers are skipped; the peer must not know.
+    var skipSeed: UInt64
 }

@@ -134,7 +134,7 @@ struct Endpoint {
             address: address, expectedPeer: peer, originalDestination: originalDestination,
             parameters: parameters, timings: timings, limits: limits,
             engine: configuration.engine, defences: configuration.defences,
-            pathSecret: random.bytes(32))
+            pathSecret: random.bytes(32), skipSeed: random.next())
     }
 
     mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {

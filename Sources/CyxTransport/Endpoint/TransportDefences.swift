@@ -34,5 +34,8 @@ package struct TransportDefences: OptionSet, Sendable {
     /// there, and if so wins (RFC 9000 §9.3.3).
     package static let oldPathChallenge = TransportDefences(rawValue: 1 << 10)
 
-    package static let all = TransportDefences(rawValue: 1 << 11 - 1)
+    /// Packet numbers are skipped at random, and who acknowledges one is cut off (RFC 9000 §21.4).
+    package static let optimisticACK = TransportDefences(rawValue: 1 << 11)
+
+    package static let all = TransportDefences(rawValue: 1 << 12 - 1)
 }

@@ -23,6 +23,8 @@ struct SentPacket: Sendable {
         case outstanding
         case acknowledged
         case lost
+        /// Its number was never used.
+        case skipped
     }
 
     var timeSent: Int64
@@ -77,6 +79,13 @@ struct SentPackets: Sendable {
     mutating func leavePath() {
         for index in 0..<packets.count { packets[index].size = 0 }
         bytesInFlight = 0
+    }
+
+    /// Steps over a packet number.
+    mutating func appendSkip() {
+        append(
+            SentPacket(
+                timeSent: 0, size: 0, frameCount: 0, state: .skipped, isAckEliciting: false))
     }
 
     func packet(_ number: UInt64) -> SentPacket? {
