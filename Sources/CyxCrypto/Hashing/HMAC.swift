@@ -7,10 +7,17 @@ package struct HMACSHA256: Sendable {
     private var outer = SHA256()
 
     package init(key: [UInt8]) {
-        var block = key.count > HMACSHA256.blockSize ? SHA256.hash(key) : key
-        block += [UInt8](repeating: 0, count: HMACSHA256.blockSize - block.count)
-        inner.update(block.map { $0 ^ 0x36 })
-        outer.update(block.map { $0 ^ 0x5c })
+        let key = key.count > HMACSHA256.blockSize ? SHA256.hash(key) : key
+        // Handshakes make dozens of these: nothing here allocates.
+        withUnsafeTemporaryAllocation(byteCount: HMACSHA256.blockSize, alignment: 8) { block in
+            for index in 0..<HMACSHA256.blockSize {
+                block[index] = (index < key.count ? key[index] : 0) ^ 0x36
+            }
+            inner.update(UnsafeRawBufferPointer(block))
+            for index in 0..<HMACSHA256.blockSize { block[index] ^= 0x36 ^ 0x5c }
+            outer.update(UnsafeRawBufferPointer(block))
+            block.initializeMemory(as: UInt8.self, repeating: 0)
+        }
     }
 
     package mutating func update(_ bytes: [UInt8]) { inner.update(bytes) }
@@ -18,9 +25,18 @@ package struct HMACSHA256: Sendable {
 
     /// The 32-byte code of what was fed so far.
     package func finalize() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: HMACSHA256.codeSize) { code, count in
+            finalize(into: UnsafeMutableRawBufferPointer(code))
+            count = HMACSHA256.codeSize
+        }
+    }
+
+    /// The same, written to the first 32 bytes of `code`.
+    package func finalize(into code: UnsafeMutableRawBufferPointer) {
         var result = outer
-        result.update(inner.finalize())
-        return result.finalize()
+        inner.finalize(into: code)
+        result.update(UnsafeRawBufferPointer(rebasing: code[..<HMACSHA256.codeSize]))
+        result.finalize(into: code)
     }
 
     /// The 32-byte code of `message`.

@@ -43,10 +43,17 @@ package struct SHA256: IncrementalHash {
     }
 
     package func finalize() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: SHA256.digestSize) { digest, count in
+            finalize(into: UnsafeMutableRawBufferPointer(digest))
+            count = SHA256.digestSize
+        }
+    }
+
+    /// The same, written to the first 32 bytes of `digest`.
+    package func finalize(into digest: UnsafeMutableRawBufferPointer) {
+        precondition(digest.count >= SHA256.digestSize, "a digest has 32 bytes")
         var copy = context
-        var digest = [UInt8](repeating: 0, count: SHA256.digestSize)
-        SHA256_Final(&digest, &copy)
-        return digest
+        SHA256_Final(digest.bytes, &copy)
     }
 }
 

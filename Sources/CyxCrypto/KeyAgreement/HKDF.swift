@@ -12,22 +12,24 @@ package enum HKDF {
     package static func expand(key: [UInt8], info: [UInt8], count: Int) -> [UInt8] {
         precondition((0...maximumOutput).contains(count), "HKDF gives at most 8160 bytes")
         let keyed = HMACSHA256(key: key)
-        var output: [UInt8] = []
-        output.reserveCapacity(count + SHA256.digestSize)
-        var block: [UInt8] = []
-        var counter: UInt8 = 1
-        while output.count < count {
-            var code = keyed
-            code.update(block)
-            code.update(info)
-            code.update([counter])
-            block = code.finalize()
-            output += block
-            // The 255th block is the last, so the counter that wraps is never used.
-            counter &+= 1
+        let size = SHA256.digestSize
+        let blocks = (count + size - 1) / size
+        // Each block lies behind the one that it follows from.
+        return [UInt8](unsafeUninitializedCapacity: blocks * size) { output, initialized in
+            let bytes = UnsafeMutableRawBufferPointer(output)
+            for block in 0..<blocks {
+                var code = keyed
+                if block > 0 {
+                    code.update(
+                        UnsafeRawBufferPointer(rebasing: bytes[(block - 1) * size..<block * size]))
+                }
+                code.update(info)
+                withUnsafeBytes(of: UInt8(block + 1)) { code.update($0) }
+                code.finalize(
+                    into: UnsafeMutableRawBufferPointer(rebasing: bytes[(block * size)...]))
+            }
+            initialized = count
         }
-        output.removeLast(output.count - count)
-        return output
     }
 
     /// HKDF-Expand-Label of RFC 8446 §7.1 with `prefix` in the place of "tls13 ".

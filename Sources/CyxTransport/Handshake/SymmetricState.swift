@@ -16,7 +16,10 @@ struct SymmetricState {
     }
 
     mutating func mixHash(_ data: [UInt8]) {
-        hash = SHA256.hash(hash + data)
+        var hasher = SHA256()
+        hasher.update(hash)
+        hasher.update(data)
+        hash = hasher.finalize()
     }
 
     mutating func mixKey(_ material: [UInt8]) {
