@@ -58,6 +58,20 @@ struct KeyAgreementTests {
                 == right.sharedSecret(with: left.publicKey))
     }
 
+    /// The public key is found in another way than by multiplying the base point, u = 9.
+    @Test func aPublicKeyIsTheSecretSharedWithTheBasePoint() throws {
+        var base = [UInt8](repeating: 0, count: X25519.keySize)
+        base[0] = 9
+        var bytes = [UInt8](repeating: 0, count: X25519.keySize)
+        for _ in 0..<200 {
+            let key = X25519.PrivateKey(bytes: bytes)
+            #expect(try key.sharedSecret(with: base) == key.publicKey)
+            bytes = SHA256.hash(bytes)
+        }
+        let largest = X25519.PrivateKey(bytes: [UInt8](repeating: 0xFF, count: X25519.keySize))
+        #expect(try largest.sharedSecret(with: base) == largest.publicKey)
+    }
+
     /// The points of order 1, 2, 4 and 8 and their other encodings (Bernstein's list).
     @Test(arguments: [
         "0000000000000000000000000000000000000000000000000000000000000000",

@@ -4,5 +4,6 @@
 #include "cyx_blake3.h"
 #include "cyx_crc32c.h"
 #include "cyx_crc64.h"
+#include "cyx_curve25519.h"
 
 #endif
