@@ -169,10 +169,13 @@ struct Connection {
 
     mutating func pollDeadline() -> Int64? { nextDeadline }
 
-    mutating func takeEvents() -> [ConnectionEvent] {
-        guard !events.isEmpty else { return [] }
-        defer { events = [] }
-        return events
+    mutating func pollEstablished() -> Bool { phase == .established }
+
+    /// Gives the events out in exchange for an empty array; false if there are none.
+    mutating func swapEvents(_ empty: inout [ConnectionEvent]) -> Bool {
+        guard !events.isEmpty else { return false }
+        swap(&events, &empty)
+        return true
     }
 
     mutating func takeRouteChanges() -> [RouteChange] {

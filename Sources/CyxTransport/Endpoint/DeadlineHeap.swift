@@ -34,14 +34,24 @@ struct DeadlineHeap<Value: Sendable>: Sendable {
         let last = entries.removeLast()
         guard !entries.isEmpty else { return first }
         entries[0] = last
-        var index = 0
+        siftDown(0)
+        return first
+    }
+
+    /// Forgets what `isDead` says will not be waited for.
+    mutating func removeAll(where isDead: (Value) -> Bool) {
+        entries.removeAll { isDead($0.value) }
+        for index in stride(from: entries.count / 2 - 1, through: 0, by: -1) { siftDown(index) }
+    }
+
+    private mutating func siftDown(_ start: Int) {
+        var index = start
         while true {
             var smallest = index
-            for child in [2 * index + 1, 2 * index + 2]
-            where child < entries.count && precedes(child, smallest) {
-                smallest = child
-            }
-            guard smallest != index else { return first }
+            let left = 2 * index + 1
+            if left < entries.count, precedes(left, smallest) { smallest = left }
+            if left + 1 < entries.count, precedes(left + 1, smallest) { smallest = left + 1 }
+            guard smallest != index else { return }
             entries.swapAt(index, smallest)
             index = smallest
         }

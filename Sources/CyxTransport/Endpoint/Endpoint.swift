@@ -62,7 +62,9 @@ struct Endpoint {
     private var timers = DeadlineHeap<TimerTarget>()
     /// Slots with possible events, and slots with possible packets, in order.
     private var touched: [Int] = []
-    private var sendQueue: [Int] = []
+    private var sendQueue = Ring(filler: 0)
+    /// Room that changes places with the events of the connection at hand.
+    private var drained: [ConnectionEvent] = []
     private(set) var connectionCount = 0
     /// Answered first messages whose senders have not finished the handshake.
     private(set) var pendingHandshakes = 0
@@ -183,15 +185,17 @@ struct Endpoint {
     }
 
     /// The connection, if it still lives. Changing it makes its packets and events due.
+    /// Inlined, as else each access allocates a frame; and not to be read through, which copies all
+    /// that the connection holds: what is read often has a function.
     subscript(handle: ConnectionHandle) -> Connection? {
-        _read {
+        @inline(__always) _read {
             if isAlive(handle) {
                 yield slots[handle.slot].connection
             } else {
                 yield nil
             }
         }
-        _modify {
+        @inline(__always) _modify {
             if isAlive(handle) {
                 touch(handle.slot)
                 yield &slots[handle.slot].connection
@@ -200,6 +204,10 @@ struct Endpoint {
                 yield &none
             }
         }
+    }
+
+    mutating func isEstablished(_ handle: ConnectionHandle) -> Bool {
+        isAlive(handle) && slots[handle.slot].connection?.pollEstablished() == true
     }
 
     mutating func touch(_ slot: Int) {
@@ -221,11 +229,12 @@ struct Endpoint {
             slots[slot].isTouched = false
             let handle = ConnectionHandle(slot: slot, generation: slots[slot].generation)
             applyRouteChanges(slot)
-            guard let new = slots[slot].connection?.takeEvents(), !new.isEmpty else { continue }
-            for event in new {
+            guard slots[slot].connection?.swapEvents(&drained) == true else { continue }
+            for event in drained {
                 if case .established = event { settlePending(slot) }
                 events.append((handle, event))
             }
+            drained.removeAll(keepingCapacity: true)
         }
         touched.removeAll(keepingCapacity: true)
     }
@@ -275,18 +284,19 @@ struct Endpoint {
                 Transmission(destination: answer.address, byteCount: size, segmentSize: size)
             )
         }
-        while let slot = sendQueue.first {
+        while sendQueue.count > 0 {
+            let slot = sendQueue[0]
             let transmission = slots[slot].connection?.pollTransmit(
                 into: buffer, segmentsMax: segmentsMax, now: now)
             if let transmission {
                 // The next connection gets its turn after one batch.
                 if sendQueue.count > 1 {
-                    sendQueue.removeFirst()
+                    sendQueue.removeFirst(1)
                     sendQueue.append(slot)
                 }
                 return (transmission.destination, transmission)
             }
-            sendQueue.removeFirst()
+            sendQueue.removeFirst(1)
             slots[slot].isQueued = false
             if slots[slot].connection?.pollClosed() == true {
                 remove(slot)

@@ -12,12 +12,13 @@ extension MessagingMachine {
             sendHeldDatagrams(to: peer, on: handle, now: now)
             var started = 0
             for id in state.waiting {
-                guard let call = calls[id],
+                guard var call = calls[id],
                     let stream = endpoint[handle]?.open(
                         header: call.header.word, body: call.body, now: now)
                 else { break }
-                calls[id]?.stream = RequestID(connection: handle, stream: stream)
-                calls[id]?.body = []
+                call.stream = RequestID(connection: handle, stream: stream)
+                call.body = []
+                calls[id] = call
                 links[handle]?.outgoing[stream] = id
                 started += 1
             }
@@ -35,8 +36,20 @@ extension MessagingMachine {
         links[handle] = Link(peer: peer, address: address, isInitiator: true)
     }
 
-    func usableConnection(_ state: PeerState) -> ConnectionHandle? {
-        state.connections.first { endpoint[$0]?.isEstablished == true }
+    mutating func usableConnection(_ state: PeerState) -> ConnectionHandle? {
+        for handle in state.connections where endpoint.isEstablished(handle) { return handle }
+        return nil
+    }
+
+    /// Opens a stream for a call where nothing has to be waited for, as is the rule.
+    mutating func openAtOnce(
+        _ peer: PeerID, _ header: RPCHeader, _ body: [UInt8], now: Int64
+    ) -> RequestID? {
+        guard let state = peers[peer], state.waiting.isEmpty, state.datagrams.isEmpty,
+            let handle = usableConnection(state),
+            let stream = endpoint[handle]?.open(header: header.word, body: body, now: now)
+        else { return nil }
+        return RequestID(connection: handle, stream: stream)
     }
 
     private mutating func failWaiting(_ peer: PeerID, _ error: RPCError) {

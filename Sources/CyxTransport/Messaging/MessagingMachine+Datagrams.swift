@@ -45,7 +45,7 @@ extension MessagingMachine {
     }
 
     /// The most bytes that a datagram to `peer` may have now; nil without a connection.
-    func datagramBytesMax(to peer: PeerID) -> Int? {
+    mutating func datagramBytesMax(to peer: PeerID) -> Int? {
         guard let state = peers[peer], let handle = usableConnection(state) else { return nil }
         return endpoint[handle]?.datagramBytesMax
     }

@@ -37,6 +37,9 @@ struct MessagingMachine {
     /// Addresses remembered.
     static let addressesMax = 1 << 16
 
+    /// Deadlines of ended calls that are always tolerated.
+    static let deadDeadlinesMax = 256
+
     struct Call {
         var peer: PeerID?
         var header: RPCHeader
@@ -71,12 +74,14 @@ struct MessagingMachine {
 
     var endpoint: Endpoint
     var peers: [PeerID: PeerState] = [:]
-    var links: [ConnectionHandle: Link] = [:]
+    var links = HandleTable<Link>()
     var calls: [CallID: Call] = [:]
     var reservedBytes = 0
     var reservationQueue: [RequestID] = []
     private var deadlines = DeadlineHeap<CallID>()
     private var events: [(ConnectionHandle, ConnectionEvent)] = []
+    /// Room that changes places with `events` while those are carried out.
+    private var batch: [(ConnectionHandle, ConnectionEvent)] = []
     private(set) var isShutDown = false
     /// Datagrams that were given up before they were sent.
     var datagramsDropped: UInt64 = 0
@@ -99,13 +104,25 @@ struct MessagingMachine {
         guard !isShutDown, calls.count < MessagingMachine.callsMax else {
             return outputs.append(.completed(id, .failure(.cancelled)))
         }
-        calls[id] = Call(
-            peer: peer, header: RPCHeader(code: method.rawValue, length: request.count),
-            body: request)
-        deadlines.insert(id, deadline: deadline)
-        peers[peer, default: PeerState()].waiting.append(id)
-        dispatch(peer, wall: wall, now: now)
+        let header = RPCHeader(code: method.rawValue, length: request.count)
+        insertDeadline(id, deadline: deadline)
+        if let stream = openAtOnce(peer, header, request, now: now) {
+            calls[id] = Call(peer: peer, header: header, body: [], stream: stream)
+            links[stream.connection]?.outgoing[stream.stream] = id
+        } else {
+            calls[id] = Call(peer: peer, header: header, body: request)
+            peers[peer, default: PeerState()].waiting.append(id)
+            dispatch(peer, wall: wall, now: now)
+        }
         finishTurn(wall: wall, now: now)
+    }
+
+    /// Deadlines of calls that ended are dropped before they outnumber those that count.
+    private mutating func insertDeadline(_ id: CallID, deadline: Int64) {
+        if deadlines.count > 2 * calls.count + MessagingMachine.deadDeadlinesMax {
+            deadlines.removeAll { calls[$0] == nil }
+        }
+        deadlines.insert(id, deadline: deadline)
     }
 
     /// Gives a call up: its stream is reset, and nothing is said about it any more.
@@ -142,7 +159,7 @@ struct MessagingMachine {
             let handle = endpoint.dial(address, expecting: nil, wall: wall, now: now)
         else { return outputs.append(.identified(id, .failure(.unreachable))) }
         calls[id] = Call(header: RPCHeader(code: 0, length: 0), body: [], dialed: handle)
-        deadlines.insert(id, deadline: deadline)
+        insertDeadline(id, deadline: deadline)
         links[handle] = Link(address: address, isInitiator: true, identifies: [id])
         finishTurn(wall: wall, now: now)
     }
@@ -211,9 +228,12 @@ struct MessagingMachine {
     mutating func finishTurn(wall: WallTime, now: Int64) {
         endpoint.drainEvents(into: &events)
         while !events.isEmpty {
-            let batch = events
-            events.removeAll(keepingCapacity: true)
-            for (connection, event) in batch { handle(connection, event, wall: wall, now: now) }
+            swap(&events, &batch)
+            for index in batch.indices {
+                let (connection, event) = batch[index]
+                handle(connection, event, wall: wall, now: now)
+            }
+            batch.removeAll(keepingCapacity: true)
             endpoint.drainEvents(into: &events)
         }
     }
@@ -248,8 +268,7 @@ struct MessagingMachine {
                     ? .identified(id, .failure(.cancelled))
                     : .completed(id, .failure(.cancelled)))
         }
-        for handle in links.keys.sorted(by: { ($0.slot, $0.generation) < ($1.slot, $1.generation) })
-        {
+        for handle in links.keys {
             endpoint[handle]?.close(.local(.none), telling: TransportError.none.rawValue)
         }
         finishTurn(wall: wall, now: now)

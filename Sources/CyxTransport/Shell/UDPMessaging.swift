@@ -49,6 +49,15 @@ package actor UDPMessaging: PeerMessaging {
     private let buffer = PacketBuffer(byteCount: UDPMessaging.sendBufferBytes)
     private var machine: MessagingMachine
     private var unsent: Unsent?
+    /// Room that changes places with the machine's outputs while those are carried out.
+    private var outputs: [MessagingOutput] = []
+    // Made once rather than for every batch.
+    private lazy var flushLater: @Sendable () -> Void = { [weak self] in
+        self?.assumeIsolated { $0.flushAsScheduled() }
+    }
+    private lazy var fireTimer: @Sendable () -> Void = { [weak self] in
+        self?.assumeIsolated { $0.timerFired() }
+    }
     private var calls: [CallID: UnsafeContinuation<Result<[UInt8], RPCError>, Never>] = [:]
     private var identifies: [CallID: UnsafeContinuation<Result<PeerContact, RPCError>, Never>] =
         [:]
@@ -319,19 +328,18 @@ package actor UDPMessaging: PeerMessaging {
     private func scheduleFlush() {
         guard !isFlushScheduled else { return }
         isFlushScheduled = true
-        environment.executor.execute { [weak self] in
-            self?.assumeIsolated { transport in
-                transport.isFlushScheduled = false
-                transport.flush()
-            }
-        }
+        environment.executor.execute(flushLater)
+    }
+
+    private func flushAsScheduled() {
+        isFlushScheduled = false
+        flush()
     }
 
     /// Resumes callers and hands requests to the server.
     private func carryOut() {
         guard !machine.outputs.isEmpty else { return }
-        let outputs = machine.outputs
-        machine.outputs.removeAll(keepingCapacity: true)
+        swap(&machine.outputs, &outputs)
         for output in outputs {
             switch output {
             case .completed(let id, let result):
@@ -353,6 +361,7 @@ package actor UDPMessaging: PeerMessaging {
                     [("peer", peer.map { "\($0)" } ?? "unknown"), ("reason", "\(reason)")])
             }
         }
+        outputs.removeAll(keepingCapacity: true)
         if !requests.isEmpty { wakeServer() }
     }
 
@@ -398,9 +407,8 @@ package actor UDPMessaging: PeerMessaging {
             guard deadline < timer.deadline else { return }
             environment.executor.cancel(timer.id)
         }
-        let id = environment.executor.schedule(at: Instant(nanoseconds: deadline)) {
-            [weak self] in self?.assumeIsolated { $0.timerFired() }
-        }
+        let id = environment.executor.schedule(
+            at: Instant(nanoseconds: deadline), fireTimer)
         timer = (id, deadline)
     }
 
