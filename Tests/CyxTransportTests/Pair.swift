@@ -48,6 +48,7 @@ struct Pair {
         var datagrams: [(remote: PeerContact, bytes: [UInt8])] = []
         var moves: [PeerContact] = []
         var failedMoves: [PeerContact] = []
+        var paths: [PathEvent] = []
         var datagramsReceived = 0
         var datagramsSent = 0
     }
@@ -65,6 +66,8 @@ struct Pair {
     var faults = LinkFaults()
     /// Addresses at which somebody passes datagrams on, as if they came from another of them.
     var relays: [SocketAddress: (node: Int, source: SocketAddress)] = [:]
+    /// Datagrams that went to a virtual address, whose number is that of a node, and came from one.
+    var relayed = 0
     /// Sees each datagram before it is sent; false drops it.
     var filter: ((Flight) -> Bool)?
     private var flights = DeadlineHeap<Flight>()
@@ -211,6 +214,7 @@ struct Pair {
         case .migrationFailed(let contact): nodes[index].failedMoves.append(contact)
         case .datagram(let remote, let bytes):
             nodes[index].datagrams.append((remote, bytes))
+        case .path(let event): nodes[index].paths.append(event)
         case .request(let id, let remote, let method, let body):
             nodes[index].requests.append((id, remote, method, body))
             if nodes[index].echoes {
@@ -259,9 +263,16 @@ struct Pair {
     }
 
     private mutating func deliver(_ flight: Flight) {
-        guard let index = nodes.firstIndex(where: { $0.address == flight.to }),
+        var flight = flight
+        let index = nodes.firstIndex { $0.address == flight.to }
+        guard
+            let index = flight.to.isVirtual ? Int(UInt64(truncatingIfNeeded: flight.to.ip)) : index,
             !nodes[index].isDown
         else { return }
+        if flight.to.isVirtual, let from = nodes.firstIndex(where: { $0.address == flight.from }) {
+            relayed += 1
+            flight.from = SocketAddress(virtual: UInt64(from))
+        }
         nodes[index].datagramsReceived += 1
         flight.bytes.withUnsafeBytes { bytes in
             nodes[index].machine.handle(

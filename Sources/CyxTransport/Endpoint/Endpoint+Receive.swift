@@ -83,6 +83,8 @@ extension Endpoint {
             } else if let header = LongHeader(datagram) {
                 handleLong(datagram, header, from: source, wall: wall, now: now)
             }
+        } else if let opener = Opener(datagram) {
+            handleOpener(opener, from: source)
         }
     }
 

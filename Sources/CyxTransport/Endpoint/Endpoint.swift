@@ -58,6 +58,8 @@ struct Endpoint {
     var answers: [PendingAnswer] = []
     /// The mark of the datagrams being handled.
     var receiveMark = ECNCodepoint.notECT
+    /// Openers that the present batch brought.
+    var openers: [(SocketAddress, Opener)] = []
     var lastRoute: (id: ConnectionID, slot: Int)?
     private var timers = DeadlineHeap<TimerTarget>()
     /// Slots with possible events, and slots with possible packets, in order.

@@ -25,7 +25,8 @@ extension MessagingMachine {
             peers[peer]?.waiting.removeFirst(started)
             return
         }
-        guard state.dialing == nil else { return }
+        guard state.dialing == nil, !state.isSearching else { return }
+        if findsPaths, state.isHidden || state.address == nil { return search(peer) }
         guard let address = state.address,
             let handle = endpoint.dial(address, expecting: peer, wall: wall, now: now)
         else {
@@ -52,7 +53,7 @@ extension MessagingMachine {
         return RequestID(connection: handle, stream: stream)
     }
 
-    private mutating func failWaiting(_ peer: PeerID, _ error: RPCError) {
+    mutating func failWaiting(_ peer: PeerID, _ error: RPCError) {
         let waiting = peers[peer]?.waiting ?? []
         peers[peer]?.waiting = []
         for id in waiting { complete(id, .failure(error)) }
@@ -73,16 +74,15 @@ extension MessagingMachine {
         links[handle] = link
         var state = peers[peer] ?? PeerState()
         if state.dialing == handle { state.dialing = nil }
-        state.address = address
+        state.isSearching = false
+        if !address.isVirtual { state.address = address }
         // When both sides dialled at once, both settle on the connection that the smaller peer ID
         // opened; among equals the newest, as its peer is surely alive. The other one idles out.
-        if isCanonical(handle, peer) {
-            state.connections.insert(handle, at: 0)
-        } else {
-            let index = state.connections.firstIndex { !isCanonical($0, peer) }
-            state.connections.insert(handle, at: index ?? state.connections.count)
-        }
+        let rank = rank(handle, peer)
+        let index = state.connections.firstIndex { self.rank($0, peer) >= rank }
+        state.connections.insert(handle, at: index ?? state.connections.count)
         peers[peer] = state
+        if findsPaths { outputs.append(.path(.opened(peer, address))) }
         for id in identifies where calls.removeValue(forKey: id) != nil {
             outputs.append(
                 .identified(id, .success(PeerContact(peer: peer, address: address))))
@@ -90,7 +90,7 @@ extension MessagingMachine {
         dispatch(peer, wall: wall, now: now)
     }
 
-    private func isCanonical(_ handle: ConnectionHandle, _ peer: PeerID) -> Bool {
+    func isCanonical(_ handle: ConnectionHandle, _ peer: PeerID) -> Bool {
         (links[handle]?.isInitiator == true) == (endpoint.localPeer < peer)
     }
 
@@ -110,11 +110,19 @@ extension MessagingMachine {
         if let peer = link.peer {
             let wasDialing = peers[peer]?.dialing == handle
             if wasDialing { peers[peer]?.dialing = nil }
+            let before = peers[peer]?.connections.count ?? 0
             peers[peer]?.connections.removeAll { $0 == handle }
+            if findsPaths, peers[peer]?.connections.count ?? 0 < before {
+                outputs.append(.path(.closed(peer, link.address)))
+            }
             if wasDialing, peers[peer]?.connections.isEmpty == true,
                 peers[peer]?.address == link.address
             {
-                failWaiting(peer, .unreachable)
+                if findsPaths, peers[peer]?.waiting.isEmpty == false {
+                    search(peer)
+                } else {
+                    failWaiting(peer, .unreachable)
+                }
             } else {
                 // Not sent yet, or learned of another address meanwhile: try again.
                 dispatch(peer, wall: wall, now: now)
@@ -125,7 +133,7 @@ extension MessagingMachine {
     }
 
     /// Keeps the table of peers bounded: addresses are remembered only up to a limit.
-    private mutating func forgetIfUseless(_ peer: PeerID) {
+    mutating func forgetIfUseless(_ peer: PeerID) {
         guard let state = peers[peer], state.connections.isEmpty, state.dialing == nil,
             state.waiting.isEmpty, state.datagrams.isEmpty
         else { return }

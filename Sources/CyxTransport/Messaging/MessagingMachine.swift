@@ -25,6 +25,8 @@ enum MessagingOutput {
     case closed(PeerID?, SocketAddress, CloseReason)
     /// An unreliable datagram of a peer.
     case datagram(PeerContact, [UInt8])
+    /// For who finds paths.
+    case path(PathEvent)
 }
 
 /// Calls over streams: finds or opens a connection for each call, puts requests and responses
@@ -59,6 +61,10 @@ struct MessagingMachine {
         var waiting: [CallID] = []
         /// Datagrams that wait for a connection.
         var datagrams: [[UInt8]] = []
+        /// Cannot just be dialed, as far as is known.
+        var isHidden = false
+        /// The finder of paths has been asked.
+        var isSearching = false
     }
 
     struct Link {
@@ -76,6 +82,8 @@ struct MessagingMachine {
     var peers: [PeerID: PeerState] = [:]
     var links = HandleTable<Link>()
     var calls: [CallID: Call] = [:]
+    /// Somebody finds paths to peers that cannot just be dialed.
+    var findsPaths = false
     var reservedBytes = 0
     var reservationQueue: [RequestID] = []
     private var deadlines = DeadlineHeap<CallID>()
@@ -226,6 +234,7 @@ struct MessagingMachine {
 
     /// Carries out what the connections report, until they report nothing more.
     mutating func finishTurn(wall: WallTime, now: Int64) {
+        drainOpeners()
         endpoint.drainEvents(into: &events)
         while !events.isEmpty {
             swap(&events, &batch)

@@ -44,6 +44,7 @@ package actor UDPMessaging: PeerMessaging {
     private nonisolated let learned = Mutex<[PeerContact]>([])
     nonisolated let datagrams = Mutex(DatagramExchange())
     nonisolated let counters: TransportCounters
+    nonisolated let pathHooks = Mutex(PathHooks())
     private nonisolated let logger: Logger
     private let socket: any DatagramSocket
     private let buffer = PacketBuffer(byteCount: UDPMessaging.sendBufferBytes)
@@ -270,6 +271,40 @@ package actor UDPMessaging: PeerMessaging {
         return machine.migrate(peer, to: address, wall: environment.wallTime(), now: now())
     }
 
+    // MARK: Paths
+
+    func changeMachine(_ change: (inout MessagingMachine, WallTime, Int64) -> Void) {
+        guard !isClosed else { return }
+        change(&machine, environment.wallTime(), now())
+        finishTurn()
+    }
+
+    /// Takes in what came through relays since the last turn.
+    func takeCarried() {
+        let packets = takeIncoming()
+        guard !isClosed else { return }
+        let (now, wall) = (now(), environment.wallTime())
+        for (packet, address) in packets {
+            packet.withUnsafeBytes { bytes in
+                machine.handle(
+                    ReceivedDatagrams(
+                        source: address, bytes: bytes, segmentSize: max(1, bytes.count)),
+                    wall: wall, now: now)
+            }
+        }
+        machine.finishTurn(wall: wall, now: now)
+        finishTurn()
+    }
+
+    /// Sends past the machine; what the socket does not take is lost.
+    func sendNow(_ bytes: [UInt8], to address: SocketAddress) {
+        guard !isClosed, !address.isVirtual else { return }
+        let outcome = bytes.withUnsafeBytes {
+            socket.send($0, segmentSize: bytes.count, to: address)
+        }
+        if case .failed = outcome { counters.sendFailures.add() }
+    }
+
     // MARK: Serving
 
     private func callSelf(
@@ -310,7 +345,7 @@ package actor UDPMessaging: PeerMessaging {
         guard !isClosed else { return }
         let now = now()
         let wall = environment.wallTime()
-        for datagrams in batch {
+        for datagrams in batch where !datagrams.source.isVirtual {
             counters.bytesReceived.add(UInt64(datagrams.bytes.count))
             machine.handle(datagrams, wall: wall, now: now)
         }
@@ -355,6 +390,7 @@ package actor UDPMessaging: PeerMessaging {
                     [("peer", "\(contact.peer)"), ("address", "\(contact.address)")])
                 moves.withLock { $0 }?(contact, true)
             case .migrationFailed(let contact): moves.withLock { $0 }?(contact, false)
+            case .path(let event): tell(event)
             case .closed(let peer, _, let reason):
                 logger.log(
                     reason.isOrdinary ? .debug : .warning, "connection closed",
@@ -387,6 +423,12 @@ package actor UDPMessaging: PeerMessaging {
     /// False if the socket is full; what was to be sent stays in the buffer.
     private func send(_ packets: Unsent) -> Bool {
         let size = packets.transmission.byteCount
+        guard !packets.destination.isVirtual else {
+            carry(
+                UnsafeRawBufferPointer(rebasing: buffer.bytes[..<size]),
+                segmentSize: packets.transmission.segmentSize, to: packets.destination)
+            return true
+        }
         let outcome = socket.send(
             UnsafeRawBufferPointer(rebasing: buffer.bytes[..<size]),
             segmentSize: packets.transmission.segmentSize, ecn: packets.transmission.ecn,

@@ -1,0 +1,98 @@
+import CyxCore
+import Testing
+
+@testable import CyxTransport
+
+@Suite struct PathFinderTests {
+    /// Two nodes, the first of which asks for paths.
+    private func pair() -> Pair {
+        var pair = Pair()
+        pair.nodes[0].machine.findsPaths = true
+        return pair
+    }
+
+    @Test func whoeverHasNoAddressAsksForAPathAndTakesIt() throws {
+        var pair = pair()
+        let peer = pair.peer(1)
+        let call = pair.call(0, 1, [1])
+        #expect(pair.nodes[0].paths == [.wanted(peer)])
+        // Asking once is enough, however many wait.
+        let other = pair.call(0, 1, [2])
+        #expect(pair.nodes[0].paths.count == 1)
+        pair.nodes[0].machine.dial(
+            peer, at: Pair.address(1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(try pair.result(0, call)?.get() == [1])
+        #expect(try pair.result(0, other)?.get() == [2])
+        #expect(pair.nodes[0].paths.last == .opened(peer, Pair.address(1)))
+    }
+
+    @Test func aHiddenPeerIsNotDialedAndGivingUpFailsItsCalls() {
+        var pair = pair()
+        pair.introduce()
+        pair.nodes[0].machine.hide(pair.peer(1), true)
+        let call = pair.call(0, 1, [1])
+        pair.run(.milliseconds(200))
+        #expect(pair.nodes[1].datagramsReceived == 0)
+        pair.nodes[0].machine.giveUp(pair.peer(1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(pair.result(0, call) == .failure(.unreachable))
+        // A later call asks again.
+        _ = pair.call(0, 1, [1])
+        #expect(pair.nodes[0].paths == [.wanted(pair.peer(1)), .wanted(pair.peer(1))])
+    }
+
+    @Test func anAddressThatDoesNotAnswerIsReasonToAsk() {
+        var pair = pair()
+        pair.introduce()
+        pair.nodes[1].isDown = true
+        _ = pair.call(0, 1, [1])
+        let hasAsked = pair.run(.seconds(5)) { $0.nodes[0].paths == [.wanted($0.peer(1))] }
+        #expect(hasAsked)
+    }
+
+    @Test func aDirectConnectionIsUsedBeforeARelayedOne() throws {
+        var pair = pair()
+        let virtual = SocketAddress(virtual: 1)
+        let first = pair.call(0, 1, [1])
+        pair.nodes[0].machine.dial(pair.peer(1), at: virtual, wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(try pair.result(0, first)?.get() == [1])
+        pair.nodes[0].machine.dial(
+            pair.peer(1), at: Pair.address(1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        pair.run(.milliseconds(300))
+        #expect(
+            pair.nodes[0].paths.suffix(2) == [
+                .opened(pair.peer(1), virtual), .opened(pair.peer(1), Pair.address(1)),
+            ])
+        pair.relayed = 0
+        let second = pair.call(0, 1, [2])
+        #expect(try pair.result(0, second)?.get() == [2])
+        #expect(pair.relayed == 0)
+        // When the direct path dies, the relayed one serves.
+        pair.filter = { $0.to.isVirtual }
+        let lost = pair.call(0, 1, [3])
+        #expect(pair.result(0, lost) == .failure(.connectionLost))
+        #expect(pair.nodes[0].paths.last == .closed(pair.peer(1), Pair.address(1)))
+        let third = pair.call(0, 1, [4])
+        #expect(try pair.result(0, third)?.get() == [4])
+        #expect(pair.relayed > 0)
+    }
+
+    @Test func openersAreToldApartFromEverythingElse() throws {
+        var pair = pair()
+        let token = Opener.Token(random: SeededSource(seed: 1))
+        let bytes = Opener(token: token).bytes
+        #expect(bytes.count == Opener.byteCount)
+        pair.inject(bytes, to: 0, from: Pair.address(5))
+        #expect(pair.nodes[0].paths == [.opener(Opener(token: token), from: Pair.address(5))])
+        for length in 0..<bytes.count {
+            pair.inject(Array(bytes.prefix(length)), to: 0, from: Pair.address(5))
+        }
+        pair.inject(bytes + [0], to: 0, from: Pair.address(5))
+        pair.inject([0x21] + bytes.dropFirst(), to: 0, from: Pair.address(5))
+        #expect(pair.nodes[0].paths.count == 1)
+        #expect(Opener.Token(bytes: token.bytes) == token)
+    }
+}
