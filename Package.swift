@@ -120,7 +120,9 @@ let package = Package(
             path: "Simulations/Scenarios", swiftSettings: settings),
         .target(
             name: "ProtocolSimulation",
-            dependencies: ["CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay"],
+            dependencies: [
+                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "SimulationHarness",
+            ],
             path: "Simulations/Protocol", swiftSettings: settings),
         .executableTarget(
             name: "simulate",

@@ -1,6 +1,7 @@
-/// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks.
+/// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks, but
+/// for `nat`, where transports and reachability run whole.
 package enum ProtocolFigures {
-    package static let names = ["lookup", "eclipse", "upkeep", "detection"]
+    package static let names = ["lookup", "eclipse", "upkeep", "detection", "nat"]
 
     /// Mean hops may differ from the model by this share (architecture §7).
     private static let tolerance = 0.15
@@ -16,6 +17,7 @@ package enum ProtocolFigures {
         switch name {
         case "lookup":
             return lookup(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, cpuSeconds, print)
+        case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)
         case "detection": return detection(peers ?? 128, seed, print)
         default:

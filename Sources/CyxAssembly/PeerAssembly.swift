@@ -13,6 +13,7 @@ package final class PeerAssembly: Sendable {
     package let plan: PeerPlan
     package let messaging: UDPMessaging
     package let overlay: Overlay
+    package let reachability: Reachability
     package let shards: ShardStore
     package let tables: TableService
     package let holder: ShardHolder
@@ -58,6 +59,13 @@ package final class PeerAssembly: Sendable {
         overlay = Overlay(
             environment: environment, messaging: messaging, identity: plan.identity, info: info,
             options: overlayOptions)
+        var reachabilityOptions = ReachabilityOptions()
+        reachabilityOptions.addresses = overlayOptions.addresses
+        reachabilityOptions.trustsPeers = plan.network.isPrivate
+        if plan.roles.contains(.relay) { reachabilityOptions.relay = plan.relayLimits }
+        reachability = Reachability(
+            environment: environment, transport: messaging, directory: overlay,
+            local: contact.address, options: reachabilityOptions)
         var tablesConfiguration = TablesConfiguration()
         tablesConfiguration.genesisDepth = plan.genesisDepth
         tablesConfiguration.lessonRowsMin = plan.lessonRowsMin
@@ -86,6 +94,7 @@ package final class PeerAssembly: Sendable {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await self.messaging.run() }
                 group.addTask { try await self.overlay.run() }
+                group.addTask { try await self.reachability.run() }
                 group.addTask { try await self.tables.run() }
                 group.addTask { try await self.holder.run() }
                 group.addTask { try await self.repairer.run() }

@@ -59,6 +59,8 @@ package struct PeerPlan: Sendable {
     /// one.
     package var addresses: AddressRule?
     package var roles: PeerRoles = [.storage]
+    /// What it gives to others with the relay role.
+    package var relayLimits = RelayLimits()
     package var zone = "default"
     package var allocatedBytes: Int64
     package var profile = TimingProfile.production

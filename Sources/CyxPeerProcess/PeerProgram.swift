@@ -93,6 +93,7 @@ struct PeerProgram: Sendable {
         plan.bootstrap = bootstrap
         plan.roles = configuration.roles
         plan.zone = configuration.zone
+        plan.relayLimits = configuration.relayLimits
         plan.addresses = configuration.ownRanges.map { AddressRule(ownRanges: $0) }
         plan.profile = configuration.profile == .devnet ? .devnet : .production
         if let ip = AdvertisedAddress.find(listen: listen, toward: bootstrap.first) {

@@ -6,6 +6,9 @@ final class NetworkSwitch: Sendable {
     struct State {
         var sockets: [SocketAddress: SimulatedSocket] = [:]
         var nextPort: UInt16 = 49_152
+        /// NATs by their public address, and the one that an inside address is behind.
+        var boxes: [UInt128: NATBox] = [:]
+        var behind: [UInt128: UInt128] = [:]
     }
 
     let engine: EventEngine
@@ -31,11 +34,14 @@ final class NetworkSwitch: Sendable {
     }
 
     func send(_ bytes: UnsafeRawBufferPointer, from socket: SimulatedSocket, to: SocketAddress) {
-        let source = socket.localAddress
+        guard let source = leave(socket.localAddress, to: to) else { return }
         let times = links.arrivals(from: source.ip, to: to.ip, now: engine.now)
         guard !times.isEmpty else { return }
         let datagram = [UInt8](bytes)
         let digest = TraceHash.of(bytes)
+        if state.withLock({ $0.boxes[to.ip] != nil }) {
+            return arrive(datagram, digest, from: source, to: to, at: times)
+        }
         // Nobody there: lost, and nothing to run the delivery on.
         guard let owner = state.withLock({ $0.sockets[to]?.executor }) else { return }
         for time in times {
@@ -43,6 +49,46 @@ final class NetworkSwitch: Sendable {
                 [weak self] in
                 self?.deliver(datagram, from: source, to: to)
             }
+        }
+    }
+}
+
+/// Boxes between the sockets.
+extension NetworkSwitch {
+    /// Where a datagram comes from once it is outside; nil if it gets nowhere: private addresses
+    /// behind one NAT are no way to another, and nobody outside can send to them.
+    private func leave(_ source: SocketAddress, to: SocketAddress) -> SocketAddress? {
+        state.withLock { state in
+            let own = state.behind[source.ip]
+            if let target = state.behind[to.ip] { return target == own ? source : nil }
+            guard let own else { return source }
+            guard own != to.ip else { return nil }
+            return state.boxes[own]?.outbound(from: source, to: to, now: engine.now)
+        }
+    }
+
+    /// Lets the box decide at the time of arrival.
+    private func arrive(
+        _ datagram: [UInt8], _ digest: UInt64, from source: SocketAddress, to: SocketAddress,
+        at times: [Instant]
+    ) {
+        for time in times {
+            engine.schedule(at: time, kind: .datagram, owner: nil, digest: digest) {
+                [weak self] in
+                self?.enter(datagram, from: source, to: to)
+            }
+        }
+    }
+
+    private func enter(_ datagram: [UInt8], from source: SocketAddress, to: SocketAddress) {
+        let inside: (SocketAddress, SimulatedExecutor)? = state.withLock { state in
+            let address = state.boxes[to.ip]?.inbound(to: to.port, from: source, now: engine.now)
+            guard let address, let owner = state.sockets[address]?.executor else { return nil }
+            return (address, owner)
+        }
+        guard let (address, owner) = inside else { return }
+        engine.schedule(at: engine.now, kind: .datagram, owner: owner) { [weak self] in
+            self?.deliver(datagram, from: source, to: address)
         }
     }
 }

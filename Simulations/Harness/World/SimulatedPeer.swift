@@ -25,20 +25,31 @@ package final class SimulatedPeer: Sendable {
     private unowned let world: SimulatedWorld
     private let state: Mutex<State>
 
-    init(world: SimulatedWorld, index: Int, name: String, seed: UInt64) {
+    init(
+        world: SimulatedWorld, index: Int, name: String, seed: UInt64,
+        address: SocketAddress? = nil
+    ) {
         var generator = SeededGenerator(seed: seed)
         self.world = world
         self.index = index
         self.name = name
-        address = SocketAddress(
-            ipv4: (10, UInt8(index >> 16), UInt8(index >> 8 & 255), UInt8(index & 255)),
-            port: 7700)
+        let first = world.options.firstByte
+        // In a public network everybody is in a network of its own.
+        let shift = first == 10 ? 0 : 8
+        let number = index << shift
+        self.address =
+            address
+            ?? SocketAddress(
+                ipv4: (
+                    first, UInt8(number >> 16 & 255), UInt8(number >> 8 & 255),
+                    UInt8(number & 255 | (shift == 0 ? 0 : 1))
+                ), port: 7700)
         disk = SimulatedDisk(capacity: world.options.diskCapacity, seed: generator.next())
         clock = SimulatedWallClock()
         log = SimulatedLog(
             name: name, engine: world.engine, printedLevel: world.options.printedLogLevel)
         let (environment, executor) = Self.makeLife(
-            world: world, index: index, address: address, disk: disk, clock: clock, log: log,
+            world: world, index: index, address: self.address, disk: disk, clock: clock, log: log,
             metrics: metrics, generator: &generator)
         state = Mutex(State(environment: environment, executor: executor, generator: generator))
     }

@@ -7,6 +7,8 @@ package struct WorldOptions: Sendable {
     package var diskCapacity: Int64 = 1 << 40
     /// How many segments one `send` of a simulated socket may carry.
     package var maximumSegments = 1
+    /// First byte of the addresses: 10, or one of public addresses, each in a /24 of its own.
+    package var firstByte: UInt8 = 10
     package var minimumLogLevel = LogLevel.info
     /// Log lines at or above this level are printed with their virtual time.
     package var printedLogLevel: LogLevel?
@@ -54,12 +56,36 @@ package final class SimulatedWorld: Sendable {
         SeededGenerator(seed: state.withLock { $0.generator.next() })
     }
 
-    /// Adds a peer with a disk and an address of its own, 10.x.y.z from its number.
+    /// Adds a peer with a disk and an address of its own, from its number.
     package func addPeer(_ name: String? = nil) -> SimulatedPeer {
         let (index, seed) = state.withLock { ($0.peers.count + 1, $0.generator.next()) }
         let peer = SimulatedPeer(
             world: self, index: index, name: name ?? "peer\(index)", seed: seed)
         state.withLock { $0.peers.append(peer) }
+        return peer
+    }
+
+    /// Puts a NAT into the network, at an address from its number.
+    package func addNAT(_ behaviour: NATBehaviour, number: Int) -> NATBoxID {
+        let address = SocketAddress(
+            ipv4: (options.firstByte, 200, UInt8(number & 255), 1), port: 0)
+        let seed = state.withLock { $0.generator.next() }
+        network.state.withLock {
+            $0.boxes[address.ip] = NATBox(
+                publicIP: address.ip, behaviour: behaviour, seed: seed)
+        }
+        return NATBoxID(ip: address.ip)
+    }
+
+    /// Adds a peer behind a NAT, with the address 192.168.x.y.
+    package func addPeer(_ name: String, behind box: NATBoxID) -> SimulatedPeer {
+        let (index, seed) = state.withLock { ($0.peers.count + 1, $0.generator.next()) }
+        let inside = SocketAddress(
+            ipv4: (192, 168, UInt8(index >> 8 & 255), UInt8(index & 255)), port: 7700)
+        let peer = SimulatedPeer(
+            world: self, index: index, name: name, seed: seed, address: inside)
+        state.withLock { $0.peers.append(peer) }
+        network.state.withLock { $0.behind[inside.ip] = box.ip }
         return peer
     }
 
@@ -132,6 +158,11 @@ package final class SimulatedWorld: Sendable {
         "seed \(seed), \(now.nanoseconds / 1_000_000_000) virtual s, "
             + "\(engine.eventCount) events, \(engine.jobCount) jobs, trace \(trace)"
     }
+}
+
+/// Names a NAT of a world.
+package struct NATBoxID: Hashable, Sendable {
+    let ip: UInt128
 }
 
 package enum SimulationError: Error, Equatable {

@@ -159,13 +159,17 @@ package struct MeetResponse: ProtobufMessage {
 /// Answers an empty request to a relay: it will let others reach the sender for so long.
 package struct ReservationResponse: ProtobufMessage {
     package var seconds: UInt32 = 0
+    /// From where the request came.
+    package var address: AddressRecord?
 
     package init() {}
 
     package init(
-        seconds: UInt32 = 0
+        seconds: UInt32 = 0,
+        address: AddressRecord? = nil
     ) {
         self.seconds = seconds
+        self.address = address
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -173,6 +177,8 @@ package struct ReservationResponse: ProtobufMessage {
             switch field {
             case 1:
                 try reader.read(&self.seconds, as: ProtobufUInt32.self)
+            case 2:
+                try reader.readOptional(&self.address, as: ProtobufNested<AddressRecord>.self)
             default: try reader.skip()
             }
         }
@@ -180,6 +186,7 @@ package struct ReservationResponse: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.write(self.seconds, field: 1, as: ProtobufUInt32.self)
+        writer.writeOptional(self.address, field: 2, as: ProtobufNested<AddressRecord>.self)
     }
 }
 

@@ -25,6 +25,8 @@ package actor Overlay: Membership {
     var answerTimes: AnswerTimes
     /// When this peer last stored its own record.
     var lastPublished: Instant?
+    /// Peers that the transport was told cannot just be dialed.
+    var hidden: Set<PeerID> = []
     var generator: SeededGenerator
     private let started: Instant
     private nonisolated let published: Mutex<Published>
@@ -107,6 +109,8 @@ package actor Overlay: Membership {
         let before = Double(announcedInfo.freeBytes)
         let moved = abs(Double(currentInfo.freeBytes) - before)
         guard others != currentInfo || moved > before * Self.freeSpaceShare else { return }
+        let wasThere = (announcedInfo.contact, announcedInfo.relays)
+        if wasThere != (currentInfo.contact, currentInfo.relays) { lastPublished = nil }
         restate(incarnation: machine.own.incarnation + 1)
         pump()
     }

@@ -8,7 +8,7 @@ extension PeerConfiguration {
             FlagSpec("data-dir", "DIR", "identity, shards and rows (cyxpeer-data)"),
             FlagSpec("listen", "HOST:PORT", "UDP address for peers (0.0.0.0:7700)"),
             FlagSpec("bootstrap", "HOST:PORT,…", "peers to join through; none: found a network"),
-            FlagSpec("roles", "ROLE,…", "what to offer: storage, gateway (storage)"),
+            FlagSpec("roles", "ROLE,…", "what to offer: storage, gateway, relay (storage)"),
             FlagSpec("s3-listen", "HOST:PORT", "S3 address of a gateway (127.0.0.1:9000)"),
             FlagSpec("admin-listen", "HOST:PORT", "metrics, health, admin API (127.0.0.1:7790)"),
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
@@ -16,6 +16,8 @@ extension PeerConfiguration {
             FlagSpec("network-key", "FILE", "64 hex digits that make the network private"),
             FlagSpec(
                 "own-ranges", "CIDR,…", "private ranges to dial (all with a key)"),
+            FlagSpec("relay-circuits", "N", "pairs of peers that a relay carries for (1024)"),
+            FlagSpec("relay-rate", "SIZE", "bytes per second of one circuit (1MiB)"),
             FlagSpec("access-key", "KEY", "first S3 account of a new gateway (CYX_ACCESS_KEY)"),
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
             FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
@@ -28,7 +30,8 @@ extension PeerConfiguration {
     /// Settings that are copied from flags as they are; keys and file need more than that.
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
-        "allocated", "network-key", "own-ranges", "profile", "log-level",
+        "allocated", "network-key", "own-ranges", "relay-circuits", "relay-rate",
+        "profile", "log-level",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -79,6 +82,7 @@ extension PeerConfiguration {
         "listen": "listen", "bootstrap": "bootstrap", "roles": "roles", "zone": "zone",
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
         "own_ranges": "own-ranges",
+        "relay.circuits": "relay-circuits", "relay.rate": "relay-rate",
         "profile": "profile", "log_level": "log-level", "storage.path": "data-dir",
         "storage.allocated": "allocated",
     ]

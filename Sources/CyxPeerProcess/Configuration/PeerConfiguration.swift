@@ -26,6 +26,7 @@ struct PeerConfiguration: Equatable {
     /// Ranges that are this network's own beside public addresses; nil: all in a private network,
     /// none in a public one.
     var ownRanges: [AddressRange]?
+    var relayLimits = RelayLimits()
     /// First S3 account of a new gateway; generated when absent.
     var firstAccount: S3Account?
     var moreAccounts: [S3Account] = []
@@ -64,6 +65,16 @@ extension PeerConfiguration {
             }
             allocatedBytes = bytes
         case "network-key": networkKeyFile = try nonEmpty(text, origin: origin)
+        case "relay-circuits":
+            guard let count = Int(text), (1...65_536).contains(count) else {
+                throw refuse("a number of circuits from 1 to 65536")
+            }
+            relayLimits.circuits = count
+        case "relay-rate":
+            guard let bytes = Units.parseBytes(text), let rate = Int64(exactly: bytes), rate > 0
+            else { throw refuse("bytes per second such as 1MiB") }
+            relayLimits.circuitBytesPerSecond = rate
+            relayLimits.circuitBurst = max(RelayLimits.burstMin, rate / 4)
         case "own-ranges":
             var ranges: [AddressRange] = []
             for part in text.split(separator: ",") {
@@ -123,10 +134,11 @@ extension PeerConfiguration {
         switch text {
         case "storage": return .storage
         case "gateway": return .gateway
-        case "compute", "scheduler", "relay":
+        case "relay": return .relay
+        case "compute", "scheduler":
             throw ConfigurationError("\(origin): this version has no `\(text)` role yet")
         default:
-            let hint = nearest(to: text, among: ["storage", "gateway"])
+            let hint = nearest(to: text, among: ["storage", "gateway", "relay"])
             throw ConfigurationError(
                 "\(origin): no role is called `\(text)`"
                     + (hint.map { "; did you mean `\($0)`?" } ?? ""))

@@ -16,7 +16,7 @@ extension Connection {
         let payload = InitialPayload(
             time: wall, suites: CipherSuite.allCases.map(\.rawValue),
             versions: context.versions
-        ).encoded(size: PacketFormat.initialDatagramSizeMin - overhead)
+        ).encoded(size: setup.address.initialDatagramSize - overhead)
         let message = try noise.writeMessage { _ in payload }
         var connection = Connection(
             role: .initiator, setup: setup, version: version, noise: noise,

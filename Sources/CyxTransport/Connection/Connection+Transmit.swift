@@ -68,7 +68,7 @@ extension Connection {
         if phase == .established {
             // Data may follow the last message in its datagram.
             let room = UnsafeMutableRawBufferPointer(
-                rebasing: buffer[total..<PacketFormat.initialDatagramSizeMin])
+                rebasing: buffer[total..<address.initialDatagramSize])
             total += buildPacket(into: room, fillsSegment: false, now: now)
         }
         path.sent(total)

@@ -9,7 +9,7 @@ extension Endpoint {
         _ datagram: UnsafeRawBufferPointer, _ header: LongHeader, _ reader: inout PacketReader,
         from source: SocketAddress, wall: WallTime, now: Int64
     ) throws(TransportError) {
-        guard datagram.count >= PacketFormat.initialDatagramSizeMin else { return }
+        guard datagram.count >= source.initialDatagramSize else { return }
         let tokenSize = Int(try reader.readUInt16())
         guard tokenSize == 0 || tokenSize == RetryTokens.byteCount else { return }
         let token = try reader.readBytes(tokenSize)

@@ -118,7 +118,7 @@ extension MessagingMachine {
             if wasDialing, peers[peer]?.connections.isEmpty == true,
                 peers[peer]?.address == link.address
             {
-                if findsPaths, peers[peer]?.waiting.isEmpty == false {
+                if findsPaths, isAwaited(peer) {
                     search(peer)
                 } else {
                     failWaiting(peer, .unreachable)

@@ -49,7 +49,10 @@ struct Path: Sendable {
         self.issued = issued
         self.localID = localID
         roundTrip = RoundTripTime(initial: initialRoundTrip)
-        mtu = PathMTU(maximum: datagramSizeMax)
+        mtu =
+            remote.isVirtual
+            ? PathMTU(fixed: PacketFormat.relayedDatagramSize)
+            : PathMTU(maximum: datagramSizeMax)
         congestion = Cubic(packetSize: mtu.size)
     }
 

@@ -38,6 +38,13 @@ struct PathMTU: Sendable {
         ceiling = maximum
     }
 
+    /// A path whose datagrams have this size, with nothing to find out: one over a relay.
+    init(fixed size: Int) {
+        maximum = size
+        self.size = size
+        ceiling = size
+    }
+
     private var isSearchOver: Bool { ceiling - size < PathMTU.precision }
 
     /// A packet was full: larger ones would help.
@@ -103,7 +110,7 @@ struct PathMTU: Sendable {
     /// Nothing gets through any more, or nothing large: back to what every path carries, and search
     /// again.
     mutating func fallBack() {
-        size = PathMTU.base
+        size = min(PathMTU.base, maximum)
         ceiling = maximum
         probe = nil
         failures = 0

@@ -8,6 +8,10 @@ extension MessagingMachine {
         outputs.append(.path(.wanted(peer)))
     }
 
+    func isAwaited(_ peer: PeerID) -> Bool {
+        peers[peer].map { !$0.waiting.isEmpty || !$0.datagrams.isEmpty } ?? false
+    }
+
     mutating func hide(_ peer: PeerID, _ isHidden: Bool) {
         guard peers[peer] != nil || peers.count < MessagingMachine.addressesMax else { return }
         peers[peer, default: PeerState()].isHidden = isHidden

@@ -14,4 +14,17 @@ extension SocketAddress {
     }
 
     package var isVirtual: Bool { ip >> 64 == SocketAddress.virtualPrefix >> 64 }
+
+    /// Size of datagrams that open a connection there (RFC 9000 §14.1). Through a relay they have
+    /// to fit into a datagram of another connection, and the relay has limits of its own on what
+    /// anyone can make it send.
+    var initialDatagramSize: Int {
+        isVirtual ? PacketFormat.relayedDatagramSize : PacketFormat.initialDatagramSizeMin
+    }
+}
+
+extension PacketFormat {
+    /// Datagrams over a relay: with its frame they fit into a packet of 1200 bytes, which every
+    /// path carries.
+    static let relayedDatagramSize = 1120
 }
