@@ -45,7 +45,7 @@ extension Connection {
             path.challenge?.postpone(now: now)
             return nil
         }
-        let full = PacketFormat.initialDatagramSizeMin
+        let full = path.remote.initialDatagramSize
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(full, allowance)])
         var packet = startPacket(room, to: path.issued.id)
         if let response = path.response {
