@@ -121,7 +121,8 @@ let package = Package(
         .target(
             name: "ProtocolSimulation",
             dependencies: [
-                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "SimulationHarness",
+                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "CyxObjects",
+                "SimulationHarness",
             ],
             path: "Simulations/Protocol", swiftSettings: settings),
         .executableTarget(
@@ -166,7 +167,7 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "CyxCore", "CyxOverlay", "CyxTransport", "SimulationHarness",
+                "CyxCore", "CyxOverlay", "CyxTransport", "CyxObjects", "SimulationHarness",
                 "SimulationScenarios", "ProtocolSimulation",
             ]),
         tests("CyxBenchmarksTests", ["CyxBenchmarks"]),

@@ -1,7 +1,7 @@
 /// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks, but
 /// for `nat`, where transports and reachability run whole.
 package enum ProtocolFigures {
-    package static let names = ["lookup", "eclipse", "upkeep", "detection", "nat"]
+    package static let names = ["lookup", "eclipse", "upkeep", "detection", "nat", "audits"]
 
     /// Mean hops may differ from the model by this share (architecture §7).
     private static let tolerance = 0.15
@@ -20,6 +20,7 @@ package enum ProtocolFigures {
         case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)
         case "detection": return detection(peers ?? 128, seed, print)
+        case "audits": return AuditFigures.run(peers ?? 100, seed, print)
         default:
             upkeep(peers ?? 10_000, seed, cpuSeconds, print)
             return true

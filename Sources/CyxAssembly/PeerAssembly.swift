@@ -19,6 +19,8 @@ package final class PeerAssembly: Sendable {
     package let holder: ShardHolder
     package let repairer: Repairer
     package let objects: ObjectContext
+    package let auditor: Auditor
+    package let standings: StandingKeeper
 
     /// How often free space is looked at; the overlay tells others only of large changes.
     private static let usageInterval = Duration.seconds(5)
@@ -83,6 +85,8 @@ package final class PeerAssembly: Sendable {
             environment: environment, messaging: messaging, membership: overlay, tables: tables,
             timings: plan.profile.objects)
         repairer = Repairer(context: objects)
+        auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)
+        standings = StandingKeeper(context: objects, signing: plan.identity)
     }
 
     /// Takes part in the network until the task is cancelled, then closes what it opened.
@@ -98,6 +102,8 @@ package final class PeerAssembly: Sendable {
                 group.addTask { try await self.tables.run() }
                 group.addTask { try await self.holder.run() }
                 group.addTask { try await self.repairer.run() }
+                group.addTask { try await self.auditor.run() }
+                group.addTask { try await self.standings.run() }
                 group.addTask { try await self.reportUsage() }
                 try await group.next()
                 group.cancelAll()

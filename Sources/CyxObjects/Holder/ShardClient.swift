@@ -42,6 +42,14 @@ struct ShardClient: Sendable {
             peer, .readShard, request, ReadShardResponse.self, timings.readTimeout)
     }
 
+    /// The holder's answer to an audit, not judged yet.
+    func audit(
+        _ challenge: AuditChallenge, at peer: PeerID
+    ) async throws(Failure) -> AuditAnswer {
+        try await call(
+            peer, .auditShard, challenge.request, AuditAnswer.self, timings.audits.answer)
+    }
+
     func delete(_ statement: [UInt8], at peer: PeerID) async throws(Failure) {
         _ = try await call(
             peer, .deleteSegment, DeleteSegmentRequest(statement: statement),

@@ -38,6 +38,12 @@ enum ShardFile {
         ShardKey(segment: shard.segment, index: UInt8(shard.index), chunk: number)
     }
 
+    /// Where the owner's order to delete a segment is kept, so that who audits it meanwhile is shown
+    /// why there is nothing. No shard has that index.
+    static func deletion(_ segment: SegmentID) -> ShardKey {
+        ShardKey(segment: segment, index: UInt8.max, chunk: recordNumber)
+    }
+
     static func record(_ shard: ShardID) -> ShardKey { key(shard, recordNumber) }
 
     /// The numbers of the pieces that hold `range`.

@@ -17,6 +17,8 @@ package actor ShardHolder {
     let storedBytes: Counter
     let servedBytes: Counter
     var uploads = UploadTable()
+    var audits = AuditLimiter()
+    var isAuditing = false
     var files = BoundedCache<ShardID, StoredFile>(capacity: ShardHolder.cachedTrees)
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -44,6 +46,9 @@ package actor ShardHolder {
             try await self.append(request, from: remote.peer)
         }
         messaging.handle(.readShard) { _, request in try await self.read(request) }
+        messaging.handle(.auditShard) { remote, request in
+            try await self.audit(request, from: remote.peer)
+        }
         messaging.handle(.deleteSegment) { _, request in try await self.deleteSegment(request) }
         messaging.handle(.dropUpload) { remote, request in
             try await self.dropUpload(request, from: remote.peer)
@@ -178,7 +183,8 @@ package actor ShardHolder {
         uploads.drop(statement.segment)
         do throws(StoreError) {
             let keys = try await store.list(statement.segment).map(\.key)
-            for key in keys where key.chunk == ShardFile.recordNumber {
+            for key in keys
+            where key.chunk == ShardFile.recordNumber && key.index < UInt8(ObjectLimits.shards) {
                 let shard = ShardID(segment: statement.segment, index: Int(key.index))
                 if let record = try await record(of: shard),
                     let core = SegmentShape.owner(record.core, of: statement.segment),
@@ -188,7 +194,9 @@ package actor ShardHolder {
                 }
                 files.remove(shard)
             }
+            guard !keys.isEmpty else { return DeleteSegmentResponse().protobufBytes() }
             try await store.delete(segment: statement.segment)
+            try await store.put([(ShardFile.deletion(statement.segment), request.statement)])
             return DeleteSegmentResponse(deleted: UInt32(keys.count)).protobufBytes()
         } catch { throw ShardHolder.refusal(error) }
     }

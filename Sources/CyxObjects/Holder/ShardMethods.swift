@@ -7,6 +7,7 @@ extension RPCMethod {
     package static let deleteSegment = RPCMethod(rawValue: 0x0303)
     package static let dropUpload = RPCMethod(rawValue: 0x0304)
     package static let reportSegment = RPCMethod(rawValue: 0x0305)
+    package static let auditShard = RPCMethod(rawValue: 0x0306)
 }
 
 /// Why a holder refused, as `RPCFailure.code`.
@@ -24,6 +25,8 @@ package enum ShardRefusal: UInt16, Sendable {
     case notOwner = 8
     /// The file is there already, finished and intact.
     case exists = 9
+    /// The peer has stopped serving, since its store is gone.
+    case suspended = 10
 
     func failure(_ message: String) -> RPCFailure {
         RPCFailure(code: rawValue, message: message)
@@ -53,18 +56,19 @@ package struct ObjectTimings: Sendable {
     /// First and longest pause between attempts to remove what a deleted version left behind.
     package var cleanupRetry: (first: Duration, most: Duration)
     package var repair: RepairTimings
+    package var audits: AuditTimings
 
     package static let production = ObjectTimings(
         appendTimeout: .seconds(15), readTimeout: .seconds(10), stragglerGrace: .seconds(2),
         hedge: (.milliseconds(50), .seconds(2)), bucketCache: .seconds(5),
         unfinishedUpload: .seconds(24 * 3600), cleanupRetry: (.seconds(1), .seconds(300)),
-        repair: .production)
+        repair: .production, audits: .production)
 
     package static let devnet = ObjectTimings(
         appendTimeout: .seconds(8), readTimeout: .seconds(4), stragglerGrace: .seconds(1),
         hedge: (.milliseconds(50), .seconds(1)), bucketCache: .seconds(2),
         unfinishedUpload: .seconds(3600), cleanupRetry: (.milliseconds(200), .seconds(10)),
-        repair: .devnet)
+        repair: .devnet, audits: .devnet)
 }
 
 /// The timings of repair (B4).

@@ -11,18 +11,20 @@ package struct ObjectContext: Sendable {
     package let membership: any Membership
     package let tables: any Tables
     package let timings: ObjectTimings
+    package let standings: StandingBook
     let client: ShardClient
     let logger: Logger
 
     package init(
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
-        tables: any Tables, timings: ObjectTimings
+        tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook()
     ) {
         self.environment = environment
         self.messaging = messaging
         self.membership = membership
         self.tables = tables
         self.timings = timings
+        self.standings = standings
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }
@@ -30,13 +32,21 @@ package struct ObjectContext: Sendable {
     /// The widest code that the network can hold now.
     func bestCode() throws(ObjectError) -> Redundancy {
         let snapshot = membership.snapshot
-        let candidates = Placement.candidates(snapshot)
+        let candidates = candidates(in: snapshot)
         guard let code = Redundancy.widest(for: candidates.count) else {
             throw snapshot.storers.isEmpty
                 ? .unavailable("no reachable peer stores data")
                 : .noSpace("every reachable storage peer is full")
         }
         return code
+    }
+
+    /// Peers that may be given shards: neither suspended nor banned.
+    func candidates(
+        in snapshot: MembershipSnapshot, avoiding: Set<PeerID> = []
+    ) -> [Member] {
+        Placement.candidates(
+            snapshot, avoiding: avoiding.union(standings.peers(atLeast: .suspended)))
     }
 
     func reachable() -> Set<PeerID> {

@@ -20,6 +20,16 @@ extension TableID {
     package static let uploads = TableID(rawValue: 0x1a)
     /// Their parts (register).
     package static let parts = TableID(rawValue: 0x1c)
+    /// What the audits of one period are drawn from (register).
+    package static let beacons = TableID(rawValue: 0x20)
+    /// What auditors found of one peer in one window (merge row).
+    package static let tallies = TableID(rawValue: 0x21)
+    /// How a peer has done so far (register).
+    package static let standings = TableID(rawValue: 0x22)
+    /// Proofs of a peer's wrong answers in one window (merge row).
+    package static let evidence = TableID(rawValue: 0x23)
+    /// Peers that are not in good standing (one merge row).
+    package static let verdicts = TableID(rawValue: 0x25)
 }
 
 /// Keys of rows that do not depend on an account's secrets.

@@ -19,6 +19,8 @@ package enum ObjectRowRules {
             return validateSigned(key, value)
         case .holders:
             return validateReceipt(key, value)
+        case .beacons, .tallies, .standings, .evidence, .verdicts:
+            return AuditRows.validate(key, value)
         default:
             return nil
         }

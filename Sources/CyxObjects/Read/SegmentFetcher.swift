@@ -166,6 +166,7 @@ actor SegmentFetcher {
         var asks = lately(rejected: segment)
         asks[FetchSources.ShardAsk(index: index, peer: peer)] = context.environment.now()
         rejected[segment] = asks
+        context.standings.distrust(peer, now: context.environment.now())
         context.logger.warning(
             "a shard is bad or missing",
             [("segment", "\(segment)"), ("index", "\(index)"), ("peer", "\(peer)")])

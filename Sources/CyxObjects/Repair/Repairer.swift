@@ -70,10 +70,43 @@ package actor Repairer {
         }
     }
 
+    /// What this peer watches and believes to be good, for audits.
+    package var watchedShards: [WatchedShard] {
+        var shards: [WatchedShard] = []
+        for (id, segment) in machine.segments where segment.rank < Repairer.watchers {
+            for entry in segment.entries where !segment.bad.contains(entry) {
+                shards.append(
+                    WatchedShard(
+                        shard: ShardID(segment: id, index: entry.index), entry: entry,
+                        fileBytes: segment.shape.fileBytes))
+            }
+        }
+        // Dictionaries have no order of their own, and floating sums and logs should have one.
+        return shards.sorted {
+            ($0.shard, $0.entry.peer, $0.entry.store) < ($1.shard, $1.entry.peer, $1.entry.store)
+        }
+    }
+
+    /// Whether an entry was found bad already: it is being rebuilt, and audits would only repeat
+    /// what is known.
+    func isBad(_ entry: HolderEntry, of segment: SegmentID) -> Bool {
+        machine.segments[segment]?.bad.contains(entry) ?? false
+    }
+
+    /// An audit proved that a shard is gone or wrong.
+    func auditFailed(_ shard: ShardID, at peer: PeerID) {
+        machine.markBad(
+            shard.segment, index: shard.index, peer: peer, now: context.environment.now())
+    }
+
     private func currentBasis() async -> Basis {
         let custody = await context.tables.health().custody
         var live: [PeerID: StoreID] = [:]
-        for member in context.membership.snapshot.storers { live[member.peer] = member.info.store }
+        // What a banned peer holds counts as lost.
+        let banned = context.standings.peers(atLeast: .banned)
+        for member in context.membership.snapshot.storers where !banned.contains(member.peer) {
+            live[member.peer] = member.info.store
+        }
         return Basis(custody: custody, live: live)
     }
 

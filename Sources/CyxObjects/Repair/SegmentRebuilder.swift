@@ -69,9 +69,11 @@ struct SegmentRebuilder: Sendable {
         for peer in taken {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
-        var candidates = Placement.candidates(snapshot, avoiding: taken.union(avoiding))
+        let doubtful = context.standings.distrusted(now: context.environment.now())
+        var candidates = context.candidates(
+            in: snapshot, avoiding: taken.union(avoiding).union(doubtful))
         if candidates.isEmpty {
-            candidates = Placement.candidates(snapshot, avoiding: taken)
+            candidates = context.candidates(in: snapshot, avoiding: taken)
         }
         let count = min(missing.count, candidates.count)
         guard count > 0,

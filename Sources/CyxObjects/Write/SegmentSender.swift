@@ -93,12 +93,16 @@ actor SegmentSender {
 
     private func begin(_ batch: ShardBatch) throws(ObjectError) -> Open {
         let snapshot = context.membership.snapshot
-        let preferred = Placement.candidates(snapshot, avoiding: failed)
+        // Peers that gave bad shards lately come last: whoever lies only to readers is never found
+        // by an audit.
+        let doubtful = failed.union(
+            context.standings.distrusted(now: context.environment.now()))
+        let preferred = context.candidates(in: snapshot, avoiding: doubtful)
         let placement =
             Placement.choose(
                 batch.code.shards, of: preferred, for: batch.segment, code: batch.code)
             ?? Placement.choose(
-                batch.code.shards, of: Placement.candidates(snapshot), for: batch.segment,
+                batch.code.shards, of: context.candidates(in: snapshot), for: batch.segment,
                 code: batch.code)
         guard let placement else {
             throw .unavailable("fewer than \(batch.code.shards) storage peers are left")

@@ -158,10 +158,16 @@ package struct TablesHealth: Sendable, Equatable {
     /// Changes whenever this peer begins or ceases to serve a partition, or its view changes: who
     /// walked `localRows` under another one has to walk them again.
     package var custody: UInt64
+    /// Bits of the prefixes that partitions have: there are 2^bits.
+    package var partitionBits: Int
+    /// Of `partitions`, those in which this peer is the first or the second of the members that can
+    /// be reached.
+    package var leading: Int
 
     package init(
         partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int,
-        unavailableReason: String? = nil, custody: UInt64 = 0
+        unavailableReason: String? = nil, custody: UInt64 = 0, partitionBits: Int = 0,
+        leading: Int = 1
     ) {
         self.partitions = partitions
         self.fullPartitions = fullPartitions
@@ -169,5 +175,7 @@ package struct TablesHealth: Sendable, Equatable {
         self.survives = survives
         self.unavailableReason = unavailableReason
         self.custody = custody
+        self.partitionBits = partitionBits
+        self.leading = leading
     }
 }

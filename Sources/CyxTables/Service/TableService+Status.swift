@@ -43,7 +43,8 @@ extension TableService {
         let snapshot = membership.snapshot
         let target = currentPlanner().target
         var health = TablesHealth(
-            partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0)
+            partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0,
+            partitionBits: Int(configuration.genesisDepth), leading: 0)
         var least: Int?
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition], replica.successor == nil else { continue }
@@ -56,6 +57,10 @@ extension TableService {
             }
             let live = view.members.count { isHolding($0, replica, snapshot) }
             health.partitions += 1
+            let rank = view.members.filter { member in
+                member.peer == localPeer || snapshot.members[member.peer]?.isReachable == true
+            }.firstIndex { $0.peer == localPeer }
+            if let rank, rank < 2 { health.leading += 1 }
             if live >= target.members { health.fullPartitions += 1 }
             if live < view.quorum {
                 health.unavailablePartitions += 1

@@ -26,6 +26,8 @@ final class ObjectWorld {
         let gateway = Mutex<ObjectGateway?>(nil)
         let stores = Mutex<[PeerID: ShardStore]>([:])
         let repairers = Mutex<[PeerID: Repairer]>([:])
+        let auditors = Mutex<[PeerID: Auditor]>([:])
+        let books = Mutex<[PeerID: StandingBook]>([:])
         let answering = Mutex<[PeerID: DirectMessaging]>([:])
         private let messagings = Mutex<[(PeerContact, DirectMessaging)]>([])
 
@@ -43,7 +45,9 @@ final class ObjectWorld {
     }
 
     private let slots = Slots()
-    var timings = ObjectTimings.devnet
+    let timings: ObjectTimings
+    /// Whether peers audit each other.
+    private let audits: Bool
 
     var gateway: ObjectGateway {
         slots.gateway.withLock { gateway in
@@ -109,7 +113,19 @@ final class ObjectWorld {
 
     func repairer(_ node: Node) -> Repairer? { slots.repairers.withLock { $0[node.id] } }
 
-    init(storers: Int, seed: UInt64 = 1, zones: Int = 0) throws {
+    func auditor(_ node: Node) -> Auditor? { slots.auditors.withLock { $0[node.id] } }
+
+    /// What a peer knows of the others' standing; the gateway's, too.
+    func book(_ node: Node) -> StandingBook {
+        slots.books.withLock { $0[node.id] } ?? StandingBook()
+    }
+
+    init(
+        storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
+        timings: ObjectTimings = .devnet
+    ) throws {
+        self.audits = audits
+        self.timings = timings
         world = SimulatedWorld(seed: seed)
         gatewayNode = ObjectWorld.node(world, 0)
         shared.state.withLock { $0.validate = ObjectRowRules.validate }
@@ -139,7 +155,7 @@ final class ObjectWorld {
 
     private func launch(_ node: Node, zone: String) {
         let (world, shared, members) = (world, shared, members)
-        let (timings, slots) = (timings, slots)
+        let (timings, slots, audits) = (timings, slots, audits)
         node.peer.start { peer in
             let environment = peer.environment
             let messaging = DirectMessaging(world: world, peer: peer, id: node.id)
@@ -163,9 +179,17 @@ final class ObjectWorld {
             slots.answering.withLock { $0[node.id] = messaging }
             slots.stores.withLock { $0[node.id] = store }
             slots.repairers.withLock { $0[node.id] = repairer }
+            let auditor = Auditor(context: context, repairer: repairer, signing: node.signing)
+            let keeper = StandingKeeper(context: context, signing: node.signing)
+            slots.auditors.withLock { $0[node.id] = auditor }
+            slots.books.withLock { $0[node.id] = context.standings }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await holder.run() }
                 group.addTask { try await repairer.run() }
+                if audits {
+                    group.addTask { try await auditor.run() }
+                    group.addTask { try await keeper.run() }
+                }
                 try await group.waitForAll()
             }
         }

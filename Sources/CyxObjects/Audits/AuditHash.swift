@@ -1,0 +1,23 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// Hashes that decide about audits: each has a context of its own, and whoever has the beacon can
+/// make them again.
+enum AuditHash {
+    enum Context: String {
+        case beacon, commitment, point, pick, challenge, evidence, tally, verdict, answer
+    }
+
+    /// BLAKE3 of the context and `parts`, each of which has a fixed length in its context.
+    static func hash(_ context: Context, _ write: (inout ByteWriter) -> Void) -> Digest {
+        BLAKE3.hash(bytes(context, write))
+    }
+
+    /// What is hashed or signed.
+    static func bytes(_ context: Context, _ write: (inout ByteWriter) -> Void) -> [UInt8] {
+        var writer = ByteWriter(capacity: 192)
+        writer.write(Array("cyx audit \(context.rawValue) v1\0".utf8))
+        write(&writer)
+        return writer.bytes
+    }
+}
