@@ -116,7 +116,8 @@ package actor Auditor {
             context.environment.wallTime().milliseconds
             - timings.start(ofPeriod: period).milliseconds
         return plan.audits(
-            by: local, custodians: custodians, warned: context.standings.peers(atLeast: .warned), usedBytes: used,
+            by: local, custodians: custodians, warned: context.standings.peers(atLeast: .warned),
+            usedBytes: used,
             start: context.environment.now() - .milliseconds(elapsed), timings: timings)
     }
 
@@ -220,7 +221,8 @@ package actor Auditor {
         ).add()
         if outcome == .wrong {
             logger.warning(
-                "an audit failed", [("shard", "\(shard.segment)/\(shard.index)"), ("peer", "\(peer)")])
+                "an audit failed",
+                [("shard", "\(shard.segment)/\(shard.index)"), ("peer", "\(peer)")])
             await repairer.auditFailed(shard, at: peer)
         }
         await tallies.add(outcome, of: peer, evidence)

@@ -52,8 +52,9 @@ package struct BeaconMachine: Sendable {
             guard let key = VerifyingKey(bytes: share.peerKey) else { return "not a key" }
             if let before, key.peerID <= before { return "shares out of order" }
             before = key.peerID
-            guard key.isValid(
-                signature: share.signature, for: signedBytes(period, share.commitment))
+            guard
+                key.isValid(
+                    signature: share.signature, for: signedBytes(period, share.commitment))
             else { return "a share that its peer did not sign" }
             guard share.secret.isEmpty || commitment(period, share.secret) == share.commitment
             else { return "a secret that was not committed to" }

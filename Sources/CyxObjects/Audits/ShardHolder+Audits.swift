@@ -48,7 +48,8 @@ extension ShardHolder {
     private func absence(_ challenge: AuditChallenge) async throws -> AuditAnswer {
         let statement: [UInt8]?
         do throws(StoreError) {
-            statement = try await store.get(ShardFile.deletion(challenge.shard.segment))
+            let name = ShardFile.deletionNote(challenge.shard.segment)
+            statement = try await store.note(name).map { Array($0.dropFirst(8)) }
         } catch {
             if case .corrupt = error { statement = nil } else { throw ShardHolder.refusal(error) }
         }

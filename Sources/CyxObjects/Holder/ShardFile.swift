@@ -38,11 +38,10 @@ enum ShardFile {
         ShardKey(segment: shard.segment, index: UInt8(shard.index), chunk: number)
     }
 
-    /// Where the owner's order to delete a segment is kept, so that who audits it meanwhile is shown
-    /// why there is nothing. No shard has that index.
-    static func deletion(_ segment: SegmentID) -> ShardKey {
-        ShardKey(segment: segment, index: UInt8.max, chunk: recordNumber)
-    }
+    /// The note that keeps the owner's order to delete a segment, so that who audits it meanwhile is
+    /// shown why there is nothing.
+    static func deletionNote(_ segment: SegmentID) -> [UInt8] { deletionPrefix + segment.bytes }
+    static let deletionPrefix = [UInt8(ascii: "d")]
 
     static func record(_ shard: ShardID) -> ShardKey { key(shard, recordNumber) }
 

@@ -183,8 +183,7 @@ package actor ShardHolder {
         uploads.drop(statement.segment)
         do throws(StoreError) {
             let keys = try await store.list(statement.segment).map(\.key)
-            for key in keys
-            where key.chunk == ShardFile.recordNumber && key.index < UInt8(ObjectLimits.shards) {
+            for key in keys where key.chunk == ShardFile.recordNumber {
                 let shard = ShardID(segment: statement.segment, index: Int(key.index))
                 if let record = try await record(of: shard),
                     let core = SegmentShape.owner(record.core, of: statement.segment),
@@ -194,9 +193,15 @@ package actor ShardHolder {
                 }
                 files.remove(shard)
             }
-            guard !keys.isEmpty else { return DeleteSegmentResponse().protobufBytes() }
+            if !keys.isEmpty {
+                var note = ByteWriter(capacity: 8 + request.statement.count)
+                note.write(UInt64(bitPattern: environment.wallTime().milliseconds))
+                note.write(request.statement)
+                try await store.setNotes(
+                    [(ShardFile.deletionNote(statement.segment), note.bytes)], durable: false)
+            }
+            // Also what was put since they were listed goes.
             try await store.delete(segment: statement.segment)
-            try await store.put([(ShardFile.deletion(statement.segment), request.statement)])
             return DeleteSegmentResponse(deleted: UInt32(keys.count)).protobufBytes()
         } catch { throw ShardHolder.refusal(error) }
     }

@@ -46,6 +46,8 @@ struct ShardDatabase: Sendable {
         case put(ShardKey, [UInt8])
         case delete(ShardKey)
         case deleteSegment(SegmentID)
+        /// Nil removes the note.
+        case note([UInt8], [UInt8]?)
     }
 
     let store: any KeyValueStore
@@ -110,6 +112,9 @@ struct ShardDatabase: Sendable {
                 totals = totals.adding(bytes: size + ShardDatabase.overheadBytes, shards: 1)
             case .delete(let key):
                 if let size = try currentSize(key) { remove(key, size: size) }
+            case .note(let name, let value):
+                let key = ShardLayout.notePrefix + name
+                writes.append(value.map { .put(key: key, value: $0) } ?? .delete(key: key))
             case .deleteSegment(let segment):
                 var keys = Set(try list(segment).map(\.key))
                 for (key, size) in sizes where key.segment == segment && size != nil {
@@ -152,6 +157,36 @@ struct ShardDatabase: Sendable {
             }
             guard page.count == ShardDatabase.scanPage, let last = page.last else { return result }
             from = last.key + [0]
+        }
+    }
+
+    func note(_ name: [UInt8]) throws(StoreError) -> [UInt8]? {
+        try store.get(ShardLayout.notePrefix + name)
+    }
+
+    /// Notes whose names begin with `prefix`, after `after` exclusively, by name.
+    func notes(
+        _ prefix: [UInt8], after: [UInt8]?, limit: Int
+    ) throws(StoreError) -> [(name: [UInt8], value: [UInt8])] {
+        let skipped = ShardLayout.notePrefix.count
+        let from = ShardLayout.notePrefix + (after.map { $0 + [0] } ?? prefix)
+        let to = ShardLayout.notePrefix + prefix + [UInt8](repeating: 0xFF, count: 64)
+        return try store.scan(from: from, to: to, limit: limit).map {
+            (Array($0.key.dropFirst(skipped)), $0.value)
+        }
+    }
+
+    /// Shards whose key comes after `after`, in order, with their sizes. Reads rows alone.
+    func list(
+        after: ShardKey?, limit: Int
+    ) throws(StoreError) -> [(key: ShardKey, size: Int64)] {
+        let from = after.map { ShardLayout.row($0) + [0] } ?? [ShardLayout.rowPrefix]
+        return try store.scan(from: from, to: [ShardLayout.rowPrefix + 1], limit: limit).map {
+            entry throws(StoreError) in
+            guard let key = ShardLayout.decodeRow(entry.key),
+                let row = ShardRow(encoded: entry.value)
+            else { throw .corrupt(detail: "a shard's row") }
+            return (key, Int64(row.size))
         }
     }
 

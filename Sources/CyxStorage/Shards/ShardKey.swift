@@ -54,10 +54,12 @@ struct ShardRow: Equatable {
 ///
 /// `0x01 ‖ segment ‖ index ‖ chunk` → the bytes (a blob); `0x02 ‖ …` → their length and checksum (a
 /// row, so that listing and accounting never touch blobs, and bytes are stored without a copy);
-/// `0x00 ‖ name` → what the store knows about itself.
+/// `0x00 ‖ name` → what the store knows about itself, and what its owner notes beside the shards.
 enum ShardLayout {
     static let storeID: [UInt8] = [0x00, UInt8(ascii: "i")]
     static let totals: [UInt8] = [0x00, UInt8(ascii: "t")]
+    /// Notes of the store's owner, by name; they count neither as shards nor as bytes.
+    static let notePrefix: [UInt8] = [0x00, UInt8(ascii: "n")]
     static let blobPrefix: UInt8 = 0x01
     static let rowPrefix: UInt8 = 0x02
     static let keyBytes = 1 + Digest.byteCount + 1 + 4

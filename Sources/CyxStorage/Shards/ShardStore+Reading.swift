@@ -35,4 +35,32 @@ extension ShardStore {
             try database.list(segment)
         }
     }
+
+    /// Shards after `after` in key order, with their sizes in bytes: a walk over all that lies here.
+    package nonisolated func list(
+        after: ShardKey?, limit: Int
+    ) async throws(StoreError) -> [(key: ShardKey, size: Int64)] {
+        let database = database
+        return try await environment.blocking.run { () throws(StoreError) in
+            try database.list(after: after, limit: limit)
+        }
+    }
+
+    /// What was noted under `name`; nil: nothing.
+    package nonisolated func note(_ name: [UInt8]) async throws(StoreError) -> [UInt8]? {
+        let database = database
+        return try await environment.blocking.run { () throws(StoreError) in
+            try database.note(name)
+        }
+    }
+
+    /// Notes whose names begin with `prefix`, after `after` exclusively, by name.
+    package nonisolated func notes(
+        _ prefix: [UInt8], after: [UInt8]?, limit: Int
+    ) async throws(StoreError) -> [(name: [UInt8], value: [UInt8])] {
+        let database = database
+        return try await environment.blocking.run { () throws(StoreError) in
+            try database.notes(prefix, after: after, limit: limit)
+        }
+    }
 }

@@ -195,6 +195,15 @@ package actor ShardStore {
         try await submit([.deleteSegment(segment)], reserved: 0, isDurable: true)
     }
 
+    /// Notes something beside the shards; nil removes it.
+    package func setNotes(
+        _ notes: [(name: [UInt8], value: [UInt8]?)], durable: Bool = true
+    ) async throws(StoreError) {
+        precondition(notes.allSatisfy { $0.name.count <= 64 }, "a note's name has up to 64 bytes")
+        try await submit(
+            notes.map { .note($0.name, $0.value) }, reserved: 0, isDurable: durable)
+    }
+
     private func submit(
         _ changes: [ShardDatabase.Change], reserved: Int64, isDurable: Bool
     ) async throws(StoreError) {
