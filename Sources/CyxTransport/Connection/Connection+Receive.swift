@@ -31,7 +31,7 @@ extension Connection {
             destination: ConnectionID(
                 UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: 1, as: UInt64.self))),
             size: packet.count)
-        if passiveMove != nil { checkDetour(arrival, now: now) }
+        if doubtfulMove != nil { checkDetour(arrival, now: now) }
         guard !received.isDuplicate(opened.number) else { return }
         guard opened.first & PacketFormat.shortReservedBits == 0 else {
             return fail(.protocolViolation)
@@ -40,7 +40,7 @@ extension Connection {
         unansweredSince = nil
         confirmHandshake()
         let isNewest = received.largest.map { opened.number > $0 } ?? true
-        packetArrived(arrival, isNewest: isNewest)
+        packetArrived(arrival, isNewest: isNewest, now: now)
         do throws(TransportError) {
             let contents = try handleFrames(opened.payload, arrival, now: now)
             received.insert(

@@ -242,7 +242,8 @@ extension Connection {
                 guard let issued = localIDs.entry(sequence), let token = issued.token else {
                     continue
                 }
-                packet.writer.writeNewConnectionID(issued, token: token)
+                packet.writer.writeNewConnectionID(
+                    issued, token: token, retirePriorTo: localIDs.retirePriorTo)
                 sent.appendFrame(.newConnectionID(sequence))
             case .retireConnectionID(let sequence):
                 packet.writer.writeControl(FrameType.retireConnectionID, sequence)

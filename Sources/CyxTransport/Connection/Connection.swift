@@ -29,9 +29,10 @@ struct Connection {
     var challengeCount: UInt64 = 0
     /// We moved to another path, and the peer has not sent on it yet.
     var awaitsPeer = false
-    /// The packet by which the peer seemed to move without a fresh connection ID, as long as that
-    /// is in doubt.
-    var passiveMove: UInt64?
+    /// The packet by which the peer seemed to move, as long as that is in doubt.
+    var doubtfulMove: UInt64?
+    /// Whom our connection IDs were made for.
+    var idsAddress: SocketAddress
     /// Where the owner thinks the peer is.
     var reportedAddress: SocketAddress
     var localIDs: LocalIDs
@@ -134,6 +135,7 @@ struct Connection {
             initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds,
             datagramSizeMax: setup.limits.datagramSizeMax)
         reportedAddress = setup.address
+        idsAddress = setup.address
         localIDs = LocalIDs(first: setup.parameters.source)
         maxAckDelay = setup.timings.maxAckDelay.nanoseconds
         idleTimeout = setup.timings.idleTimeout.nanoseconds

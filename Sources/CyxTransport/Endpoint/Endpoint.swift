@@ -267,7 +267,7 @@ struct Endpoint {
     private mutating func provideIDs(_ slot: Int) {
         guard let connection = slots[slot].connection, connection.isEstablished else { return }
         for _ in 0..<connection.localIDs.missing {
-            let id = freshID(for: connection.address)
+            let id = freshID(for: connection.idsAddress)
             routes[id] = slot
             slots[slot].connection?.provide(id, resetKeys.token(for: id))
         }

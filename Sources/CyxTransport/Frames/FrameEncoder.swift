@@ -5,13 +5,15 @@ extension PacketWriter {
     mutating func writeHandshakeDone() { writeVariable(FrameType.handshakeDone) }
 
     static let newConnectionIDSize =
-        1 + 8 + 1 + 1 + ConnectionID.byteCount
+        1 + 8 + 8 + 1 + ConnectionID.byteCount
         + StatelessResetToken.byteCount
 
-    mutating func writeNewConnectionID(_ issued: IssuedID, token: StatelessResetToken) {
+    mutating func writeNewConnectionID(
+        _ issued: IssuedID, token: StatelessResetToken, retirePriorTo: UInt64
+    ) {
         writeVariable(FrameType.newConnectionID)
         writeVariable(issued.sequence)
-        writeVariable(0)
+        writeVariable(retirePriorTo)
         write(UInt8(ConnectionID.byteCount))
         write(issued.id.value)
         write(token.bytes)

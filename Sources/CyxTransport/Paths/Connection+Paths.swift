@@ -14,6 +14,9 @@ struct Arrival {
 extension Connection {
     /// Paths known besides the one in use.
     static let otherPathsMax = 4
+    /// How long the peer may take to use an address that it sent from, before it is forgotten with
+    /// the connection ID that was set aside for it.
+    static let offerLife: Int64 = 5_000_000_000
     /// How long an address is not followed again after the peer turned out to be elsewhere.
     static let refusal: Int64 = 5_000_000_000
     /// Probe timeouts on a path that we moved to after which we return.
@@ -22,13 +25,14 @@ extension Connection {
     // MARK: What arrives
 
     /// An authentic packet came that was not taken before.
-    mutating func packetArrived(_ arrival: Arrival, isNewest: Bool) {
+    mutating func packetArrived(_ arrival: Arrival, isNewest: Bool, now: Int64) {
         if arrival.source == path.remote {
             path.received(arrival.size)
             if isNewest { path.localID = arrival.destination }
         } else {
             let index = otherPath(for: arrival)
             otherPaths[index].received(arrival.size)
+            otherPaths[index].expiry = now + Connection.offerLife
         }
     }
 
@@ -36,7 +40,7 @@ extension Connection {
     /// seemed to move, and that comes from where it was, shows that it is still there: somebody
     /// else was faster with a copy (RFC 9000 §9.3.3).
     mutating func checkDetour(_ arrival: Arrival, now: Int64) {
-        guard let passiveMove, arrival.number >= passiveMove,
+        guard let doubtfulMove, arrival.number >= doubtfulMove,
             let index = indexOfPath(to: arrival.source), otherPaths[index].purpose == .previous
         else { return }
         leaveDetour(to: index, now: now)
@@ -45,7 +49,7 @@ extension Connection {
     /// Returns to where the peer was, and asks there whether that is right: if it is not, the
     /// detour was none.
     private mutating func leaveDetour(to index: Int, now: Int64) {
-        passiveMove = nil
+        doubtfulMove = nil
         let isKnown = otherPaths[index].challenge == nil
         usePath(at: index)
         path.challenge = isKnown ? nil : newChallenge(now: now)
@@ -116,10 +120,10 @@ extension Connection {
         isPathFrameDue = true
         let old = keepPrevious(index, if: otherPaths[index].isValidated)
         // Only a packet from there, made after the move, tells the peer from who copies it
-        // (RFC 9000 §9.3.3).
-        guard let old, isPassive, setup.defences.contains(.oldPathChallenge) else { return }
-        otherPaths[old].challenge = newChallenge(now: now)
-        passiveMove = arrival.number
+        // (RFC 9000 §9.3.3). A NAT says nothing of the move, so the peer is made to send one.
+        guard let old, setup.defences.contains(.oldPathChallenge) else { return }
+        doubtfulMove = arrival.number
+        if isPassive { otherPaths[old].challenge = newChallenge(now: now) }
     }
 
     /// Remembers the path just left as the one to return to, in place of any other; or forgets
@@ -140,7 +144,7 @@ extension Connection {
     /// Makes another path the one in use; the old one takes its place in the list.
     private mutating func usePath(at index: Int) {
         let oldToken = path.issued.token
-        passiveMove = nil
+        doubtfulMove = nil
         var next = otherPaths[index]
         if next.remote.ip == path.remote.ip {
             next.inherit(from: path)
@@ -151,10 +155,17 @@ extension Connection {
         otherPaths[index] = next
         probeCount = 0
         ecn.pathChanged()
-        if path.issued.token != oldToken { noteToken(old: oldToken) }
+        if path.issued.token != oldToken { noteToken(old: oldToken, new: path.issued.token) }
     }
 
     private mutating func pathValidated() {
+        if path.remote.ip != idsAddress.ip {
+            // A reset answers only where its ID was meant for, and IDs that both addresses have
+            // seen would link them (RFC 9000 §9.5).
+            idsAddress = path.remote
+            localIDs.retireAll()
+            routeChanges.append(.idsMissing)
+        }
         if path.remote != reportedAddress {
             reportedAddress = path.remote
             events.append(.moved(path.remote))
@@ -285,6 +296,8 @@ extension Connection {
         for other in otherPaths {
             if let challenge = other.challenge {
                 deadline = min(deadline, challenge.nextDeadline)
+            } else if other.purpose == .offered {
+                deadline = min(deadline, max(other.expiry, other.refusedUntil))
             }
         }
         return deadline == .max ? nil : deadline
@@ -301,7 +314,13 @@ extension Connection {
             }
         }
         for index in otherPaths.indices.reversed() {
-            guard let challenge = otherPaths[index].challenge else { continue }
+            guard let challenge = otherPaths[index].challenge else {
+                let other = otherPaths[index]
+                if other.purpose == .offered, now >= max(other.expiry, other.refusedUntil) {
+                    dropPath(at: index)
+                }
+                continue
+            }
             if now >= challenge.deadline {
                 otherPaths[index].challenge = nil
                 pathUnanswered(at: index)
@@ -347,21 +366,19 @@ extension Connection {
             retirePriorTo: frame.retirePriorTo, inUse: [path.issued] + otherPaths.map(\.issued))
         for sequence in retired { control.add(.retireConnectionID(sequence)) }
         let bound = remoteIDs.retirePriorTo
-        for index in otherPaths.indices.reversed()
-        where otherPaths[index].issued.sequence < bound
-            && otherPaths[index].issued.sequence != path.issued.sequence
-        {
-            dropPath(at: index)
+        let old = ([path.issued] + otherPaths.map(\.issued)).filter { $0.sequence < bound }
+        guard !old.isEmpty else { return }
+        if path.issued.sequence < bound {
+            guard let fresh = remoteIDs.take() else { throw .connectionIDLimit }
+            noteToken(old: path.issued.token, new: fresh.token)
+            path.issued = fresh
         }
-        guard path.issued.sequence < bound else { return }
-        guard let fresh = remoteIDs.take() else { throw .connectionIDLimit }
-        let old = path.issued
-        path.issued = fresh
-        for index in otherPaths.indices where otherPaths[index].issued.sequence == old.sequence {
-            otherPaths[index].issued = fresh
+        for index in otherPaths.indices where otherPaths[index].issued.sequence < bound {
+            otherPaths[index].issued = path.issued
         }
-        control.add(.retireConnectionID(old.sequence))
-        noteToken(old: old.token)
+        for sequence in Set(old.map(\.sequence)).sorted() {
+            control.add(.retireConnectionID(sequence))
+        }
     }
 
     mutating func handleRetire(_ sequence: UInt64, _ arrival: Arrival) throws(TransportError) {
@@ -375,8 +392,8 @@ extension Connection {
         control.add(.newConnectionID(localIDs.add(id, token)))
     }
 
-    private mutating func noteToken(old: StatelessResetToken?) {
-        routeChanges.append(.token(old: old, new: path.issued.token))
+    private mutating func noteToken(old: StatelessResetToken?, new: StatelessResetToken?) {
+        routeChanges.append(.token(old: old, new: new))
     }
 }
 

@@ -15,10 +15,18 @@ struct IssuedID: Equatable, Sendable {
 struct LocalIDs: Sendable {
     private(set) var entries: [IssuedID]
     private var nextSequence: UInt64 = 1
+    /// The peer is asked to give up those before.
+    private(set) var retirePriorTo: UInt64 = 0
 
     init(first: ConnectionID) { entries = [IssuedID(sequence: 0, id: first)] }
 
-    var missing: Int { IssuedID.activeMax - entries.count }
+    /// IDs that the peer has room for.
+    var missing: Int {
+        IssuedID.activeMax - entries.count { $0.sequence >= retirePriorTo }
+    }
+
+    /// All that were given out so far are to be replaced.
+    mutating func retireAll() { retirePriorTo = nextSequence }
 
     /// Takes a fresh ID in; returns its number.
     mutating func add(_ id: ConnectionID, _ token: StatelessResetToken) -> UInt64 {
@@ -27,7 +35,10 @@ struct LocalIDs: Sendable {
         return nextSequence
     }
 
-    func entry(_ sequence: UInt64) -> IssuedID? { entries.first { $0.sequence == sequence } }
+    /// An ID that the peer should know, and may use.
+    func entry(_ sequence: UInt64) -> IssuedID? {
+        entries.first { $0.sequence == sequence && sequence >= retirePriorTo }
+    }
 
     /// The peer will not use it any more; it cannot say so in a packet that does
     /// (RFC 9000 §19.16). Nil if that was known.

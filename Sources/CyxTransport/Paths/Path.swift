@@ -40,6 +40,8 @@ struct Path: Sendable {
     var response: UInt64?
     /// Until then, the peer has to do more than to send from there to be followed.
     var refusedUntil: Int64 = .min
+    /// When it may be forgotten if it is only offered.
+    var expiry: Int64 = 0
 
     init(
         remote: SocketAddress, issued: IssuedID, localID: ConnectionID, initialRoundTrip: Int64,
@@ -79,6 +81,7 @@ struct Path: Sendable {
         next.challenge = challenge
         next.response = response
         next.refusedUntil = refusedUntil
+        next.expiry = expiry
         self = next
     }
 
