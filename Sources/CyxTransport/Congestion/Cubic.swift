@@ -1,4 +1,4 @@
-/// CUBIC (RFC 9438) in bytes, with the slow start and the loss events of RFC 9002 §7.
+/// CUBIC (RFC 9438) in bytes, with the loss events of RFC 9002 §7 and the slow start of RFC 9406.
 struct Cubic: Sendable {
     /// RFC 9438 §4.6 (β) and §5.1 (C).
     static let beta = 0.7
@@ -7,14 +7,23 @@ struct Cubic: Sendable {
     static let minimumWindowPackets = 2
     /// More than this in flight only fills buffers (64 ms at 2 Gbit/s).
     static let windowMax = 16 << 20
+    /// How much faster than a window per round trip packets leave (RFC 9002 §7.7), so that pacing
+    /// never is what limits; in slow start the window doubles meanwhile.
+    static let pacingGain = 1.25
+    static let slowStartPacingGain = 2.0
 
     var packetSize: Int
     private(set) var window: Int
     private(set) var slowStartThreshold = Int.max
+    private var slowStartExit = SlowStartExit()
     /// Packets sent before this belong to the last congestion event.
     private var recoveryStart: Int64 = .min
     private var epochStart: Int64?
+    /// Since when the application has not filled the window.
+    private var limitedSince: Int64?
     private var maximumWindow = 0.0
+    /// The window before the last congestion event.
+    private var priorWindow = 0.0
     private var plateau = 0.0
     /// The window that Reno would have (§4.3).
     private var estimate = 0.0
@@ -28,20 +37,50 @@ struct Cubic: Sendable {
     var isInSlowStart: Bool { window < slowStartThreshold }
     private var minimumWindow: Int { packetSize * Cubic.minimumWindowPackets }
 
-    /// `bytes` of packets that were not sent for want of data were acknowledged.
-    mutating func acknowledged(
-        bytes: Int, timeSent: Int64, now: Int64, roundTrip: Int64, isApplicationLimited: Bool
-    ) {
-        guard timeSent > recoveryStart, !isApplicationLimited else { return }
-        guard window < Cubic.windowMax else { return }
-        if isInSlowStart {
-            window = min(window + bytes, Cubic.windowMax)
+    func pacingRate(smoothedRoundTrip: Int64) -> Double {
+        let gain = isInSlowStart ? Cubic.slowStartPacingGain : Cubic.pacingGain
+        return gain * Double(window) * 1e9 / Double(max(1, smoothedRoundTrip))
+    }
+
+    mutating func acknowledged(_ acked: AckedPackets) {
+        guard acked.latestSent > recoveryStart else { return }
+        // A window that was not filled says nothing about the path (RFC 9002 §7.8).
+        guard !acked.isApplicationLimited else {
+            limitedSince = limitedSince ?? acked.now
             return
         }
-        avoidCongestion(bytes: bytes, now: now, roundTrip: roundTrip)
+        skipLimitedTime(now: acked.now)
+        if isInSlowStart {
+            growFast(acked)
+        } else {
+            avoidCongestion(
+                bytes: acked.bytes, now: acked.now, roundTrip: acked.roundTrip.smoothed)
+        }
+    }
+
+    /// The window does not grow while it is not filled, and must not jump afterwards: such time
+    /// does not count (RFC 9438 §4.2 on t).
+    private mutating func skipLimitedTime(now: Int64) {
+        if let limitedSince, let start = epochStart { epochStart = start + (now - limitedSince) }
+        limitedSince = nil
+    }
+
+    private mutating func growFast(_ acked: AckedPackets) {
+        var growth = acked.bytes
+        if slowStartThreshold == .max {
+            let isOver = slowStartExit.sample(
+                acked.roundTrip.latest, largest: acked.largest, nextNumber: acked.nextNumber)
+            if slowStartExit.isConservative { growth /= SlowStartExit.growthDivisor }
+            if isOver {
+                slowStartThreshold = window
+                return
+            }
+        }
+        window = min(window + growth, Cubic.windowMax)
     }
 
     private mutating func avoidCongestion(bytes: Int, now: Int64, roundTrip: Int64) {
+        guard window < Cubic.windowMax else { return }
         let segment = Double(packetSize)
         let current = Double(window)
         let start: Int64
@@ -55,20 +94,25 @@ struct Cubic: Sendable {
             let distance = max(0, (maximumWindow - current) / segment)
             plateau = cubeRoot(distance / Cubic.scaling)
         }
-        let elapsed = Double(now - start + roundTrip) / 1e9
-        let offset = elapsed - plateau
-        let target = maximumWindow + Cubic.scaling * offset * offset * offset * segment
+        let elapsed = Double(now - start) / 1e9
+        let target = cubicWindow(after: elapsed + Double(roundTrip) / 1e9)
         let bounded = min(max(target, current), current * 1.5)
-        // §4.3: α = 3 (1 − β) / (1 + β) until the estimate passes the old maximum.
-        let alpha = estimate < maximumWindow ? 3 * (1 - Cubic.beta) / (1 + Cubic.beta) : 1
+        // §4.3: α = 3 (1 − β) / (1 + β) until the estimate passes the window of before.
+        let alpha = estimate < priorWindow ? 3 * (1 - Cubic.beta) / (1 + Cubic.beta) : 1
         estimate += alpha * segment * Double(bytes) / current
         let growth =
-            estimate > bounded
-            ? max(0, estimate - current) : (bounded - current) * Double(bytes) / current
+            estimate > cubicWindow(after: elapsed) && estimate > current
+            ? estimate - current : (bounded - current) * Double(bytes) / current
         remainder += growth
         let whole = remainder.rounded(.down)
         remainder -= whole
         window = min(Cubic.windowMax, window + Int(whole))
+    }
+
+    /// W_cubic (§4.2), in bytes.
+    private func cubicWindow(after seconds: Double) -> Double {
+        let offset = seconds - plateau
+        return maximumWindow + Cubic.scaling * offset * offset * offset * Double(packetSize)
     }
 
     /// A packet sent at `timeSent` was lost. One event per round trip shrinks the window.
@@ -76,8 +120,10 @@ struct Cubic: Sendable {
         guard timeSent > recoveryStart else { return }
         recoveryStart = now
         epochStart = nil
+        limitedSince = nil
         remainder = 0
         let current = Double(window)
+        priorWindow = current
         // Fast convergence (§4.7): give way to newcomers.
         maximumWindow =
             current < maximumWindow ? current * (1 + Cubic.beta) / 2 : current
@@ -90,6 +136,7 @@ struct Cubic: Sendable {
         window = minimumWindow
         recoveryStart = .min
         epochStart = nil
+        limitedSince = nil
     }
 
     /// Newton's method; no math library below the base.

@@ -32,14 +32,20 @@ extension Connection {
                 acknowledgmentDelay: min(frame.delay, peerAckDelayMax))
         }
         if ecn.acknowledged(largest: frame.largest, counts: frame.ecn, marked: acked.marked) {
-            congestion.lost(timeSent: acked.latestSent, now: now)
+            congestion.congested(timeSent: acked.latestSent, now: now)
         }
         path.mtu.acknowledged(size: acked.largestSize)
-        congestion.acknowledged(
-            bytes: acked.bytes, timeSent: acked.latestSent, now: now,
-            roundTrip: roundTrip.smoothed, isApplicationLimited: wasLimited)
         probeCount = 0
         detectLoss(now: now)
+        let minimum = roundTrip.minimum
+        let delivery = path.delivery?.takeSample(minimumRoundTrip: minimum)
+        congestion.acknowledged(
+            AckedPackets(
+                bytes: acked.bytes, latestSent: acked.latestSent, largest: frame.largest,
+                nextNumber: sent.nextNumber, now: now, roundTrip: roundTrip,
+                bytesInFlight: sent.bytesInFlight, isApplicationLimited: wasLimited,
+                isWindowLimited: frame.largest <= windowLimitedAt,
+                delivery: delivery))
         sent.trim()
     }
 
@@ -100,10 +106,24 @@ extension Connection {
                 if !packet.isMTUProbe {
                     acked.largestSize = max(acked.largestSize, Int(packet.size))
                 }
+                if path.delivery != nil { noteDelivery(number, packet, now: now) }
             }
             let frames = sent.settle(number, as: .acknowledged, cursor: &cursor)
             for index in frames { frameAcknowledged(sent.frame(at: index), now: now) }
         }
+    }
+
+    private mutating func noteDelivery(_ number: UInt64, _ packet: SentPacket, now: Int64) {
+        guard packet.size > 0, let record = sent.record(number) else { return }
+        path.delivery?.acknowledged(
+            record, bytes: Int(packet.size), timeSent: packet.timeSent, now: now)
+    }
+
+    private mutating func noteLoss(_ number: UInt64, _ packet: SentPacket, now: Int64) {
+        guard packet.size > 0, let record = sent.record(number) else { return }
+        path.delivery?.lost(bytes: Int(packet.size))
+        let lost = path.delivery?.lost ?? 0
+        congestion.packetLost(bytes: Int(packet.size), record, lostInAll: lost, now: now)
     }
 
     private mutating func frameAcknowledged(_ frame: SentFrame, now: Int64) {
@@ -132,10 +152,15 @@ extension Connection {
         var lastLost: SentPacket?
         var firstLost: SentPacket?
         var largestSize = 0
+        var lossSpan: Int64 = 0
         var number = sent.firstNumber
         while number < largest {
             defer { number += 1 }
-            guard let packet = sent.packet(number), packet.state == .outstanding else { continue }
+            guard let packet = sent.packet(number), packet.state == .outstanding else {
+                // One that arrived ends a run of losses.
+                if sent.packet(number)?.state == .acknowledged { firstLost = nil }
+                continue
+            }
             guard
                 largest - number >= Connection.packetThreshold || packet.timeSent <= now - delay
             else {
@@ -147,17 +172,20 @@ extension Connection {
             if packet.isMarked { ecn.packetLost() }
             if packet.isAckEliciting, !packet.isMTUProbe, packet.size > 0 {
                 largestSize = max(largestSize, Int(packet.size))
-                firstLost = firstLost ?? packet
+                let first = firstLost ?? packet
+                firstLost = first
+                lossSpan = max(lossSpan, packet.timeSent - first.timeSent)
                 lastLost = packet
+                if path.delivery != nil { noteLoss(number, packet, now: now) }
             }
         }
-        if let firstLost, let lastLost {
-            congestion.lost(timeSent: lastLost.timeSent, now: now)
+        if let lastLost {
+            congestion.congested(timeSent: lastLost.timeSent, now: now)
             path.updateMTU { $0.lost(size: largestSize, timeSent: lastLost.timeSent, now: now) }
             let span =
                 roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
                 * Connection.persistentCongestionThreshold
-            if roundTrip.hasSample, lastLost.timeSent - firstLost.timeSent > span {
+            if roundTrip.hasSample, lossSpan > span {
                 congestion.persistentCongestion()
             }
         }

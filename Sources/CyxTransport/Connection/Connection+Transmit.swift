@@ -28,6 +28,9 @@ extension Connection {
         transmitMark = .notECT
         if let paths = transmitPathFrames(into: buffer, now: now) { return paths }
         transmitMark = ecn.mark
+        pacingDeadline = nil
+        path.pacer.refill(
+            rate: congestion.pacingRate(smoothedRoundTrip: roundTrip.smoothed), now: now)
         if path.isValidated, let probe = transmitMTUProbe(into: buffer, now: now) { return probe }
         var size = path.datagramSize
         var total = 0
@@ -157,14 +160,22 @@ extension Connection {
         keys?.seal(
             UnsafeMutableRawBufferPointer(rebasing: room[..<size]),
             headerSize: packet.headerSize, numberSize: packet.numberSize, number: packet.number)
+        if packet.isAckEliciting, sent.bytesInFlight == 0, isApplicationLimited {
+            congestion.restarted(now: now)
+        }
+        let record =
+            packet.isAckEliciting && !isElsewhere
+            ? path.delivery?.sent(bytes: size, inFlight: sent.bytesInFlight, now: now) : nil
         sent.append(
             SentPacket(
                 timeSent: now, size: isElsewhere ? 0 : Int32(size),
                 frameCount: Int32(sent.frameCount - packet.framesBefore), state: .outstanding,
                 isAckEliciting: packet.isAckEliciting, isMTUProbe: packet.isMTUProbe,
-                isMarked: transmitMark != .notECT))
+                isMarked: transmitMark != .notECT),
+            record: record)
         if transmitMark != .notECT { ecn.packetSent() }
         if packet.isAckEliciting {
+            if !isElsewhere { path.pacer.sent(size) }
             lastAckElicitingSent = now
             if unansweredSince == nil { unansweredSince = now }
         }
@@ -175,10 +186,8 @@ extension Connection {
     private mutating func buildPacket(
         into room: UnsafeMutableRawBufferPointer, fillsSegment: Bool, now: Int64
     ) -> Int {
-        let isOpen =
-            probesDue > 0 || sent.bytesInFlight + path.datagramSize <= congestion.window
         let hasData = !streams.sendQueue.isEmpty || !datagrams.isEmpty
-        if !isOpen, hasData { isApplicationLimited = false }
+        let isOpen = probesDue > 0 || mayLeave(hasData: hasData, now: now)
         let wants =
             received.isAcknowledgmentDue
             || (isOpen && (hasData || !control.isEmpty || isPingDue || probesDue > 0))
@@ -196,8 +205,8 @@ extension Connection {
             }
         }
         guard packet.writer.offset > packet.headerSize else {
-            if hasData { return 0 }
-            isApplicationLimited = true
+            // Credit is missing, if it is not data (RFC 9002 §7.8).
+            if !hasData || (isOpen && fillsSegment) { becomeApplicationLimited() }
             return 0
         }
         if packet.isAckEliciting {
@@ -205,12 +214,34 @@ extension Connection {
             probesDue = max(0, probesDue - 1)
         }
         let isMoreComing = isOpen && (!streams.sendQueue.isEmpty || !datagrams.isEmpty)
-        if isOpen, !isMoreComing { isApplicationLimited = true }
+        if isOpen, !isMoreComing { becomeApplicationLimited() }
         if fillsSegment, isMoreComing, packet.writer.remaining <= Connection.streamRoomMin {
             packet.writer.pad(to: packet.writer.offset + packet.writer.remaining)
             path.mtu.packetWasFull()
         }
         return finishPacket(&packet, room: room, now: now)
+    }
+
+    /// Whether window and pacer let a packet go; notes which of them holds what back.
+    private mutating func mayLeave(hasData: Bool, now: Int64) -> Bool {
+        guard sent.bytesInFlight + path.datagramSize <= congestion.window else {
+            if hasData {
+                isApplicationLimited = false
+                windowLimitedAt = sent.nextNumber
+            }
+            return false
+        }
+        guard path.pacer.isHolding else { return true }
+        if hasData { isApplicationLimited = false }
+        if hasData || !control.isEmpty || isPingDue {
+            pacingDeadline = path.pacer.deadline(now: now)
+        }
+        return false
+    }
+
+    private mutating func becomeApplicationLimited() {
+        isApplicationLimited = true
+        path.delivery?.applicationLimited(inFlight: sent.bytesInFlight)
     }
 
     private mutating func writeAcknowledgment(_ packet: inout OpenPacket, now: Int64) {

@@ -63,7 +63,7 @@ struct Connection {
     // Packets.
     var keys: PacketKeys?
     var received = ReceivedPackets()
-    var sent = SentPackets()
+    var sent: SentPackets
     var largestAcknowledged: UInt64?
     var skips: PacketSkips
     var failedOpens: UInt64 = 0
@@ -83,6 +83,10 @@ struct Connection {
     var lastReceived: Int64
     var lastUse: Int64
     var isApplicationLimited = true
+    /// The number that the next packet had when the window last held it back.
+    var windowLimitedAt: UInt64 = 0
+    /// When the pacer lets go what it holds back.
+    var pacingDeadline: Int64?
     var peerAckDelayMax: Int64 = 0
 
     // Streams and credit.
@@ -133,7 +137,8 @@ struct Connection {
             remote: setup.address, issued: IssuedID(sequence: 0, id: remoteID),
             localID: setup.parameters.source,
             initialRoundTrip: setup.timings.initialRoundTrip.nanoseconds,
-            datagramSizeMax: setup.limits.datagramSizeMax)
+            datagramSizeMax: setup.limits.datagramSizeMax, algorithm: setup.congestion)
+        sent = SentPackets(keepsRecords: setup.congestion == .bbr)
         reportedAddress = setup.address
         idsAddress = setup.address
         localIDs = LocalIDs(first: setup.parameters.source)
@@ -206,6 +211,7 @@ struct Connection {
         if let keepAlive = keepAliveDeadline { deadline = min(deadline, keepAlive) }
         if let paths = pathDeadline { deadline = min(deadline, paths) }
         if let maintenance = keys?.deadline { deadline = min(deadline, maintenance) }
+        if let pacingDeadline { deadline = min(deadline, pacingDeadline) }
         return deadline
     }
 
@@ -266,6 +272,7 @@ struct ConnectionSetup {
     var timings: TransportTimings
     var limits: TransportLimits
     var engine: AESGCM.Engine
+    var congestion: CongestionAlgorithm
     var defences: TransportDefences
     /// What challenges are drawn from.
     var pathSecret: [UInt8]

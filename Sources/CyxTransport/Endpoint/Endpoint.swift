@@ -137,8 +137,9 @@ struct Endpoint {
         return ConnectionSetup(
             address: address, expectedPeer: peer, originalDestination: originalDestination,
             parameters: parameters, timings: timings, limits: limits,
-            engine: configuration.engine, defences: configuration.defences,
-            pathSecret: random.bytes(32), skipSeed: random.next())
+            engine: configuration.engine, congestion: configuration.congestion,
+            defences: configuration.defences, pathSecret: random.bytes(32),
+            skipSeed: random.next())
     }
 
     mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {

@@ -11,6 +11,7 @@ package struct TransportConfiguration: Sendable {
     package var limits: TransportLimits
     /// Who encrypts packets; only a benchmark has reason to choose.
     package var engine = AESGCM.Engine.best
+    package var congestion: CongestionAlgorithm
     /// Versions of the protocol that are spoken, the best first.
     package var versions = [PacketFormat.version]
     /// Attack tests take one out; nobody else does.
@@ -18,12 +19,14 @@ package struct TransportConfiguration: Sendable {
 
     package init(
         networkKey: [UInt8], networkID: NetworkID, identity: SigningKey,
-        timings: TransportTimings = .production, limits: TransportLimits = TransportLimits()
+        timings: TransportTimings = .production, limits: TransportLimits = TransportLimits(),
+        congestion: CongestionAlgorithm = .cubic
     ) {
         self.networkKey = networkKey
         self.networkID = networkID
         self.identity = identity
         self.timings = timings
         self.limits = limits
+        self.congestion = congestion
     }
 }

@@ -93,7 +93,7 @@ extension Connection {
             Path(
                 remote: remote, issued: path.issued, localID: localID,
                 initialRoundTrip: timings.initialRoundTrip.nanoseconds,
-                datagramSizeMax: limits.datagramSizeMax))
+                datagramSizeMax: limits.datagramSizeMax, algorithm: setup.congestion))
         return otherPaths.count - 1
     }
 

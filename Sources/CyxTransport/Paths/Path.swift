@@ -24,7 +24,10 @@ struct Path: Sendable {
     /// What the peer addresses packets on this path to.
     var localID: ConnectionID
     var roundTrip: RoundTripTime
-    var congestion: Cubic
+    var congestion: CongestionController
+    /// Measures for BBR; nil with other controllers.
+    var delivery: DeliverySampler?
+    var pacer: Pacer
     /// The peer has shown that it receives what is sent here (RFC 9000 §8.2).
     var isValidated = false
     /// Bytes of datagrams from and to the address, until it is validated.
@@ -45,7 +48,7 @@ struct Path: Sendable {
 
     init(
         remote: SocketAddress, issued: IssuedID, localID: ConnectionID, initialRoundTrip: Int64,
-        datagramSizeMax: Int
+        datagramSizeMax: Int, algorithm: CongestionAlgorithm
     ) {
         self.remote = remote
         self.issued = issued
@@ -55,7 +58,10 @@ struct Path: Sendable {
             remote.isVirtual
             ? PathMTU(fixed: PacketFormat.relayedDatagramSize)
             : PathMTU(maximum: datagramSizeMax)
-        congestion = Cubic(packetSize: mtu.size)
+        congestion = CongestionController(
+            algorithm, packetSize: mtu.size, seed: issued.id.value)
+        if algorithm == .bbr { delivery = DeliverySampler() }
+        pacer = Pacer(packetSize: mtu.size)
     }
 
     /// The size of datagrams on this path.
@@ -64,7 +70,9 @@ struct Path: Sendable {
     /// Lets `change` have the size of datagrams, which congestion control counts in.
     mutating func updateMTU(_ change: (inout PathMTU) -> Void) {
         change(&mtu)
-        if congestion.packetSize != mtu.size { congestion.packetSize = mtu.size }
+        guard pacer.packetSize != mtu.size else { return }
+        congestion.packetSize = mtu.size
+        pacer.packetSize = mtu.size
     }
 
     /// Takes over what was measured on a path to the same host: a changed port is mostly a
@@ -148,7 +156,7 @@ extension Connection {
         @inline(__always) _modify { yield &path.roundTrip }
     }
 
-    var congestion: Cubic {
+    var congestion: CongestionController {
         @inline(__always) _read { yield path.congestion }
         @inline(__always) _modify { yield &path.congestion }
     }

@@ -44,13 +44,17 @@ struct SentPacket: Sendable {
 struct SentPackets: Sendable {
     private var packets: Ring<SentPacket>
     private var frames: Ring<SentFrame>
+    /// What BBR notes with each packet; empty for a controller that does not ask for it.
+    private var records = Ring(filler: DeliveryRecord())
+    private let keepsRecords: Bool
     /// Packet number of the oldest packet in the ring.
     private(set) var firstNumber: UInt64 = 0
     /// Bytes in flight: outstanding and ack-eliciting.
     private(set) var bytesInFlight = 0
     private(set) var ackElicitingCount = 0
 
-    init() {
+    init(keepsRecords: Bool = false) {
+        self.keepsRecords = keepsRecords
         let packet = SentPacket(
             timeSent: 0, size: 0, frameCount: 0, state: .acknowledged, isAckEliciting: false)
         packets = Ring(filler: packet)
@@ -66,8 +70,10 @@ struct SentPackets: Sendable {
     /// How many frames are in the ring; the difference around a packet is its `frameCount`.
     var frameCount: Int { frames.count }
 
-    mutating func append(_ packet: SentPacket) {
+    /// `record` is kept if records are.
+    mutating func append(_ packet: SentPacket, record: DeliveryRecord? = nil) {
         packets.append(packet)
+        if keepsRecords { records.append(record ?? DeliveryRecord()) }
         if packet.isAckEliciting {
             bytesInFlight += Int(packet.size)
             ackElicitingCount += 1
@@ -91,6 +97,11 @@ struct SentPackets: Sendable {
     func packet(_ number: UInt64) -> SentPacket? {
         guard number >= firstNumber, number < nextNumber else { return nil }
         return packets[Int(number - firstNumber)]
+    }
+
+    /// The record of a packet in the ring, if records are kept.
+    func record(_ number: UInt64) -> DeliveryRecord? {
+        keepsRecords ? records[Int(number - firstNumber)] : nil
     }
 
     /// Settles an outstanding packet and gives the indices of its frames, good until `trim`.
@@ -142,6 +153,7 @@ struct SentPackets: Sendable {
         while packets.count > 0, packets[0].state != .outstanding {
             frames.removeFirst(Int(packets[0].frameCount))
             packets.removeFirst(1)
+            if keepsRecords { records.removeFirst(1) }
             firstNumber += 1
         }
     }
