@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end lint format bench sim lookups detection soak consistency clean proto \
+.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups detection soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -39,6 +39,11 @@ unit-test:
 
 end-to-end:
 	$(PYTHON) Tests/EndToEnd/run.py --programs $(RELEASE)
+	$(PYTHON) Tests/EndToEnd/nat.py --programs $(RELEASE)
+
+nat: build ## the 16 pairings of NATs, simulated; two houses behind real NATs: direct, cut, relayed
+	$(RELEASE)/simulate nat
+	$(PYTHON) Tests/EndToEnd/nat.py --programs $(RELEASE)
 
 lint: deps ## formatting; layering and banned calls are tests (LintTests)
 	swift format lint --strict --recursive Package.swift Sources Tests Simulations

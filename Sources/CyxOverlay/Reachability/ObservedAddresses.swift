@@ -71,6 +71,11 @@ package struct ObservedAddresses: Sendable {
         reports.filter { now - $0.time <= Self.lifetime }
     }
 
+    /// A socket bound to all addresses of a host has one of them, and its own port.
+    private func isOwn(_ address: SocketAddress) -> Bool {
+        address == local || local.isUnspecified && address.port == local.port
+    }
+
     /// What most say, of those that count now.
     private func majority(_ votes: [Report]) -> (address: SocketAddress, count: Int)? {
         var counts: [(address: SocketAddress, count: Int)] = []
@@ -97,7 +102,7 @@ package struct ObservedAddresses: Sendable {
         let votes = current(now)
         guard !votes.isEmpty else { return .unknown }
         guard let best = majority(votes) else { return .addressDependent }
-        if best.address == local { return .none }
+        if isOwn(best.address) { return .none }
         // One that says otherwise may lie; two that do have been given ports of their own.
         guard votes.count - best.count <= 1 else { return .addressDependent }
         let agreeing = Set(votes.filter { $0.address == best.address }.map(\.reporter))
@@ -107,7 +112,7 @@ package struct ObservedAddresses: Sendable {
     /// Whether others have to be met first, as far as is known: nobody can just dial this peer.
     package func isBehindNAT(now: Instant) -> Bool {
         let votes = current(now)
-        return !votes.isEmpty && votes.count { $0.address == local } * 2 <= votes.count
+        return !votes.isEmpty && votes.count { isOwn($0.address) } * 2 <= votes.count
     }
 
     /// Where openers to this peer may arrive: what most networks see first, then single reports,

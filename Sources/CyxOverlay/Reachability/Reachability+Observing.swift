@@ -122,7 +122,8 @@ extension Reachability {
         let now = environment.now()
         let relays = reserved.values.map(\.contact).sorted { $0.peer < $1.peer }
         let isHidden = observed.isBehindNAT(now: now)
-        let address = isHidden ? observed.publicAddress(now: now) : observed.local
+        let isKnown = !isHidden && !observed.local.isUnspecified
+        let address = isKnown ? observed.local : observed.publicAddress(now: now)
         let nowhere = SocketAddress(ip: 0, port: observed.local.port)
         let own = directory.snapshot.members[localPeer]?.info
         let contact = PeerContact(

@@ -111,6 +111,19 @@ private func address(_ text: String) throws -> SocketAddress { try SocketAddress
         #expect(observed.mapping(now: now) == .none)
     }
 
+    @Test func whoListensOnAllAddressesLearnsWhichOneCounts() throws {
+        var observed = try machine()
+        observed.local = try address("0.0.0.0:7700")
+        observed.record(try address("8.1.1.1:7700"), by: reporter(1), now: now)
+        observed.record(try address("8.1.1.1:7700"), by: reporter(2), now: now)
+        #expect(observed.mapping(now: now) == .none)
+        #expect(!observed.isBehindNAT(now: now))
+        #expect(observed.publicAddress(now: now) == (try address("8.1.1.1:7700")))
+        observed.reset()
+        observed.record(try address("8.1.1.1:9"), by: reporter(1), now: now)
+        #expect(observed.isBehindNAT(now: now))
+    }
+
     @Test func inAPrivateNetworkOneMembersWordWillDo() throws {
         var observed = try machine(trustsPeers: true)
         observed.record(try address("8.1.1.1:9"), by: reporter(1), now: now)
