@@ -133,8 +133,7 @@ extension Connection {
             else { return close(.local(.versionDowngrade), telling: nil) }
             remoteID = source
             setHandshakePacket(.finish, body: Connection.framed(answer))
-            roundTrip.update(
-                sample: now - (handshakeRepeat - handshakeInterval), acknowledgmentDelay: 0)
+            measured(now - (handshakeRepeat - handshakeInterval), acknowledgmentDelay: 0)
             establish(peer, payload.identity.parameters, suite, noise, now: now)
         } catch {
             return

@@ -13,6 +13,14 @@ extension Connection {
     /// Probe timeouts in a row after which the path may have lost its MTU (RFC 8899 §4.3).
     static let largeProbesMax = 2
 
+    /// Takes a sample of the round trip. What takes longer than a peer's silence is borne was no
+    /// network but a process that stood still; its sample would put off probes and losses for as
+    /// long again.
+    mutating func measured(_ sample: Int64, acknowledgmentDelay: Int64) {
+        guard sample <= timings.unresponsiveAfter.nanoseconds else { return }
+        roundTrip.update(sample: sample, acknowledgmentDelay: acknowledgmentDelay)
+    }
+
     mutating func handleAcknowledgment(_ frame: AckFrame, now: Int64) throws(TransportError) {
         guard frame.largest < sent.nextNumber else { throw .protocolViolation }
         try keys?.acknowledged(frame.largest, now: now)
@@ -27,8 +35,8 @@ extension Connection {
         largestAcknowledged = max(largestAcknowledged ?? 0, frame.largest)
         // What was sent on another path tells nothing about this one.
         if let largestNew, largestNew.size > 0, acked.hasAckEliciting {
-            roundTrip.update(
-                sample: now - largestNew.timeSent,
+            measured(
+                now - largestNew.timeSent,
                 acknowledgmentDelay: min(frame.delay, peerAckDelayMax))
         }
         if ecn.acknowledged(largest: frame.largest, counts: frame.ecn, marked: acked.marked) {

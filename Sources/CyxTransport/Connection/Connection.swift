@@ -21,6 +21,8 @@ struct Connection {
     private let idleTimeout: Int64
     private let keepAlive: Int64
     private let probeTimeoutMax: Int64
+    /// So that a silent peer is found out about when its time is up, however the path varies.
+    private let probeTimeoutLongest: Int64
     /// Where packets go, with what is known about the way there.
     var path: Path
     var otherPaths: [Path] = []
@@ -146,6 +148,9 @@ struct Connection {
         idleTimeout = setup.timings.idleTimeout.nanoseconds
         keepAlive = setup.timings.keepAlive.nanoseconds
         probeTimeoutMax = setup.timings.probeTimeoutMax.nanoseconds
+        probeTimeoutLongest =
+            setup.timings.unresponsiveAfter.nanoseconds
+            / Int64(Connection.unansweredProbesMin + 1)
         localParameters = setup.parameters
         handshakeDeadline = now + setup.timings.handshakeTimeout.nanoseconds
         handshakeInterval = setup.timings.handshakeRetransmit.nanoseconds
@@ -221,7 +226,7 @@ struct Connection {
         guard path.isValidated || allowance >= Connection.pathPacketSizeMin else { return nil }
         let base = roundTrip.probeTimeout(maximumAcknowledgmentDelay: peerAckDelayMax)
         let backedOff = base << Int64(min(probeCount, 10))
-        let bound = max(base, probeTimeoutMax)
+        let bound = min(max(base, probeTimeoutMax), probeTimeoutLongest)
         return lastAckElicitingSent + min(backedOff, bound)
     }
 
