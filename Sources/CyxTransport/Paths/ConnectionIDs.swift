@@ -13,6 +13,10 @@ struct IssuedID: Equatable, Sendable {
 
 /// The connection IDs that we gave to the peer and that it has not retired (RFC 9000 §5.1.1).
 struct LocalIDs: Sendable {
+    /// IDs of ours that may be open at a time, with those that the peer has yet to give up. One
+    /// that moves often and never does gets no more.
+    static let entriesMax = 4 * IssuedID.activeMax
+
     private(set) var entries: [IssuedID]
     private var nextSequence: UInt64 = 1
     /// The peer is asked to give up those before.
@@ -22,7 +26,8 @@ struct LocalIDs: Sendable {
 
     /// IDs that the peer has room for.
     var missing: Int {
-        IssuedID.activeMax - entries.count { $0.sequence >= retirePriorTo }
+        let current = entries.count { $0.sequence >= retirePriorTo }
+        return min(IssuedID.activeMax - current, LocalIDs.entriesMax - entries.count)
     }
 
     /// All that were given out so far are to be replaced.

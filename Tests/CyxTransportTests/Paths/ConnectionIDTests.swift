@@ -102,6 +102,22 @@ import Testing
         #expect(ids.missing == 2)
     }
 
+    @Test func aPeerThatGivesUpNoneGetsNoMore() throws {
+        var ids = LocalIDs(first: ConnectionID(7))
+        let token = try #require(issued(1).token)
+        for round in UInt64(0)..<20 {
+            ids.retireAll()
+            let missing = ids.missing
+            #expect(missing >= 0)
+            for index in 0..<UInt64(missing) {
+                _ = ids.add(ConnectionID(round * 10 + index), token)
+            }
+        }
+        #expect(ids.entries.count == LocalIDs.entriesMax)
+        let retired = try ids.retire(0, within: ConnectionID(1))
+        #expect(retired == ConnectionID(7) && ids.missing == 1)
+    }
+
     @Test func eachEndHasTwoSparesAndConnectionsLeaveNoRoutesBehind() throws {
         var pair = Pair(timings: .production)
         pair.faults = LinkFaults(loss: 100, delay: 5_000_000, jitter: 2_000_000)
@@ -118,7 +134,7 @@ import Testing
         }
         pair.faults.loss = 0
         for step in 0..<5 {
-                let address = SocketAddress(ipv4: (172, 16, 0, UInt8(step)), port: 1)
+            let address = SocketAddress(ipv4: (172, 16, 0, UInt8(step)), port: 1)
             pair.relays[address] = (1, SocketAddress(ipv4: (172, 17, 0, UInt8(step)), port: 1))
             pair.relays[SocketAddress(ipv4: (172, 17, 0, UInt8(step)), port: 1)] = (0, address)
             let isTried = pair.nodes[0].machine.migrate(
