@@ -95,4 +95,15 @@ import Testing
         }
         #expect(try combine().ownRanges == nil)
     }
+
+    @Test func aRelayHasLimits() throws {
+        let configuration = try combine(
+            ["--roles", "storage,relay", "--relay-rate", "4MiB"],
+            file: "relay: {circuits: 7}")
+        #expect(configuration.roles == [.storage, .relay])
+        #expect(configuration.relayLimits.circuits == 7)
+        #expect(configuration.relayLimits.circuitBytesPerSecond == 4 << 20)
+        #expect(throws: ConfigurationError.self) { try combine(["--relay-circuits", "0"]) }
+        #expect(throws: ConfigurationError.self) { try combine(["--relay-rate", "fast"]) }
+    }
 }

@@ -86,6 +86,10 @@ extension Reachability {
         }
     }
 
+    private func carries(_ member: Member?) -> Bool {
+        member?.info.roles.contains(.relay) == true
+    }
+
     private func renew() async {
         for contact in reserved.values.map(\.contact).sorted(by: { $0.peer < $1.peer }) {
             await reserve(at: contact)
@@ -93,7 +97,7 @@ extension Reachability {
         reserved = reserved.filter { $0.value.expires > environment.now() }
         // Relays first; among them those that are nearest by ID, so that many peers spread out.
         let others = openMembers().filter { reserved[$0.peer] == nil }.sorted { left, right in
-            let (a, b) = (left.info.roles.contains(.relay), right.info.roles.contains(.relay))
+            let (a, b) = (carries(left), carries(right))
             return a != b
                 ? a : left.peer.digest ^ localPeer.digest < right.peer.digest ^ localPeer.digest
         }
@@ -114,13 +118,19 @@ extension Reachability {
             )
         } catch {
             logger.debug("no reservation", [("at", contact.peer.description), ("why", "\(error)")])
+            reserved[contact.peer] = nil
         }
     }
 
     /// Says in this peer's record where it is and who brings others to it.
     private func state() {
         let now = environment.now()
-        let relays = reserved.values.map(\.contact).sorted { $0.peer < $1.peer }
+        let members = directory.snapshot.members
+        // Those that carry packets too come first.
+        let relays = reserved.values.map(\.contact).sorted { left, right in
+            let (a, b) = (carries(members[left.peer]), carries(members[right.peer]))
+            return a != b ? a : left.peer < right.peer
+        }
         let isHidden = observed.isBehindNAT(now: now)
         let isKnown = !isHidden && !observed.local.isUnspecified
         let address = isKnown ? observed.local : observed.publicAddress(now: now)

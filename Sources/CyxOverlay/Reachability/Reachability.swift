@@ -44,6 +44,10 @@ package enum ReachabilityLimits {
     /// Peers searched for, and attempts to open NATs, at the same time.
     package static let searches = 1024
     package static let punches = 256
+    /// Records of peers that are no members looked up at the same time; one that nobody has is not
+    /// looked up again for a while.
+    package static let lookups = 4
+    package static let missingFor = Duration.seconds(30)
     /// Peers asked in one round where they see this one.
     package static let observers = 3
     /// Peers that this one reserves at while it is behind a NAT.
@@ -98,6 +102,9 @@ package actor Reachability {
     var reserved: [PeerID: (contact: PeerContact, expires: Instant)] = [:]
     var requests = RequestLimiter()
     var generator: SeededGenerator
+    private var lookups = 0
+    /// Peers that were looked up in vain, and when.
+    private var missing: [PeerID: Instant] = [:]
     private var timer: (id: TimerID, deadline: Instant)?
 
     private nonisolated let jobs: AsyncStream<Job>
@@ -236,9 +243,18 @@ package actor Reachability {
 
     // MARK: Machines
 
-    /// What is known of how to reach `peer` begins its search.
+    /// What is known of how to reach `peer` begins its search. Members are not looked up: one that
+    /// is dead would cost a lookup for every call to it, and lookups ask dead contacts too.
     private func find(_ peer: PeerID) async {
-        let info = await directory.info(of: peer)
+        var info = directory.snapshot.members[peer]?.info
+        if let member = directory.snapshot.members[peer] {
+            if !member.isReachable { info = nil }
+        } else if mayLookUp(peer) {
+            lookups += 1
+            info = await directory.info(of: peer)
+            lookups -= 1
+            if info == nil { missing[peer] = environment.now() }
+        }
         guard searches[peer]?.standing != .searching else { return }
         let relays = (info?.relays ?? []).filter {
             $0.peer != localPeer && $0.peer != peer && options.addresses.allows($0.address)
@@ -246,6 +262,14 @@ package actor Reachability {
         searches[peer] = PathSearch(relays: relays, now: environment.now())
         settle(peer)
         arm()
+    }
+
+    /// Few lookups at a time, and none soon again for one that nobody knew.
+    private func mayLookUp(_ peer: PeerID) -> Bool {
+        let now = environment.now()
+        if let time = missing[peer], now - time < ReachabilityLimits.missingFor { return false }
+        if missing.count >= ReachabilityLimits.counted { missing = [:] }
+        return lookups < ReachabilityLimits.lookups
     }
 
     /// Carries out what a search wants.
