@@ -38,11 +38,11 @@ package final class PeerAssembly: Sendable {
         self.environment = environment
         self.plan = plan
         shards = try await ShardStore.open(environment, allocated: plan.allocatedBytes)
-        messaging = try UDPMessaging(
-            TransportConfiguration(
-                networkKey: plan.network.key, networkID: plan.network.id, identity: plan.identity,
-                timings: plan.profile.transport),
-            environment: environment, address: plan.listen)
+        var transport = TransportConfiguration(
+            networkKey: plan.network.key, networkID: plan.network.id, identity: plan.identity,
+            timings: plan.profile.transport)
+        transport.qlog = plan.qlog
+        messaging = try UDPMessaging(transport, environment: environment, address: plan.listen)
         let usage = await shards.usage
         let contact = PeerContact(
             peer: plan.identity.verifyingKey.peerID,

@@ -64,6 +64,8 @@ package struct PeerPlan: Sendable {
     package var zone = "default"
     package var allocatedBytes: Int64
     package var profile = TimingProfile.production
+    /// Who writes traces of connections, if anybody does.
+    package var qlog: (any QlogSink)?
     /// Bits of the prefixes that partitions have at genesis.
     package var genesisDepth: UInt8 = 8
     /// Rows of a partition from which on its members-to-be learn it in advance.

@@ -96,6 +96,9 @@ struct PeerProgram: Sendable {
         plan.relayLimits = configuration.relayLimits
         plan.addresses = configuration.ownRanges.map { AddressRule(ownRanges: $0) }
         plan.profile = configuration.profile == .devnet ? .devnet : .production
+        if let path = configuration.qlogDirectory {
+            plan.qlog = try QlogDirectory(path: path, pool: pool)
+        }
         if let ip = AdvertisedAddress.find(listen: listen, toward: bootstrap.first) {
             plan.advertised = SocketAddress(ip: ip, port: listen.port)
         }

@@ -22,6 +22,7 @@ extension PeerConfiguration {
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
             FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
+            FlagSpec("qlog", "DIR", "write a qlog trace of each connection into DIR (off)"),
             FlagSpec("log-level", "LEVEL", "debug, info, warning or error (info)"),
             FlagSpec("help", nil, "show this"),
             FlagSpec("version", nil, "show the version"),
@@ -31,7 +32,7 @@ extension PeerConfiguration {
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "own-ranges", "relay-circuits", "relay-rate",
-        "profile", "log-level",
+        "profile", "log-level", "qlog",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -84,7 +85,7 @@ extension PeerConfiguration {
         "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate",
         "profile": "profile", "log_level": "log-level", "storage.path": "data-dir",
-        "storage.allocated": "allocated",
+        "storage.allocated": "allocated", "transport.qlog": "qlog",
     ]
 
     private mutating func apply(

@@ -32,6 +32,8 @@ struct PeerConfiguration: Equatable {
     var moreAccounts: [S3Account] = []
     var profile = Profile.production
     var logLevel = LogLevel.info
+    /// Where traces of connections go; nil for none.
+    var qlogDirectory: String?
 }
 
 /// A setting that cannot be used: which, where it came from, and what would be right.
@@ -109,6 +111,7 @@ extension PeerConfiguration {
                 throw refuse("one of debug, info, warning, error")
             }
             logLevel = level
+        case "qlog": qlogDirectory = try nonEmpty(text, origin: origin)
         case "account": moreAccounts.append(try account(text, origin: origin))
         default: preconditionFailure("no setting is called \(name)")
         }

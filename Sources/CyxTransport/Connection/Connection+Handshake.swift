@@ -187,6 +187,7 @@ extension Connection {
         lastReceived = now
         lastUse = now
         events.append(.established(peer))
+        traceEstablished(now: now)
         routeChanges.append(.token(old: nil, new: parameters.resetToken))
         routeChanges.append(.idsMissing)
     }

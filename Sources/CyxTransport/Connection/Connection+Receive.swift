@@ -36,6 +36,9 @@ extension Connection {
         guard opened.first & PacketFormat.shortReservedBits == 0 else {
             return fail(.protocolViolation)
         }
+        trace?.packet(
+            isSent: false, number: opened.number, size: packet.count, payload: opened.payload,
+            now: now)
         lastReceived = now
         unansweredSince = nil
         confirmHandshake()
@@ -47,6 +50,7 @@ extension Connection {
                 opened.number, isAckEliciting: contents.isAckEliciting, now: now,
                 maximumDelay: maxAckDelay, ecn: ecn)
             if isNewest, !contents.isProbing { peerUsed(arrival, now: now) }
+            traceState(now: now)
         } catch {
             fail(error)
         }

@@ -175,6 +175,7 @@ extension Connection {
                 lossTime = packet.timeSent + delay
                 break
             }
+            trace?.lost(number, now: now)
             let frames = sent.settle(number, as: .lost, cursor: &cursor)
             for index in frames { frameLost(sent.frame(at: index), now: now) }
             if packet.isMarked { ecn.packetLost() }

@@ -157,6 +157,12 @@ extension Connection {
         // One byte more, and a reset can be shorter than it (§10.3).
         packet.writer.pad(to: max(packet.headerSize + 4, Connection.paddedSizeMin))
         let size = packet.writer.offset + PacketFormat.tagSize
+        if let trace {
+            let payload = UnsafeRawBufferPointer(
+                rebasing: room[packet.headerSize..<packet.writer.offset])
+            trace.packet(
+                isSent: true, number: packet.number, size: size, payload: payload, now: now)
+        }
         keys?.seal(
             UnsafeMutableRawBufferPointer(rebasing: room[..<size]),
             headerSize: packet.headerSize, numberSize: packet.numberSize, number: packet.number)

@@ -111,6 +111,9 @@ struct Connection {
     var isPingDue = false
     var closeCode: UInt64?
 
+    /// Only where somebody wants to see what happens.
+    var trace: QlogTrace?
+
     /// Drained by the owner after each batch.
     var events: [ConnectionEvent] = []
 
@@ -168,6 +171,7 @@ struct Connection {
         guard phase != .closed else { return }
         if phase == .established { closeCode = code }
         phase = .closed
+        trace?.closed(reason)
         events.append(.closed(reason))
     }
 

@@ -58,6 +58,7 @@ extension Endpoint {
             setup, initial: payload, noise: noise, header: header, isRetried: original != nil,
             context: context, now: now)
         connection.path.received(datagram.count)
+        if isTraced { connection.beginTrace(wall: wall, now: now) }
         // Only now is anything remembered.
         replays.insert(message, now: now)
         _ = insert(connection, initialKey: key)

@@ -71,6 +71,7 @@ extension Endpoint {
                 setup, version: version, context: context,
                 ephemeral: X25519.PrivateKey(bytes: random.bytes(32)), wall: wall, now: now)
             next.isVersionNegotiated = true
+            next.trace = connection.trace
             next.handshakeDeadline = connection.handshakeDeadline
             slots[slot].connection = next
         } catch {

@@ -54,6 +54,8 @@ struct Endpoint {
     var replays = InitialReplays()
     var resetLimiter = AnswerLimiter(perSecond: Endpoint.resetsPerSecond)
     var versionLimiter = AnswerLimiter(perSecond: Endpoint.versionAnswersPerSecond)
+    /// The last records of connections that are gone.
+    var endedTraces: [QlogBatch] = []
     /// Datagrams that belong to no connection.
     var answers: [PendingAnswer] = []
     /// The mark of the datagrams being handled.
@@ -90,6 +92,8 @@ struct Endpoint {
             networkKey: configuration.networkKey, networkID: configuration.networkID)
     }
 
+    var isTraced: Bool { configuration.qlog != nil }
+
     var localPeer: PeerID { context.localPeer }
 
     // MARK: Connections
@@ -103,9 +107,10 @@ struct Endpoint {
             address: address, expecting: peer,
             originalDestination: ConnectionID(random.next()))
         do throws(TransportError) {
-            let connection = try Connection.dial(
+            var connection = try Connection.dial(
                 setup, version: context.versions[0], context: context,
                 ephemeral: X25519.PrivateKey(bytes: random.bytes(32)), wall: wall, now: now)
+            if isTraced { connection.beginTrace(wall: wall, now: now) }
             return insert(connection, initialKey: nil)
         } catch {
             return nil
@@ -166,6 +171,7 @@ struct Endpoint {
     private mutating func remove(_ slot: Int) {
         applyRouteChanges(slot)
         guard let connection = slots[slot].connection else { return }
+        if let batch = connection.trace?.take(isLast: true) { endedTraces.append(batch) }
         for issued in connection.localIDs.entries { routes[issued.id] = nil }
         lastRoute = nil
         if let key = slots[slot].initialKey { initialRoutes[key] = nil }

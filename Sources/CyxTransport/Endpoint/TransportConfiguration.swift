@@ -14,6 +14,8 @@ package struct TransportConfiguration: Sendable {
     package var congestion: CongestionAlgorithm
     /// Versions of the protocol that are spoken, the best first.
     package var versions = [PacketFormat.version]
+    /// Who writes traces of connections; nil for nobody, which costs nothing.
+    package var qlog: (any QlogSink)?
     /// Attack tests take one out; nobody else does.
     package var defences = TransportDefences.all
 

@@ -47,6 +47,7 @@ package actor UDPMessaging: PeerMessaging {
     nonisolated let pathHooks = Mutex(PathHooks())
     private nonisolated let logger: Logger
     private let socket: any DatagramSocket
+    private let qlog: (any QlogSink)?
     private let buffer = PacketBuffer(byteCount: UDPMessaging.sendBufferBytes)
     private var machine: MessagingMachine
     private var unsent: Unsent?
@@ -80,6 +81,7 @@ package actor UDPMessaging: PeerMessaging {
         self.environment = environment
         let socket = try environment.network.bind(address)
         self.socket = socket
+        qlog = configuration.qlog
         localAddress = socket.localAddress
         let endpoint = Endpoint(configuration: configuration, random: environment.random)
         localPeer = endpoint.localPeer
@@ -416,6 +418,9 @@ package actor UDPMessaging: PeerMessaging {
             let isSent = send(
                 Unsent(destination: next.destination, transmission: next.transmission))
             guard isSent else { return }
+        }
+        if let qlog {
+            machine.endpoint.drainTraces { qlog.write($0.file, $0.records, isLast: $0.isLast) }
         }
         arm()
     }
