@@ -182,15 +182,20 @@ extension Connection {
     // MARK: We move
 
     /// Tries another address of the peer's, and uses it once it has answered: `moved` follows, or
-    /// `migrationFailed`. False if there is nothing to try.
+    /// `migrationFailed`. False if there is nothing to try, or no connection ID to try it with
+    /// until the peer has given us more.
     mutating func migrate(to address: SocketAddress, now: Int64) -> Bool {
         guard phase == .established, isConfirmed, address != path.remote else { return false }
-        let index = indexOfPath(to: address) ?? addPath(to: address, localID: path.localID)
+        let known = indexOfPath(to: address)
+        guard known != nil || !remoteIDs.spares.isEmpty else { return false }
+        let index = known ?? addPath(to: address, localID: path.localID)
         // The path to return to has to stay one.
         guard otherPaths[index].purpose != .previous else { return false }
+        takeFreshID(at: index)
+        // A move under the old ID would look like a changed NAT binding, and be undone.
+        guard otherPaths[index].issued.sequence != path.issued.sequence else { return false }
         otherPaths[index].purpose = .migration
         otherPaths[index].isValidated = false
-        takeFreshID(at: index)
         otherPaths[index].challenge = newChallenge(now: now)
         isPathFrameDue = true
         return true

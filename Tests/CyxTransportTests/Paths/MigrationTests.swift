@@ -63,8 +63,41 @@ import Testing
             #expect(after.address == address)
             #expect((after.congestion.window >= before.congestion.window) == keeps)
             #expect(after.roundTrip.hasSample == keeps)
-            if !keeps { #expect(after.sent.bytesInFlight <= after.path.bytesSent) }
         }
+    }
+
+    @Test func whatIsUnderWayElsewhereTakesNoRoomOnANewPath() throws {
+        var pair = connected()
+        let body = pattern(2 << 20)
+        let transfer = pair.call(1, 0, body)
+        pair.run(.milliseconds(40))
+        #expect(try connection(pair, 1).sent.bytesInFlight > 50_000)
+        pair.nodes[0].address = MigrationTests.roamed
+        // It speaks first; the acknowledgments under way are lost with the old address.
+        _ = pair.call(0, 1, [1])
+        while try connection(pair, 1).address != MigrationTests.roamed {
+            let hasStepped = pair.step(until: pair.now + 1_000_000_000)
+            try #require(hasStepped)
+        }
+        let moved = try connection(pair, 1)
+        #expect(moved.sent.bytesInFlight <= moved.path.bytesSent)
+        #expect(pair.result(1, transfer) == .success(body))
+    }
+
+    @Test func withoutASpareIDNothingIsTried() throws {
+        var pair = connected()
+        let targets = (1...3).map { SocketAddress(ipv4: (203, 0, 113, $0), port: 1) }
+        let isTried = targets.map {
+            pair.nodes[0].machine.migrate(pair.peer(1), to: $0, wall: pair.wall, now: pair.now)
+        }
+        #expect(isTried == [true, true, false])
+        pair.settle(0)
+        pair.run(.seconds(6))
+        #expect(pair.nodes[0].failedMoves.map(\.address) == Array(targets[..<2]).reversed())
+        #expect(try connection(pair, 0).otherPaths.isEmpty)
+        let again = pair.nodes[0].machine.migrate(
+            pair.peer(1), to: targets[2], wall: pair.wall, now: pair.now)
+        #expect(again)
     }
 
     @Test(arguments: 1...4)

@@ -60,7 +60,9 @@ import Testing
     @Test(arguments: 1...24)
     func anythingMayMoveAtAnyTime(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var pair = Pair(seed: seed, key: Pair.privateKey)
+        var pair = Pair(seed: seed, key: Pair.privateKey) {
+            $0.congestion = seed % 2 == 0 ? .bbr : .cubic
+        }
         pair.faults = LinkFaults(duplication: 20, delay: 4_000_000, jitter: 3_000_000)
         pair.introduce()
         #expect(pair.result(0, pair.call(0, 1, [1])) == .success([1]))
