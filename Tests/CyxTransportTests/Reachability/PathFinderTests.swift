@@ -51,20 +51,26 @@ import Testing
         #expect(hasAsked)
     }
 
-    @Test func aDirectConnectionIsUsedBeforeARelayedOne() throws {
+    /// The relayed one is the newer one, and in the second case that which both sides would settle
+    /// on if they had dialed at once.
+    @Test(arguments: [0, 1]) func aDirectConnectionIsUsedBeforeARelayedOne(_ dialer: Int) throws {
         var pair = pair()
-        let virtual = SocketAddress(virtual: 1)
+        let other = 1 - dialer
+        pair.nodes[1].machine.findsPaths = true
         let first = pair.call(0, 1, [1])
-        pair.nodes[0].machine.dial(pair.peer(1), at: virtual, wall: pair.wall, now: pair.now)
-        pair.settle(0)
-        #expect(try pair.result(0, first)?.get() == [1])
         pair.nodes[0].machine.dial(
             pair.peer(1), at: Pair.address(1), wall: pair.wall, now: pair.now)
         pair.settle(0)
+        #expect(try pair.result(0, first)?.get() == [1])
+        pair.nodes[dialer].machine.dial(
+            pair.peer(other), at: SocketAddress(virtual: UInt64(other)), wall: pair.wall,
+            now: pair.now)
+        pair.settle(dialer)
         pair.run(.milliseconds(300))
         #expect(
             pair.nodes[0].paths.suffix(2) == [
-                .opened(pair.peer(1), virtual), .opened(pair.peer(1), Pair.address(1)),
+                .opened(pair.peer(1), Pair.address(1)),
+                .opened(pair.peer(1), SocketAddress(virtual: 1)),
             ])
         pair.relayed = 0
         let second = pair.call(0, 1, [2])
