@@ -43,12 +43,11 @@ extension Endpoint {
                 return demandToken(header, source, now: now)
             }
         } else {
-            guard pendingHandshakes < configuration.limits.pendingHandshakes,
-                validatedLimiter.allows(source, now: now)
-            else { return }
+            // Before the limit, or false tokens would use up another's share of it.
+            guard pendingHandshakes < configuration.limits.pendingHandshakes else { return }
             original = tokens.redeem(
                 token, destination: header.destination, address: source, now: now)
-            guard original != nil else { return }
+            guard original != nil, validatedLimiter.allows(source, now: now) else { return }
         }
         guard pendingHandshakes < configuration.limits.pendingHandshakes else { return }
         noise.provide(ephemeral: X25519.PrivateKey(bytes: random.bytes(32)))

@@ -73,6 +73,24 @@ import Testing
         }
     }
 
+    @Test func falseTokensUseUpNothingOfTheAddressThatTheySeemToComeFrom() throws {
+        var limits = TransportLimits()
+        limits.retryThreshold = 0
+        limits.handshakeBurst = 3
+        limits.handshakesPerSecond = 1
+        var pair = Pair(limits: limits)
+        pair.introduce()
+        let first = try firstDatagram(&pair)
+        // The same message with a token that nobody made.
+        var forged = Array(first[..<21]) + [0, 66] + pattern(66) + first[23...]
+        forged.removeLast(66)
+        #expect(forged.count == 1200)
+        for _ in 0..<20 { pair.inject(forged, to: 1, from: Pair.address(0)) }
+        #expect(pair.nodes[1].machine.endpoint.connectionCount == 0)
+        #expect(pair.nodes[1].machine.endpoint.validatedLimiter.count == 0)
+        #expect(pair.result(0, pair.call(0, 1, [1])) == .success([1]))
+    }
+
     @Test func whoIsCopiedFasterThanTheNetworkStillGetsThrough() throws {
         var pair = Pair(key: Pair.privateKey)
         pair.introduce()
