@@ -68,6 +68,7 @@ struct StatusReport: Sendable {
         }
         return .object([
             ("alive", count(.alive)), ("suspect", count(.suspect)), ("dead", count(.dead)),
+            ("away", count(.away)),
         ])
     }
 

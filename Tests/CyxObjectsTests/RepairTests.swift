@@ -28,6 +28,31 @@ import Testing
         #expect(try world.status().repairedBytes > 0)
     }
 
+    @Test func shardsOfPeersThatAreAwayAreWaitedForAsLongAsALossCanBeBorne() throws {
+        let world = try ObjectWorld(storers: 20)
+        try world.createBucket()
+        let bytes = noise(2_000_000)
+        _ = try world.put("key", bytes)
+        #expect(try world.runUntilFull(segments: 1))
+        let before = try world.status().repairedBytes
+        let holders = Array(Set(world.holders().map(\.entry.peer))).sorted()
+        func goAway(_ peers: ArraySlice<PeerID>) {
+            for peer in peers {
+                world.node(peer)?.peer.crash()
+                world.members.mark(peer, .away)
+            }
+        }
+        goAway(holders[3..<6])
+        world.world.run(for: .seconds(60))
+        #expect(try world.status().repairedBytes == before)
+        #expect(try world.get("key") == bytes)
+        // A fourth leaves nothing to spare.
+        goAway(holders[6..<7])
+        world.world.run(for: .seconds(60))
+        #expect(try world.status().repairedBytes > before)
+        #expect(try world.get("key") == bytes)
+    }
+
     @Test func theSecondCustodianTakesOverFromTheFirst() throws {
         let world = try ObjectWorld(storers: 18)
         try world.createBucket()

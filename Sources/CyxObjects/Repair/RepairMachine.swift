@@ -60,8 +60,10 @@ package struct RepairMachine: Sendable {
     static let distrustedPeers = 32
 
     private(set) var segments: [SegmentID: Segment] = [:]
-    /// Reachable storage peers and the store that each has now.
+    /// Storage peers that are reachable or away, and the store that each has now.
     private var live: [PeerID: StoreID] = [:]
+    /// Those of them that announced maintenance: nothing can be read from them, but they come back.
+    private var away: Set<PeerID> = []
 
     init(timings: RepairTimings) {
         self.timings = timings
@@ -69,9 +71,12 @@ package struct RepairMachine: Sendable {
 
     // MARK: Inputs
 
-    mutating func setLive(_ live: [PeerID: StoreID], now: Instant) {
-        guard live != self.live else { return }
+    mutating func setLive(
+        _ live: [PeerID: StoreID], away: Set<PeerID> = [], now: Instant
+    ) {
+        guard live != self.live || away != self.away else { return }
         self.live = live
+        self.away = away
         for id in segments.keys {
             segments[id]?.retryAt = nil
             segments[id]?.failures = 0
@@ -136,11 +141,19 @@ package struct RepairMachine: Sendable {
 
     /// Entries whose holder is reachable, with the store it had, and not known to be bad.
     func good(_ segment: Segment) -> [HolderEntry] {
+        expected(segment).filter { !away.contains($0.peer) }
+    }
+
+    /// Those and the entries whose holder is off for maintenance.
+    private func expected(_ segment: Segment) -> [HolderEntry] {
         segment.entries.filter { live[$0.peer] == $0.store && !segment.bad.contains($0) }
     }
 
+    /// Shards to rebuild. Those of holders that are away are waited for, unless without them the
+    /// segment could bear no further loss: an announcement must not cost data.
     func missing(_ segment: Segment) -> [Int] {
-        let present = Set(good(segment).map(\.index))
+        let isThin = margin(segment) <= 0
+        let present = Set((isThin ? good(segment) : expected(segment)).map(\.index))
         return (0..<segment.shape.code.shards).filter { !present.contains($0) }
     }
 
@@ -155,7 +168,7 @@ package struct RepairMachine: Sendable {
 
     private mutating func review(_ id: SegmentID, _ now: Instant) {
         guard let segment = segments[id] else { return }
-        if health(segment) == segment.shape.code.shards {
+        if missing(segment).isEmpty {
             segments[id]?.missingSince = nil
             segments[id]?.isUrgent = false
         } else if segment.missingSince == nil {

@@ -30,6 +30,7 @@ package actor Repairer {
     private struct Basis: Equatable {
         var custody: UInt64
         var live: [PeerID: StoreID]
+        var away: Set<PeerID>
     }
 
     let context: ObjectContext
@@ -104,10 +105,12 @@ package actor Repairer {
         var live: [PeerID: StoreID] = [:]
         // What a banned peer holds counts as lost.
         let banned = context.standings.peers(atLeast: .banned)
-        for member in context.membership.snapshot.storers where !banned.contains(member.peer) {
+        let snapshot = context.membership.snapshot
+        for member in snapshot.storers + snapshot.awayStorers where !banned.contains(member.peer) {
             live[member.peer] = member.info.store
         }
-        return Basis(custody: custody, live: live)
+        let away = Set(snapshot.awayStorers.map(\.peer))
+        return Basis(custody: custody, live: live, away: away)
     }
 
     private func report(_ bytes: [UInt8]) throws -> [UInt8] {
@@ -161,7 +164,7 @@ package actor Repairer {
     private func look() async -> Duration {
         let basis = await currentBasis()
         let start = context.environment.now()
-        machine.setLive(basis.live, now: start)
+        machine.setLive(basis.live, away: basis.away, now: start)
         var fresh: [SegmentID] = []
         var isComplete = false
         do throws(TableError) {

@@ -22,6 +22,8 @@ package struct MemberRecord: ProtobufMessage {
     package var leaving: Bool = false
     /// Peers through which it can be met and reached, at most 3; none: dial its address.
     package var relays: [ContactRecord] = []
+    /// Announced maintenance: the peer is off until then by its wall clock, and comes back. 0: none.
+    package var awayUntilMilliseconds: UInt64 = 0
 
     package init() {}
 
@@ -37,7 +39,8 @@ package struct MemberRecord: ProtobufMessage {
         freeBytes: UInt64 = 0,
         incarnation: UInt64 = 0,
         leaving: Bool = false,
-        relays: [ContactRecord] = []
+        relays: [ContactRecord] = [],
+        awayUntilMilliseconds: UInt64 = 0
     ) {
         self.publicKey = publicKey
         self.ipHigh = ipHigh
@@ -51,6 +54,7 @@ package struct MemberRecord: ProtobufMessage {
         self.incarnation = incarnation
         self.leaving = leaving
         self.relays = relays
+        self.awayUntilMilliseconds = awayUntilMilliseconds
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -80,6 +84,8 @@ package struct MemberRecord: ProtobufMessage {
                 try reader.read(&self.leaving, as: ProtobufBool.self)
             case 12:
                 try reader.readRepeated(&self.relays, as: ProtobufNested<ContactRecord>.self)
+            case 13:
+                try reader.read(&self.awayUntilMilliseconds, as: ProtobufUInt64.self)
             default: try reader.skip()
             }
         }
@@ -98,6 +104,7 @@ package struct MemberRecord: ProtobufMessage {
         writer.write(self.incarnation, field: 10, as: ProtobufUInt64.self)
         writer.write(self.leaving, field: 11, as: ProtobufBool.self)
         writer.writeRepeated(self.relays, field: 12, as: ProtobufNested<ContactRecord>.self)
+        writer.write(self.awayUntilMilliseconds, field: 13, as: ProtobufUInt64.self)
     }
 }
 
@@ -308,7 +315,7 @@ package struct ProbeResponse: ProtobufMessage {
 package struct MemberVersion: ProtobufMessage {
     package var peer: [UInt8] = []
     package var incarnation: UInt64 = 0
-    /// 0 alive or left, 1 suspect, 2 dead.
+    /// 0 alive, away or left, 1 suspect, 2 dead.
     package var state: UInt32 = 0
 
     package init() {}

@@ -46,6 +46,8 @@ package enum MemberState: Sendable, Hashable {
     case alive
     case suspect
     case dead
+    /// Off for maintenance that it announced: not worth a request, not lost either.
+    case away
     /// Left on purpose.
     case left
 }
@@ -78,6 +80,8 @@ package struct MembershipSnapshot: Sendable {
     package private(set) var reachable: [Member] = []
     /// Reachable members with the storage role, by peer ID.
     package private(set) var storers: [Member] = []
+    /// Members with the storage role that are off for maintenance, by peer ID.
+    package private(set) var awayStorers: [Member] = []
 
     package init(localPeer: PeerID, members: [PeerID: Member]) {
         self.localPeer = localPeer
@@ -88,6 +92,9 @@ package struct MembershipSnapshot: Sendable {
     private mutating func sort() {
         reachable = members.values.filter(\.isReachable).sorted { $0.peer < $1.peer }
         storers = reachable.filter { $0.info.roles.contains(.storage) }
+        awayStorers = members.values.filter {
+            $0.state == .away && $0.info.roles.contains(.storage)
+        }.sorted { $0.peer < $1.peer }
     }
 }
 

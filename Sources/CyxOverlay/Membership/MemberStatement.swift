@@ -10,6 +10,8 @@ package struct MemberStatement: Hashable, Sendable {
     /// clock milliseconds, so that a restarted peer overrides its former life.
     package let incarnation: UInt64
     package let isLeaving: Bool
+    /// Announced maintenance: off until then by its wall clock, and coming back. 0: none.
+    package let awayUntilMilliseconds: UInt64
     /// The bytes that were signed, passed on as they are.
     package let record: SignedMemberRecord
 
@@ -27,8 +29,8 @@ package struct MemberStatement: Hashable, Sendable {
 
     /// Signs a statement of `key`'s own peer.
     package static func sign(
-        _ info: MemberInfo, incarnation: UInt64, isLeaving: Bool = false, key: SigningKey,
-        network: NetworkID
+        _ info: MemberInfo, incarnation: UInt64, isLeaving: Bool = false,
+        awayUntilMilliseconds: UInt64 = 0, key: SigningKey, network: NetworkID
     ) -> MemberStatement {
         precondition(key.verifyingKey.peerID == info.peer, "a peer speaks for itself only")
         let ip = info.contact.address.ip
@@ -38,11 +40,13 @@ package struct MemberStatement: Hashable, Sendable {
             roles: info.roles.rawValue, zone: info.zone, store: info.store?.bytes ?? [],
             allocatedBytes: info.allocatedBytes, freeBytes: info.freeBytes,
             incarnation: incarnation, leaving: isLeaving,
-            relays: info.relays.map { ContactRecord($0) }
+            relays: info.relays.map { ContactRecord($0) },
+            awayUntilMilliseconds: awayUntilMilliseconds
         ).protobufBytes()
         let signature = key.sign(context + network.bytes + record)
         return MemberStatement(
             info: info, incarnation: incarnation, isLeaving: isLeaving,
+            awayUntilMilliseconds: awayUntilMilliseconds,
             record: SignedMemberRecord(record: record, signature: signature))
     }
 
@@ -84,7 +88,8 @@ package struct MemberStatement: Hashable, Sendable {
             roles: PeerRoles(rawValue: record.roles), zone: record.zone, store: store,
             allocatedBytes: record.allocatedBytes, freeBytes: record.freeBytes, relays: relays)
         return MemberStatement(
-            info: info, incarnation: record.incarnation, isLeaving: record.leaving, record: signed)
+            info: info, incarnation: record.incarnation, isLeaving: record.leaving,
+            awayUntilMilliseconds: record.awayUntilMilliseconds, record: signed)
     }
 }
 

@@ -7,6 +7,7 @@ extension MembershipMachine {
         if !hasTurn { next = min(next, probeDue) }
         for probe in probes { next = min(next, probe.deadline, probe.indirectAt) }
         for check in checks { next = min(next, check.due) }
+        for peer in absent { next = min(next, entries[peer]?.awayUntil ?? next) }
         if !gossip.isEmpty, reachableCount > 0 { next = min(next, gossipDue) }
         for peer in suspects {
             if let deadline = deadline(of: peer) { next = min(next, deadline) }
@@ -17,6 +18,7 @@ extension MembershipMachine {
     package mutating func handleTimeout(now: Instant) {
         observe(now)
         guard nextTimeout <= now else { return }
+        missAbsent(now: now)
         advanceProbes(now: now)
         for peer in suspects {
             if let deadline = deadline(of: peer), deadline <= now { judge(peer, now: now) }

@@ -167,7 +167,7 @@ extension MembershipMachine {
 extension MembershipMachine.Entry {
     var doubt: Accusation.Kind? {
         switch state {
-        case .alive, .left: nil
+        case .alive, .away, .left: nil
         case .suspect: .suspect
         case .dead: .dead
         }

@@ -28,6 +28,8 @@ package struct MembershipMachine: Sendable {
         /// What was said of it before it answered this peer. Who said so is believed again later,
         /// and only if it says so anew.
         var disproved: (accusations: [Accusation], until: Instant)?
+        /// When a member that is away is missed.
+        var awayUntil: Instant?
         /// For what others said it is held dead; those who missed it are shown.
         var evidence: [Accusation] = []
     }
@@ -68,6 +70,10 @@ package struct MembershipMachine: Sendable {
     /// Keys of `entries`, sorted: the only order in which they are walked.
     var order: [PeerID] = []
     var suspects: [PeerID] = []
+    /// Members that are away.
+    var absent: [PeerID] = []
+    /// The wall clock's reading at `Instant` 0, in milliseconds, as the shell last told.
+    private var wallOffset: Int64 = 0
     /// Other members that are alive or suspected, sorted.
     package private(set) var reachablePeers: [PeerID] = []
     var gossip = GossipQueue()
@@ -146,6 +152,34 @@ package struct MembershipMachine: Sendable {
         return changed
     }
 
+    /// Tells the wall clock, by which members announce how long they are away.
+    package mutating func setWallClock(milliseconds: UInt64, now: Instant) {
+        wallOffset = Int64(clamping: milliseconds) - now.nanoseconds / 1_000_000
+    }
+
+    /// When a member that announced to be away is missed; nil if it is not away, or no longer.
+    private func absence(_ statement: MemberStatement, now: Instant) -> Instant? {
+        guard statement.awayUntilMilliseconds > 0 else { return nil }
+        let announced = Int64(clamping: statement.awayUntilMilliseconds) - wallOffset
+        let latest = now + MembershipLimits.maintenance
+        let end = min(latest.nanoseconds / 1_000_000, announced)
+        guard end > now.nanoseconds / 1_000_000 else { return nil }
+        return Instant(nanoseconds: end * 1_000_000) + timings.maintenanceGrace
+    }
+
+    /// Members that are still away although they should be back are treated like all others again:
+    /// whoever probes them finds out.
+    mutating func missAbsent(now: Instant) {
+        for peer in absent {
+            guard let until = entries[peer]?.awayUntil, until <= now else { continue }
+            entries[peer]?.state = .alive
+            entries[peer]?.since = now
+            entries[peer]?.awayUntil = nil
+            changed = true
+            moved(peer, from: .away, to: .alive)
+        }
+    }
+
     // MARK: What is said of members
 
     /// This peer says something new of itself.
@@ -173,12 +207,13 @@ package struct MembershipMachine: Sendable {
             guard entries.count < MembershipLimits.members else { return false }
         }
         let before = entries[peer]
-        let state: MemberState = statement.isLeaving ? .left : .alive
+        let awayUntil = absence(statement, now: now)
+        let state: MemberState = statement.isLeaving ? .left : awayUntil == nil ? .alive : .away
         let isSame = before?.state == state
         entries[peer] = Entry(
             statement: statement, state: state,
             since: isSame ? before?.since ?? now : now, suspicion: nil,
-            network: network(of: statement.info))
+            network: network(of: statement.info), awayUntil: awayUntil)
         if before == nil { order.insert(peer, at: place(of: peer, in: order)) }
         changed = true
         gossip.add(peer, .statement)
@@ -199,6 +234,8 @@ package struct MembershipMachine: Sendable {
 
     mutating func moved(_ peer: PeerID, from: MemberState?, to: MemberState) {
         suspects.removeAll { $0 == peer }
+        absent.removeAll { $0 == peer }
+        if to == .away { absent.append(peer) }
         if to == .suspect { suspects.append(peer) }
         let was = from == .alive || from == .suspect
         let isNow = to == .alive || to == .suspect
@@ -225,7 +262,7 @@ package struct MembershipMachine: Sendable {
 
     /// Forgets members that have been dead for long, or are too many.
     mutating func forget(now: Instant) {
-        var departed = order.filter { !isReachable($0) }
+        var departed = order.filter { entries[$0]?.state == .dead || entries[$0]?.state == .left }
         var dropped = departed.filter { peer in
             entries[peer].map { now - $0.since > timings.retention } ?? true
         }

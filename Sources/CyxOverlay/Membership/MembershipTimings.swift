@@ -18,6 +18,8 @@ package struct MembershipTimings: Sendable, Equatable {
     package var stallThreshold: Duration
     /// How long a dead or departed member is remembered.
     package var retention: Duration
+    /// How long a member is waited for after the maintenance that it announced.
+    package var maintenanceGrace: Duration
     package var callTimeout: Duration
     /// First and longest pause between attempts to join.
     package var joinBackoff: (first: Duration, longest: Duration)
@@ -38,7 +40,8 @@ package struct MembershipTimings: Sendable, Equatable {
         suspicionMinimum: .seconds(5), suspicionMaximum: .seconds(60),
         gossipInterval: .milliseconds(200), syncInterval: .seconds(20),
         stallThreshold: .milliseconds(500), retention: .seconds(24 * 3600),
-        callTimeout: .seconds(5), joinBackoff: (.seconds(1), .seconds(30)))
+        maintenanceGrace: .seconds(600), callTimeout: .seconds(5),
+        joinBackoff: (.seconds(1), .seconds(30)))
 
     /// For 20 processes on a few busy cores. Death is known about 0.2 s (until somebody's probe
     /// hits) + 0.5 s (probe) + 1.5 s (suspicion that 3 others confirm) after a SIGKILL. A peer
@@ -49,8 +52,8 @@ package struct MembershipTimings: Sendable, Equatable {
         probeTimeout: .milliseconds(500), suspicionMinimum: .milliseconds(1500),
         suspicionMaximum: .milliseconds(4500), gossipInterval: .milliseconds(100),
         syncInterval: .seconds(4), stallThreshold: .milliseconds(150),
-        retention: .seconds(24 * 3600), callTimeout: .seconds(2),
-        joinBackoff: (.milliseconds(200), .seconds(3)))
+        retention: .seconds(24 * 3600), maintenanceGrace: .seconds(5),
+        callTimeout: .seconds(2), joinBackoff: (.milliseconds(200), .seconds(3)))
 }
 
 /// The bounds of membership.
@@ -82,6 +85,8 @@ package enum MembershipLimits {
     /// Records that one synchronization asks for.
     package static let wanted = 4096
     package static let zoneBytes = 64
+    /// The longest maintenance that is waited for: B4 rebuilds what was away for a day.
+    package static let maintenance = Duration.seconds(24 * 3600)
     /// Relays that a peer's record names.
     package static let relays = 3
 }

@@ -237,6 +237,7 @@ extension Overlay {
         }
         let accusations = try batch.unverifiedAccusations()
         let now = environment.now()
+        machine.setWallClock(milliseconds: wallMilliseconds, now: now)
         if isSync {
             // The sender is who it says, so it needs to prove nothing of its own view.
             content.accusations = accusations.filter { $0.isHint && $0.accuser == sender }

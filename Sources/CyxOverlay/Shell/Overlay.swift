@@ -33,6 +33,8 @@ package actor Overlay: Membership {
     private var timer: (id: TimerID, deadline: Instant)?
     /// What this peer last told the others of its free space.
     private var announcedInfo: MemberInfo
+    /// When the maintenance that this peer announced ends, by its wall clock; 0: none.
+    private var awayUntilMilliseconds: UInt64 = 0
     private var currentInfo: MemberInfo
 
     /// Actions on their way to `run`, which carries each out in a task of its own group.
@@ -122,7 +124,8 @@ package actor Overlay: Membership {
         machine.state(
             MemberStatement.sign(
                 currentInfo, incarnation: incarnation,
-                isLeaving: isLeaving || machine.own.isLeaving, key: identity,
+                isLeaving: isLeaving || machine.own.isLeaving,
+                awayUntilMilliseconds: awayUntilMilliseconds, key: identity,
                 network: options.network))
     }
 
@@ -149,12 +152,26 @@ package actor Overlay: Membership {
     /// Tells others that this peer leaves on purpose; call it before cancelling `run`.
     package func leave() async {
         restate(incarnation: machine.own.incarnation + 1, isLeaving: true)
+        await farewell("left")
+    }
+
+    /// Tells others that this peer will be off for `duration`, and not lost; call it before
+    /// cancelling `run`. They wait for at most `MembershipLimits.maintenance`.
+    package func announceMaintenance(for duration: Duration) async {
+        let bounded = max(.zero, min(duration, MembershipLimits.maintenance))
+        awayUntilMilliseconds = wallMilliseconds + UInt64(bounded.nanoseconds / 1_000_000)
+        restate(incarnation: machine.own.incarnation + 1)
+        await farewell("off for maintenance")
+    }
+
+    /// Has enough others know what this peer said last that all will.
+    private func farewell(_ event: String) async {
         pump()
         let targets = machine.pick(MembershipLimits.gossipTargets * 2, excluding: nil)
         await withDiscardingTaskGroup { group in
             for target in targets { group.addTask { await self.sendGossip(to: target) } }
         }
-        logger.info("left", [("told", "\(targets.count)")])
+        logger.info(event, [("told", "\(targets.count)")])
     }
 
     /// Carries out what the machine wants after an input: publishes, rearms, passes actions on.
@@ -192,7 +209,7 @@ package actor Overlay: Membership {
                     table.insert(info.contact, zone: info.zone, answered: false, now: now)
                 }
             case .suspect: break
-            case .dead, .left: table.remove(peer)
+            case .dead, .away, .left: table.remove(peer)
             }
         }
         environment.metrics.counter("cyxcloud_membership_changes_total", [("to", "\(to)")]).add()
@@ -202,6 +219,7 @@ package actor Overlay: Membership {
         case .suspect: logger.debug("member suspected", fields)
         case .alive: logger.info("member alive", fields)
         case .dead: logger.warning("member dead", fields)
+        case .away: logger.info("member off for maintenance", fields)
         case .left: logger.info("member left", fields)
         }
     }

@@ -37,7 +37,7 @@ package struct ViewPlanner: Sendable {
         switch seen.state {
         case .left: return true
         case .dead: return now - seen.since >= delay
-        case .alive, .suspect: return seen.info.store != member.store
+        case .alive, .suspect, .away: return seen.info.store != member.store
         }
     }
 
