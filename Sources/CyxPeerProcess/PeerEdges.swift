@@ -18,10 +18,11 @@ struct PeerEdges: Sendable {
     private let s3: HTTPServer?
     private let token: String
 
-    /// Binds the servers' ports, so that one that is taken is told before anything runs.
+    /// Binds the servers' ports, so that one that is taken is told before anything runs. `stop` ends
+    /// the process when the admin API is asked to.
     init(
         configuration: PeerConfiguration, peer: PeerAssembly, environment: Environment,
-        reactor: Reactor
+        reactor: Reactor, stop: @escaping @Sendable () -> Void
     ) throws {
         self.peer = peer
         dataDirectory = configuration.dataDirectory
@@ -59,10 +60,38 @@ struct PeerEdges: Sendable {
             routes: [
                 "/api/v1/status": { _ in await report.status().encoded },
                 "/api/v1/where": { query in try await report.place(query).encoded },
-            ])
+            ], actions: PeerEdges.departures(peer, stop: stop))
         admin = try HTTPServer(
             environment: environment, reactor: reactor,
             listen: try SocketAddress(parsing: configuration.adminListen), handler: api.handle)
+    }
+
+    /// So long an answer has to reach who asked, before the server that gives it ends.
+    private static let answerTime = Duration.milliseconds(300)
+
+    /// `POST /api/v1/stop?seconds=N`: off for so long, and back. `POST /api/v1/leave`: for good.
+    private static func departures(
+        _ peer: PeerAssembly, stop: @escaping @Sendable () -> Void
+    ) -> [String: AdminAPI.Route] {
+        let executor = peer.environment.executor
+        let stopSoon: @Sendable () -> Void = {
+            _ = executor.schedule(at: peer.environment.now() + answerTime, stop)
+        }
+        return [
+            "/api/v1/stop": { query in
+                guard let seconds = query["seconds"].flatMap({ Int64($0) }), seconds > 0,
+                    .seconds(seconds) <= MembershipLimits.maintenance
+                else { throw ConfigurationError("`seconds` is from 1 to 86400, a day") }
+                await peer.overlay.announceMaintenance(for: .seconds(seconds))
+                stopSoon()
+                return JSONValue.object([("away_seconds", .integer(seconds))]).encoded
+            },
+            "/api/v1/leave": { _ in
+                await peer.overlay.leave()
+                stopSoon()
+                return JSONValue.object([("left", .bool(true))]).encoded
+            },
+        ]
     }
 
     func run() async throws {

@@ -19,7 +19,7 @@ struct PeerProgram: Sendable {
     private static let recordInterval = Duration.seconds(10)
     private static let membersInterval = Duration.seconds(2)
 
-    /// Serves until SIGINT or SIGTERM. Throws what kept it from starting.
+    /// Serves until SIGINT, SIGTERM or the admin API says to stop. Throws what kept it from starting.
     func run() async throws {
         let path = configuration.dataDirectory
         let random = KernelRandom()
@@ -35,13 +35,14 @@ struct PeerProgram: Sendable {
         let peer = try await PeerAssembly(
             environment: environment, plan: plan, holderMessaging: holderMessaging)
         try directory.verify(peer.shards.storeID, at: path)
+        let (stops, stop) = AsyncStream.makeStream(of: Void.self)
         let edges = try PeerEdges(
-            configuration: configuration, peer: peer, environment: environment, reactor: reactor)
+            configuration: configuration, peer: peer, environment: environment, reactor: reactor,
+            stop: { stop.yield() })
         environment.logger.info(
             "packets are encrypted", [("engine", AESGCM.Engine.best.rawValue)])
         warn(environment.logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            let (stops, stop) = AsyncStream.makeStream(of: Void.self)
             try TerminationSignals.watch(on: reactor) { stop.yield() }
             group.addTask { for await _ in stops { return } }
             group.addTask { try await peer.run() }

@@ -29,7 +29,7 @@ struct Command: Sendable {
     static let all: [Command] = [
         DevnetCommand.command, UploadCommand.command, DownloadCommand.command, ListCommand.command,
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
-        BucketCommand.remove,
+        BucketCommand.remove, NodeCommand.stop, NodeCommand.leave,
     ]
 
     /// The first words, without repeats: `bucket` once.

@@ -27,9 +27,24 @@ package struct AdminClient: Sendable {
         return try PeerStatus(json)
     }
 
+    /// Has the peer announce that it is off for `duration`, whole seconds up to a day, and stop.
+    package func stop(for duration: Duration) throws(ClientError) {
+        let seconds = duration.nanoseconds / 1_000_000_000
+        _ = try perform("POST", "/api/v1/stop?seconds=\(seconds)")
+    }
+
+    /// Has the peer say that it leaves for good, and stop.
+    package func leave() throws(ClientError) { _ = try perform("POST", "/api/v1/leave") }
+
     /// GET of a path; throws for every answer but success.
     package func get(_ path: String) throws(ClientError) -> HTTPResponse {
-        var request = HTTPRequest(method: "GET", url: "http://\(address)\(path)")
+        try perform("GET", path)
+    }
+
+    private func perform(
+        _ method: String, _ path: String
+    ) throws(ClientError) -> HTTPResponse {
+        var request = HTTPRequest(method: method, url: "http://\(address)\(path)")
         request.headers = [("authorization", "Bearer \(token)")]
         let response = try http.perform(request)
         if response.isSuccess { return response }

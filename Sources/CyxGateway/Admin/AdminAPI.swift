@@ -10,12 +10,18 @@ package struct AdminAPI: Sendable {
     private let environment: Environment
     private let token: [UInt8]
     private let routes: [String: Route]
+    private let actions: [String: Route]
 
-    /// `token` is what `Authorization: Bearer` must carry.
-    package init(environment: Environment, token: String, routes: [String: Route]) {
+    /// `token` is what `Authorization: Bearer` must carry; `routes` are read with GET, `actions`
+    /// change something and are asked for with POST.
+    package init(
+        environment: Environment, token: String, routes: [String: Route],
+        actions: [String: Route] = [:]
+    ) {
         self.environment = environment
         self.token = Array("Bearer \(token)".utf8)
         self.routes = routes
+        self.actions = actions
     }
 
     package func handle(
@@ -24,8 +30,11 @@ package struct AdminAPI: Sendable {
         let parts = request.target.split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let path = String(parts[0])
-        guard request.method == "GET" || request.method == "HEAD" else {
-            return AdminAPI.answer(405, error: "\(path) is read with GET")
+        let isRead = request.method == "GET" || request.method == "HEAD"
+        guard isRead ? actions[path] == nil : request.method == "POST" && actions[path] != nil
+        else {
+            let method = actions[path] == nil ? "read with GET" : "asked for with POST"
+            return AdminAPI.answer(405, error: "\(path) is \(method)")
         }
         if path == "/health" { return AdminAPI.answer(200, #"{"status":"serving"}"#) }
         let given = Array((request.headers["authorization"] ?? "").utf8)
@@ -37,7 +46,7 @@ package struct AdminAPI: Sendable {
             let text = environment.metrics.exposition()
             return AdminAPI.answer(200, text, type: "text/plain; version=0.0.4")
         }
-        guard let route = routes[path] else {
+        guard let route = routes[path] ?? actions[path] else {
             return AdminAPI.answer(404, error: "there is no \(path)")
         }
         do {

@@ -9,15 +9,19 @@ enum StatusCommand {
     static let command = Command(
         spec: CommandSpec(
             name: "cyxcloud status", summary: "Say how the network and a peer are.",
-            flags: [
-                FlagSpec("data-dir", "DIR", "data directory of the peer to ask (cyxpeer-data)"),
-                FlagSpec("admin", "HOST:PORT", "its admin address (from DIR, or 127.0.0.1:7790)"),
-                FlagSpec("admin-token", "FILE", "its token (DIR/admin.token)"),
-                FlagSpec("watch", nil, "again every 2 s, until Ctrl-C"),
-            ] + Command.globalFlags),
+            flags: adminFlags + [FlagSpec("watch", nil, "again every 2 s, until Ctrl-C")]
+                + Command.globalFlags),
         run: run)
 
-    private static func run(_ parsed: ParsedCommand, _ console: Console) throws {
+    /// Flags of commands that ask one peer.
+    static let adminFlags = [
+        FlagSpec("data-dir", "DIR", "data directory of the peer to ask (cyxpeer-data)"),
+        FlagSpec("admin", "HOST:PORT", "its admin address (from DIR, or 127.0.0.1:7790)"),
+        FlagSpec("admin-token", "FILE", "its token (DIR/admin.token)"),
+    ]
+
+    /// The admin API of the peer that the flags name.
+    static func admin(_ parsed: ParsedCommand) throws(ClientError) -> AdminClient {
         let directory = parsed.value("data-dir") ?? "cyxpeer-data"
         let tokenFile = parsed.value("admin-token") ?? directory + "/admin.token"
         let address =
@@ -28,7 +32,11 @@ enum StatusCommand {
                 cause: SystemError.words(errno),
                 remedy: "--data-dir DIR of a running peer (of a devnet: DIR/peers/0)")
         }
-        let admin = AdminClient(address: address, token: token, http: HTTPClient())
+        return AdminClient(address: address, token: token, http: HTTPClient())
+    }
+
+    private static func run(_ parsed: ParsedCommand, _ console: Console) throws {
+        let admin = try admin(parsed)
         while true {
             let status = try admin.status()
             if parsed.has("watch"), StandardStream.output.isTerminal, !console.isJSON {
