@@ -11,14 +11,17 @@ final class OverlayFixture: Sendable {
     let world: SimulatedWorld
     let timings: MembershipTimings
     private let defences: MembershipDefences
+    private let view: ViewLimits
     private let usesTransport: Bool
     private let current = Mutex<[Int: Overlay]>([:])
     private let first = Mutex<SimulatedPeer?>(nil)
 
     init(
         seed: UInt64, timings: MembershipTimings, options: WorldOptions = WorldOptions(),
-        defences: MembershipDefences = .all, usesTransport: Bool = false
+        defences: MembershipDefences = .all, view: ViewLimits = ViewLimits(),
+        usesTransport: Bool = false
     ) {
+        self.view = view
         self.defences = defences
         self.usesTransport = usesTransport
         world = SimulatedWorld(seed: seed, options: options)
@@ -85,6 +88,7 @@ final class OverlayFixture: Sendable {
         var options = OverlayOptions()
         options.timings = timings
         options.defences = defences
+        options.view = view
         options.bootstrap = bootstrap.map { [$0] } ?? []
         let overlay = Overlay(
             environment: peer.environment, messaging: messaging, identity: key, info: info,

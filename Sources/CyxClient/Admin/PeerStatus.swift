@@ -16,6 +16,8 @@ package struct PeerStatus: Sendable {
     package var alive: Int64
     package var suspect: Int64
     package var dead: Int64
+    /// Off for maintenance that they announced.
+    package var away: Int64
     /// Peers by zone, in the order of the answer.
     package var zones: [(name: String, peers: Int64)]
     package var redundancy: String
@@ -51,6 +53,7 @@ package struct PeerStatus: Sendable {
         alive = try number("peers", "alive")
         suspect = try number("peers", "suspect")
         dead = try number("peers", "dead")
+        away = json.numbers("peers").first { $0.key == "away" }?.value ?? 0
         redundancy = try text("redundancy")
         survives = try number("survives")
         partitions = try number("tables", "partitions")

@@ -353,19 +353,23 @@ package struct MemberVersion: ProtobufMessage {
 
 /// `cyxcloud.overlay.SyncRequest`.
 package struct SyncRequest: ProtobufMessage {
-    /// The sender's whole view.
+    /// All members that the sender knows, or all that it watches.
     package var members: [MemberVersion] = []
     /// The sender's own record, so that a stranger can be admitted.
     package var sender: SignedMemberRecord?
+    /// The network is too large for the sender to know everybody.
+    package var partial: Bool = false
 
     package init() {}
 
     package init(
         members: [MemberVersion] = [],
-        sender: SignedMemberRecord? = nil
+        sender: SignedMemberRecord? = nil,
+        partial: Bool = false
     ) {
         self.members = members
         self.sender = sender
+        self.partial = partial
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -375,6 +379,8 @@ package struct SyncRequest: ProtobufMessage {
                 try reader.readRepeated(&self.members, as: ProtobufNested<MemberVersion>.self)
             case 2:
                 try reader.readOptional(&self.sender, as: ProtobufNested<SignedMemberRecord>.self)
+            case 3:
+                try reader.read(&self.partial, as: ProtobufBool.self)
             default: try reader.skip()
             }
         }
@@ -383,6 +389,7 @@ package struct SyncRequest: ProtobufMessage {
     package func write(to writer: inout ProtobufWriter) {
         writer.writeRepeated(self.members, field: 1, as: ProtobufNested<MemberVersion>.self)
         writer.writeOptional(self.sender, field: 2, as: ProtobufNested<SignedMemberRecord>.self)
+        writer.write(self.partial, field: 3, as: ProtobufBool.self)
     }
 }
 
@@ -392,15 +399,19 @@ package struct SyncResponse: ProtobufMessage {
     package var gossip: GossipBatch?
     /// Peers whose records it wants to have sent.
     package var wanted: [[UInt8]] = []
+    /// The network is too large for the answerer to know everybody.
+    package var partial: Bool = false
 
     package init() {}
 
     package init(
         gossip: GossipBatch? = nil,
-        wanted: [[UInt8]] = []
+        wanted: [[UInt8]] = [],
+        partial: Bool = false
     ) {
         self.gossip = gossip
         self.wanted = wanted
+        self.partial = partial
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -410,6 +421,8 @@ package struct SyncResponse: ProtobufMessage {
                 try reader.readOptional(&self.gossip, as: ProtobufNested<GossipBatch>.self)
             case 2:
                 try reader.readRepeated(&self.wanted, as: ProtobufBytes.self)
+            case 3:
+                try reader.read(&self.partial, as: ProtobufBool.self)
             default: try reader.skip()
             }
         }
@@ -418,6 +431,7 @@ package struct SyncResponse: ProtobufMessage {
     package func write(to writer: inout ProtobufWriter) {
         writer.writeOptional(self.gossip, field: 1, as: ProtobufNested<GossipBatch>.self)
         writer.writeRepeated(self.wanted, field: 2, as: ProtobufBytes.self)
+        writer.write(self.partial, field: 3, as: ProtobufBool.self)
     }
 }
 

@@ -82,9 +82,12 @@ package struct MembershipSnapshot: Sendable {
     package private(set) var storers: [Member] = []
     /// Members with the storage role that are off for maintenance, by peer ID.
     package private(set) var awayStorers: [Member] = []
+    /// Whether there are more members than these: the network is too large to know everybody.
+    package let isPartial: Bool
 
-    package init(localPeer: PeerID, members: [PeerID: Member]) {
+    package init(localPeer: PeerID, members: [PeerID: Member], isPartial: Bool = false) {
         self.localPeer = localPeer
+        self.isPartial = isPartial
         self.members = members
         sort()
     }

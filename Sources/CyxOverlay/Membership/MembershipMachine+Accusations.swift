@@ -56,7 +56,7 @@ extension MembershipMachine {
         case .suspect: suspect(accusation, now: now)
         case .dead:
             bury(accusation.peer, now: now)
-            gossip.add(accusation.peer, .accusation(accusation))
+            spread(accusation.peer, .accusation(accusation))
         }
     }
 
@@ -110,7 +110,7 @@ extension MembershipMachine {
         } else {
             // A hint proves nothing to others.
             if !accusation.isHint || !defences.contains(.witnesses) {
-                gossip.add(peer, .accusation(accusation))
+                spread(peer, .accusation(accusation))
             }
             shareIfDead(peer, now: now)
         }

@@ -37,6 +37,7 @@ extension MembershipMachine {
             syncDue = now + timings.syncInterval
             lastSync = now
             forget(now: now)
+            reviewView()
             chooseSync()
         }
     }
@@ -99,9 +100,9 @@ extension MembershipMachine {
     private mutating func nextTarget() -> PeerID? {
         for _ in 0..<2 {
             while let target = probeOrder.popLast() {
-                if isReachable(target) { return target }
+                if isReachable(target), isWatched(target) { return target }
             }
-            probeOrder = reachablePeers
+            probeOrder = watchedPeers
             probeOrder.shuffle(using: &generator)
         }
         return nil
@@ -174,14 +175,20 @@ extension MembershipMachine {
         }
     }
 
-    /// Up to `count` random reachable members.
+    /// Up to `count` random members of those that this peer watches.
     mutating func pick(_ count: Int, excluding excluded: PeerID?) -> [PeerID] {
-        let isExcludedThere = excluded.map(isReachable) ?? false
-        let available = reachableCount - (isExcludedThere ? 1 : 0)
-        if available <= count { return reachablePeers.filter { $0 != excluded } }
+        pick(count, of: watchedPeers, excluding: excluded)
+    }
+
+    private mutating func pick(
+        _ count: Int, of list: [PeerID], excluding excluded: PeerID?
+    ) -> [PeerID] {
+        let isExcludedThere = excluded.map { isReachable($0) && isWatched($0) } ?? false
+        let available = list.count - (isExcludedThere ? 1 : 0)
+        if available <= count { return list.filter { $0 != excluded } }
         var picked: [PeerID] = []
         while picked.count < count {
-            let peer = reachablePeers[Int.random(in: 0..<reachableCount, using: &generator)]
+            let peer = list[Int.random(in: 0..<list.count, using: &generator)]
             if peer != excluded, !picked.contains(peer) { picked.append(peer) }
         }
         return picked
@@ -195,7 +202,10 @@ extension MembershipMachine {
         if !dead.isEmpty, syncTurn.isMultiple(of: 2) || reachableCount == 0 {
             let index = Int.random(in: 0..<dead.count, using: &generator)
             actions.append(.sync(with: dead[index]))
-        } else if let peer = pick(1, excluding: nil).first {
+        } else if let peer =
+            (isPartial && syncTurn.isMultiple(of: 3)
+            ? pick(1, of: reachablePeers, excluding: nil) : pick(1, excluding: nil)).first
+        {
             actions.append(.sync(with: peer))
         }
     }

@@ -45,7 +45,8 @@ extension MembershipMachine {
             content.accusations.append(doubt)
         }
         var digits = 1
-        var rest = reachableCount + 2
+        // Of a large network only neighbours talk about each other.
+        var rest = (partial.map { $0.neighbours.count * 2 } ?? reachableCount) + 2
         while rest > 10 {
             digits += 1
             rest /= 10
@@ -77,12 +78,12 @@ extension MembershipMachine {
         peer == localPeer ? own : entries[peer]?.statement
     }
 
-    /// Every member's version, this peer's own included.
+    /// The version of every member that this peer watches, and its own.
     package func versions() -> [MemberVersionEntry] {
         var versions = [
             MemberVersionEntry(peer: localPeer, incarnation: own.incarnation, doubt: nil)
         ]
-        for peer in order {
+        for peer in order where isWatched(peer) {
             guard let entry = entries[peer] else { continue }
             versions.append(
                 MemberVersionEntry(
@@ -92,9 +93,10 @@ extension MembershipMachine {
     }
 
     /// Compares another's versions with this view: what it lacks, and whose records it has newer.
-    /// Doubts that it holds are weighed as suspicions.
+    /// Doubts that it holds are weighed as suspicions. Whoever `isPartial` has sent only versions of
+    /// members that it watches, and is shown only some others.
     package mutating func compare(
-        _ theirs: [MemberVersionEntry], of sender: PeerID, now: Instant
+        _ theirs: [MemberVersionEntry], of sender: PeerID, isPartial: Bool = false, now: Instant
     ) -> (news: GossipContent, wanted: [PeerID]) {
         var news = GossipContent()
         var wanted: [PeerID] = []
@@ -102,7 +104,9 @@ extension MembershipMachine {
         for version in theirs where seen.insert(version.peer).inserted {
             weigh(version, of: sender, now: now)
             guard let ours = incarnation(of: version.peer) else {
-                if wanted.count < MembershipLimits.wanted { wanted.append(version.peer) }
+                if wouldAdmit(version.peer), wanted.count < MembershipLimits.wanted {
+                    wanted.append(version.peer)
+                }
                 continue
             }
             if ours < version.incarnation, version.peer != localPeer {
@@ -118,7 +122,9 @@ extension MembershipMachine {
                 }
             }
         }
-        for peer in [localPeer] + order where !seen.contains(peer) {
+        let showsAll = !isPartial && !self.isPartial
+        let others = showsAll ? order : shown(to: sender, except: seen)
+        for peer in [localPeer] + others where !seen.contains(peer) {
             // Who has not met the dead does not miss them.
             guard entries[peer]?.state != .dead, let statement = statement(of: peer) else {
                 continue

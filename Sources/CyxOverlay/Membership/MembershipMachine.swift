@@ -59,6 +59,7 @@ package struct MembershipMachine: Sendable {
     let defences: MembershipDefences
     /// What counts as one network when accusers are to come from several.
     let diversity: DiversityRule
+    let limits: ViewLimits
     package private(set) var own: MemberStatement
     /// Lifeguard's local health multiplier minus 1: 0 is healthy.
     package internal(set) var health = 0
@@ -72,10 +73,12 @@ package struct MembershipMachine: Sendable {
     var suspects: [PeerID] = []
     /// Members that are away.
     var absent: [PeerID] = []
+    /// Whom this peer keeps of a large network; nil while it knows everybody.
+    var partial: PartialView?
     /// The wall clock's reading at `Instant` 0, in milliseconds, as the shell last told.
     private var wallOffset: Int64 = 0
     /// Other members that are alive or suspected, sorted.
-    package private(set) var reachablePeers: [PeerID] = []
+    package internal(set) var reachablePeers: [PeerID] = []
     var gossip = GossipQueue()
     var actions: [Action] = []
     var generator: SeededGenerator
@@ -96,8 +99,10 @@ package struct MembershipMachine: Sendable {
     /// A network of one. Phases are drawn from `seed`, so that peers do not act in step.
     package init(
         own: MemberStatement, timings: MembershipTimings, defences: MembershipDefences = .all,
-        diversity: DiversityRule = .networks, seed: UInt64, now: Instant
+        diversity: DiversityRule = .networks, limits: ViewLimits = ViewLimits(), seed: UInt64,
+        now: Instant
     ) {
+        self.limits = limits
         self.own = own
         self.timings = timings
         self.defences = defences
@@ -114,7 +119,7 @@ package struct MembershipMachine: Sendable {
         probeDue = phase(timings.probeInterval)
         gossipDue = phase(timings.gossipInterval)
         syncDue = phase(timings.syncInterval)
-        gossip.add(own.peer, .statement)
+        spread(own.peer, .statement)
     }
 
     package var localPeer: PeerID { own.peer }
@@ -172,6 +177,7 @@ package struct MembershipMachine: Sendable {
     mutating func missAbsent(now: Instant) {
         for peer in absent {
             guard let until = entries[peer]?.awayUntil, until <= now else { continue }
+            guard makeRoom(for: peer, as: .alive) else { continue }
             entries[peer]?.state = .alive
             entries[peer]?.since = now
             entries[peer]?.awayUntil = nil
@@ -187,7 +193,7 @@ package struct MembershipMachine: Sendable {
         precondition(statement.peer == localPeer, "a peer states itself only")
         precondition(statement.incarnation > own.incarnation, "incarnations grow")
         own = statement
-        gossip.add(localPeer, .statement)
+        spread(localPeer, .statement)
         changed = true
     }
 
@@ -203,12 +209,11 @@ package struct MembershipMachine: Sendable {
         }
         if let known = entries[peer] {
             guard statement.incarnation > known.statement.incarnation else { return false }
-        } else {
-            guard entries.count < MembershipLimits.members else { return false }
         }
         let before = entries[peer]
         let awayUntil = absence(statement, now: now)
         let state: MemberState = statement.isLeaving ? .left : awayUntil == nil ? .alive : .away
+        guard makeRoom(for: peer, as: state) else { return false }
         let isSame = before?.state == state
         entries[peer] = Entry(
             statement: statement, state: state,
@@ -216,7 +221,7 @@ package struct MembershipMachine: Sendable {
             network: network(of: statement.info), awayUntil: awayUntil)
         if before == nil { order.insert(peer, at: place(of: peer, in: order)) }
         changed = true
-        gossip.add(peer, .statement)
+        spread(peer, .statement)
         if !isSame { moved(peer, from: before?.state, to: state) }
         return true
     }
@@ -240,6 +245,7 @@ package struct MembershipMachine: Sendable {
         let was = from == .alive || from == .suspect
         let isNow = to == .alive || to == .suspect
         if was, !isNow { reachablePeers.remove(at: place(of: peer, in: reachablePeers)) }
+        if was, !isNow { partial?.remove(peer) }
         if isNow, !was {
             reachablePeers.insert(peer, at: place(of: peer, in: reachablePeers))
             // At a random place, so that a joining member is probed soon by some (SWIM §4.3).
@@ -250,7 +256,7 @@ package struct MembershipMachine: Sendable {
     }
 
     /// Where `peer` is in a sorted list, or belongs.
-    private func place(of peer: PeerID, in list: [PeerID]) -> Int {
+    func place(of peer: PeerID, in list: [PeerID]) -> Int {
         var low = 0
         var high = list.count
         while low < high {
@@ -278,6 +284,7 @@ package struct MembershipMachine: Sendable {
         }
         guard !dropped.isEmpty else { return }
         for peer in dropped { entries[peer] = nil }
+        for peer in dropped { partial?.remove(peer) }
         let gone = Set(dropped)
         order.removeAll { gone.contains($0) }
         changed = true

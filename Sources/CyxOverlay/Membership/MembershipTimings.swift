@@ -58,7 +58,7 @@ package struct MembershipTimings: Sendable, Equatable {
 
 /// The bounds of membership.
 package enum MembershipLimits {
-    /// Members of any state that are kept; statements of further ones are ignored.
+    /// Members that one comparison may list, and updates that wait to be passed on.
     package static let members = 10_000
     /// Dead and departed members that are kept, the latest ones.
     package static let departed = 2048

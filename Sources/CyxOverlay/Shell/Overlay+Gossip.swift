@@ -115,18 +115,22 @@ extension Overlay {
 
     /// Compares views with `peer`; returns whether it answered.
     func synchronize(with peer: PeerID) async -> Bool {
-        let request = SyncRequest(versions: machine.versions(), sender: machine.own)
+        let request = SyncRequest(
+            versions: machine.versions(), sender: machine.own, isPartial: machine.isPartial)
         do {
             let bytes = try await messaging.call(
                 peer, .overlaySync, request.protobufBytes(), timeout: options.timings.callTimeout)
             let response = try SyncResponse(protobuf: bytes)
             answered(peer)
+            if response.partial { machine.becomePartial() }
             try absorb(response.gossip ?? GossipBatch(), from: peer, isSync: true)
             pump()
             try await deliver(response.wanted.prefix(MembershipLimits.wanted), to: peer)
             return true
         } catch let error as RPCError {
             logger.debug("no comparison", [("peer", peer.description), ("why", "\(error)")])
+            machine.handleSyncFailure(with: peer)
+            pump()
         } catch {
             report(error, from: peer)
         }
@@ -194,13 +198,15 @@ extension Overlay {
             throw RPCFailure(code: OverlayRefusal.malformed, message: "versions")
         }
         try admit(GossipBatch(members: [sender]), from: remote)
-        var (news, wanted) = machine.compare(versions, of: remote, now: environment.now())
+        var (news, wanted) = machine.compare(
+            versions, of: remote, isPartial: request.partial, now: environment.now())
         // Refutations that the comparison has just caused go along.
         pump()
         let fresh = machine.takeGossip(for: remote)
         news.statements += fresh.statements
         news.accusations += fresh.accusations
-        let response = SyncResponse(gossip: GossipBatch(news), wanted: wanted.map(\.bytes))
+        let response = SyncResponse(
+            gossip: GossipBatch(news), wanted: wanted.map(\.bytes), partial: machine.isPartial)
         return response.protobufBytes()
     }
 

@@ -72,7 +72,10 @@ extension Overlay {
 
     /// This peer's own record, or one that was stored here.
     func keptRecord(of peer: PeerID) -> MemberStatement? {
-        peer == machine.localPeer ? machine.own : records.record(of: peer, now: environment.now())
+        guard peer != machine.localPeer else { return machine.own }
+        // Those around an ID watch its member: they know first when it is gone.
+        if machine.state(of: peer) == .dead || machine.state(of: peer) == .left { return nil }
+        return records.record(of: peer, now: environment.now())
     }
 
     func issueToken(to remote: PeerContact) -> [UInt8] {

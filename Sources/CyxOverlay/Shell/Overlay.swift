@@ -69,7 +69,8 @@ package actor Overlay: Membership {
             info, incarnation: wallMilliseconds, key: identity, network: options.network)
         machine = MembershipMachine(
             own: statement, timings: options.timings, defences: options.defences,
-            diversity: options.kademlia.diversity, seed: environment.random.next(), now: now)
+            diversity: options.kademlia.diversity, limits: options.view,
+            seed: environment.random.next(), now: now)
         table = RoutingTable(local: info.peer, parameters: options.kademlia, now: now)
         records = PeerRecords(local: info.peer)
         answerTimes = AnswerTimes(initial: options.kademlia.patience)
@@ -226,7 +227,8 @@ package actor Overlay: Membership {
 
     private func publish() {
         let snapshot = MembershipSnapshot(
-            localPeer: machine.localPeer, members: machine.members(since: started))
+            localPeer: machine.localPeer, members: machine.members(since: started),
+            isPartial: machine.isPartial)
         let observers = published.withLock { published in
             published.snapshot = snapshot
             return published.observers

@@ -9,6 +9,7 @@ package struct OverlayOptions: Sendable {
     package var kademlia = KademliaParameters()
     /// All of them, but where a test shows what one is good for.
     package var defences = MembershipDefences.all
+    package var view = ViewLimits()
     /// What statements are signed for, so that one network's cannot be replayed in another.
     package var network = NetworkID(.zero)
     /// How old a bucket may grow before it is refreshed by a lookup.

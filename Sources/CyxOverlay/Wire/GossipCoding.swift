@@ -9,13 +9,13 @@ extension GossipBatch {
 }
 
 extension SyncRequest {
-    init(versions: [MemberVersionEntry], sender: MemberStatement) {
+    init(versions: [MemberVersionEntry], sender: MemberStatement, isPartial: Bool = false) {
         self.init(
             members: versions.map {
                 MemberVersion(
                     peer: $0.peer.bytes, incarnation: $0.incarnation,
                     state: $0.doubt?.rawValue ?? 0)
-            }, sender: sender.record)
+            }, sender: sender.record, partial: isPartial)
     }
 
     /// Nil where an entry is not what it should be or there are too many.

@@ -69,7 +69,7 @@ enum StatusCommand {
         return """
             network   \(status.network.prefix(12)): \(health). \(status.sentence)
             objects   \(status.redundancy), survives \(status.survives) more peers
-            peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead
+            peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead\(away(status))
             zones     \(zones)
             tables    \(status.fullPartitions) of \(status.partitions) partitions whole, \
             \(status.unavailablePartitions) unavailable
@@ -78,6 +78,10 @@ enum StatusCommand {
             peer      \(status.peer.prefix(12)), version \(status.version)
             """
     }
+}
+
+private func away(_ status: PeerStatus) -> String {
+    status.away > 0 ? ", \(status.away) off for maintenance" : ""
 }
 
 extension String {
