@@ -231,7 +231,7 @@ struct StreamTable {
 
     /// A packet of `count` bytes is about to be opened, which most likely goes on where the last
     /// one ended.
-    func anticipate(_ count: Int) {
+    mutating func anticipate(_ count: Int) {
         if lastPosition < slots.count { slots[lastPosition].receive.anticipate(count) }
     }
 

@@ -25,19 +25,24 @@ struct StatelessResetToken: Equatable, Sendable {
 /// What survives a restart because it follows from the identity: tokens, and connection IDs that
 /// show that we chose them, so that only those are answered by a reset.
 struct ResetKeys: Sendable {
-    private let tokenKey: [UInt8]
-    private let connectionKey: [UInt8]
+    // Keyed once; each use goes on from a copy.
+    private let tokenCode: HMACSHA256
+    private let connectionCode: HMACSHA256
 
     init(identitySeed: [UInt8]) {
-        tokenKey = Primitives.hkdf(
-            secret: identitySeed, salt: [], info: Array("reset".utf8), count: 32)
-        connectionKey = Primitives.hkdf(
-            secret: identitySeed, salt: [], info: Array("connection id".utf8), count: 32)
+        func keyed(_ purpose: String) -> HMACSHA256 {
+            HMACSHA256(
+                key: Primitives.hkdf(
+                    secret: identitySeed, salt: [], info: Array(purpose.utf8), count: 32))
+        }
+        tokenCode = keyed("reset")
+        connectionCode = keyed("connection id")
     }
 
     func token(for id: ConnectionID) -> StatelessResetToken {
-        let mac = HMACSHA256.code(key: tokenKey, bigEndianBytes(id.value, count: 8))
-        guard let token = StatelessResetToken(bytes: Array(mac.prefix(16))) else {
+        var code = tokenCode
+        withUnsafeBytes(of: id.value.bigEndian) { code.update($0) }
+        guard let token = StatelessResetToken(bytes: Array(code.finalize().prefix(16))) else {
             preconditionFailure("an HMAC-SHA256 has 32 bytes")
         }
         return token
@@ -46,20 +51,14 @@ struct ResetKeys: Sendable {
     /// 4 random bytes and 4 that prove that we chose them for a peer at `ip`: nobody but who had
     /// a connection from there draws a reset.
     func connectionID(random: UInt32, ip: UInt128) -> ConnectionID {
-        let mac = HMACSHA256.code(
-            key: connectionKey,
-            bigEndianBytes(UInt64(random), count: 4)
-                + bigEndianBytes(UInt64(truncatingIfNeeded: ip >> 64), count: 8)
-                + bigEndianBytes(UInt64(truncatingIfNeeded: ip), count: 8))
-        let proof = mac.prefix(4).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        var code = connectionCode
+        withUnsafeBytes(of: random.bigEndian) { code.update($0) }
+        withUnsafeBytes(of: ip.bigEndian) { code.update($0) }
+        let proof = code.finalize().prefix(4).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         return ConnectionID(UInt64(random) << 32 | proof)
     }
 
     func isOurs(_ id: ConnectionID, ip: UInt128) -> Bool {
         connectionID(random: UInt32(truncatingIfNeeded: id.value >> 32), ip: ip) == id
-    }
-
-    private func bigEndianBytes(_ value: UInt64, count: Int) -> [UInt8] {
-        (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * (count - 1 - $0))) }
     }
 }

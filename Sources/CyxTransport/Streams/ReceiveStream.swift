@@ -67,7 +67,7 @@ struct ReceiveStream: Sendable {
 
     /// Tells the CPU that `count` bytes come next, where they will be stored: while a packet is
     /// decrypted, the memory that its bytes go to is fetched.
-    func anticipate(_ count: Int) {
+    mutating func anticipate(_ count: Int) {
         guard body.capacity - body.count >= count else { return }
         body.withUnsafeBytes { bytes in
             if let base = bytes.baseAddress { cyx_prefetch_write(base + bytes.count, count) }

@@ -57,8 +57,10 @@ struct SendStream: Sendable {
         var offset: UInt64
         var length: Int
         var isFinal: Bool
+        var isFresh: Bool
+
         /// How much of it was never sent before, which costs connection credit.
-        var fresh: UInt64
+        var fresh: UInt64 { isFresh ? UInt64(length) : 0 }
     }
 
     /// The next bytes to send, lost ones first; nil if none fit. `credit` is what the connection
@@ -71,16 +73,17 @@ struct SendStream: Sendable {
             let isFinal = end == length && isFinalLost
             return Piece(
                 offset: range.lowerBound, length: Int(end - range.lowerBound), isFinal: isFinal,
-                fresh: 0)
+                isFresh: false)
         }
         let limit = min(length, maxData, next + credit)
         let end = min(limit, next + UInt64(room))
         if end > next {
             return Piece(
-                offset: next, length: Int(end - next), isFinal: end == length, fresh: end - next)
+                offset: next, length: Int(end - next), isFinal: end == length,
+                isFresh: true)
         }
         guard isFinalLost || (next == length && !isFinalSent) else { return nil }
-        return Piece(offset: length, length: 0, isFinal: true, fresh: 0)
+        return Piece(offset: length, length: 0, isFinal: true, isFresh: false)
     }
 
     /// Writes the next STREAM frame; nil if there is nothing to send or no room.
