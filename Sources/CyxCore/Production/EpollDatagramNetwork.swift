@@ -229,7 +229,8 @@ final class EpollDatagramSocket: DatagramSocket {
             // A handler may have closed the socket, and its number may be another's by now.
             guard state.withLock({ $0.isOpen }) else { return }
             let slots =
-                isBulk ? EpollDatagramNetwork.slotsPerBulkReceive
+                isBulk
+                ? EpollDatagramNetwork.slotsPerBulkReceive
                 : EpollDatagramNetwork.slotsPerReceive
             let count = Int(cyx_udp_receive(descriptor, buffer, UInt32(slots), received))
             // Nothing left, or an ICMP error of an earlier send, which reading has cleared.
