@@ -150,6 +150,7 @@ extension Connection {
             next.inherit(from: path)
         } else {
             sent.leavePath()
+            path.mtu.leave()
         }
         swap(&path, &next)
         otherPaths[index] = next
@@ -219,7 +220,9 @@ extension Connection {
     mutating func returnIfUnfollowed(now: Int64) {
         guard awaitsPeer, probeCount >= Connection.followProbesMax else { return }
         awaitsPeer = false
+        let failed = path.remote
         returnToPrevious(now: now)
+        events.append(.migrationFailed(failed))
     }
 
     private mutating func returnToPrevious(now: Int64) {
@@ -228,14 +231,12 @@ extension Connection {
         path.refusedUntil = .min
         path.challenge = path.isValidated ? nil : newChallenge(now: now)
         isPathFrameDue = true
-        let failed = otherPaths[index].remote
         dropPath(at: index)
         isPingDue = true
         if reportedAddress != path.remote {
             reportedAddress = path.remote
             events.append(.moved(path.remote))
         }
-        events.append(.migrationFailed(failed))
     }
 
     // MARK: Challenges

@@ -91,6 +91,9 @@ struct PathMTU: Sendable {
         if isSearchOver { raiseTime = now + PathMTU.raiseInterval }
     }
 
+    /// Another path is in use: nothing will be heard of the probe under way.
+    mutating func leave() { probe = nil }
+
     // MARK: Black holes
 
     /// The largest of the packets just acknowledged, probes aside, had this size.
