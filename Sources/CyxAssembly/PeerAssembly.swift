@@ -21,6 +21,9 @@ package final class PeerAssembly: Sendable {
     package let objects: ObjectContext
     package let auditor: Auditor
     package let standings: StandingKeeper
+    package let scrubber: Scrubber
+    /// Whether the peer serves; it stops when its stores are gone.
+    package let serving: ServingState
 
     /// How often free space is looked at; the overlay tells others only of large changes.
     private static let usageInterval = Duration.seconds(5)
@@ -37,6 +40,7 @@ package final class PeerAssembly: Sendable {
     ) async throws {
         self.environment = environment
         self.plan = plan
+        serving = ServingState()
         shards = try await ShardStore.open(environment, allocated: plan.allocatedBytes)
         var transport = TransportConfiguration(
             networkKey: plan.network.key, networkID: plan.network.id, identity: plan.identity,
@@ -80,13 +84,14 @@ package final class PeerAssembly: Sendable {
             messaging: messaging, membership: overlay, configuration: tablesConfiguration)
         holder = ShardHolder(
             environment: environment, messaging: holderMessaging(messaging), store: shards,
-            signing: plan.identity, timings: plan.profile.objects)
+            signing: plan.identity, timings: plan.profile.objects, serving: serving)
         objects = ObjectContext(
             environment: environment, messaging: messaging, membership: overlay, tables: tables,
             timings: plan.profile.objects)
         repairer = Repairer(context: objects)
         auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)
         standings = StandingKeeper(context: objects, signing: plan.identity)
+        scrubber = Scrubber(context: objects, holder: holder, store: shards)
     }
 
     /// Takes part in the network until the task is cancelled, then closes what it opened.
@@ -104,6 +109,8 @@ package final class PeerAssembly: Sendable {
                 group.addTask { try await self.repairer.run() }
                 group.addTask { try await self.auditor.run() }
                 group.addTask { try await self.standings.run() }
+                group.addTask { try await self.scrubber.run() }
+                group.addTask { try await self.watchStores() }
                 group.addTask { try await self.reportUsage() }
                 try await group.next()
                 group.cancelAll()
@@ -120,9 +127,17 @@ package final class PeerAssembly: Sendable {
         await shards.close()
     }
 
+    private func watchStores() async throws {
+        let watch = StoreWatch(
+            context: objects, stores: ["shards", "tables"], state: serving,
+            stop: { await self.tables.suspend() })
+        try await watch.run()
+    }
+
     private func reportUsage() async throws {
         while true {
             try await environment.sleep(for: PeerAssembly.usageInterval)
+            guard serving.suspension == nil else { continue }
             let usage = await shards.usage
             let free = UInt64(max(0, usage.free))
             overlay.announce { $0.freeBytes = free }

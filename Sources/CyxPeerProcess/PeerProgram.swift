@@ -137,7 +137,24 @@ struct PeerProgram: Sendable {
             try await peer.environment.sleep(for: PeerProgram.recordInterval)
             let shards = await peer.shards.usage.shards
             let record = StoreRecord(store: peer.shards.storeID, shards: shards)
-            try await pool.run { try directory.remember(record) }
+            await keep("store-record", peer) { () throws(StoreProblem) in
+                try directory.remember(record)
+            }
+        }
+    }
+
+    /// Writes a note into the data directory. One that cannot be written is no reason to end: if the
+    /// directory is gone, `StoreWatch` says so and the peer stays up to tell.
+    private func keep(
+        _ name: String, _ peer: PeerAssembly,
+        _ write: @escaping @Sendable () throws(StoreProblem) -> Void
+    ) async {
+        do throws(StoreProblem) {
+            try await pool.run(write)
+        } catch {
+            peer.environment.logger.warning(
+                "a note in the data directory was not written",
+                [("note", name), ("error", "\(error)")])
         }
     }
 
@@ -169,7 +186,9 @@ struct PeerProgram: Sendable {
             guard lines != written, !lines.isEmpty else { continue }
             let file = membersFile
             let text = lines.joined()
-            try await pool.run { try SecretFile.write(file, text) }
+            await keep("members", peer) { () throws(StoreProblem) in
+                try SecretFile.write(file, text)
+            }
             written = lines
         }
     }

@@ -19,12 +19,15 @@ struct StatusReport: Sendable {
         let code = Redundancy.widest(for: Placement.candidates(snapshot).count)
         let survives = min(tables.survives, code.map { $0.parityShards } ?? 0)
         let verdict = Verdict(
-            snapshot: snapshot, tables: tables, segments: segments, code: code, survives: survives)
+            snapshot: snapshot, tables: tables, segments: segments, code: code, survives: survives,
+            suspension: peer.serving.suspension)
+        let scrub = await peer.scrubber.status
         return .object([
             ("peer", .string(snapshot.localPeer.hex)),
             ("network", .string(peer.plan.network.id.hex)),
             ("version", .string(PeerProcess.version)),
             ("health", .string(verdict.health)),
+            ("serving", .bool(peer.serving.suspension == nil)),
             ("sentence", .string(verdict.sentence)),
             ("peers", peers(snapshot)),
             ("zones", zones(snapshot)),
@@ -55,6 +58,18 @@ struct StatusReport: Sendable {
                 .object([
                     ("allocated", number(usage.allocated)), ("used", number(usage.used)),
                     ("free", number(usage.free)), ("shards", number(usage.shards)),
+                ])
+            ),
+            (
+                "scrub",
+                .object([
+                    ("progress_percent", number(Int(scrub.progress * 100))),
+                    ("rounds", number(scrub.rounds)), ("found", number(scrub.found)),
+                    ("bytes_per_second", number(Int(scrub.bytesPerSecond))),
+                    (
+                        "completed",
+                        scrub.completed.map { .string($0.rfc3339) } ?? .null
+                    ),
                 ])
             ),
         ])
@@ -118,10 +133,13 @@ struct Verdict {
 
     init(
         snapshot: MembershipSnapshot, tables: TablesHealth, segments: RepairStatus,
-        code: Redundancy?, survives: Int
+        code: Redundancy?, survives: Int, suspension: String? = nil
     ) {
         let missing = segments.degraded + segments.atRisk
-        if segments.lost > 0 || tables.unavailablePartitions > 0 || code == nil {
+        if let suspension {
+            health = "red"
+            sentence = "not serving: \(suspension)"
+        } else if segments.lost > 0 || tables.unavailablePartitions > 0 || code == nil {
             health = "red"
             sentence =
                 segments.lost > 0

@@ -47,6 +47,10 @@ package final class SimulatedDisk: StorageDevice {
 
     package func freeBytes() -> Int64 { state.withLock { max(0, $0.capacity - $0.used) } }
 
+    package func isPresent(_ name: String) -> Bool {
+        state.withLock { $0.volumes[name] != nil }
+    }
+
     package var usedBytes: Int64 { state.withLock { $0.used } }
 
     package func setCapacity(_ bytes: Int64) { state.withLock { $0.capacity = bytes } }

@@ -4,7 +4,7 @@ internal import CyxObjects
 enum AuditFigures {
     /// A peer that lost 5 % must be found within 7 days with more than this probability (B6).
     private static let foundShare = 0.98
-    private static let trials = 4000
+    private static let trials = 2000
     private static let peerYears = 1000
 
     static func run(_ peers: Int, _ seed: UInt64, _ print: (String) -> Void) -> Bool {
@@ -44,7 +44,7 @@ enum AuditFigures {
         holds = holds && honest.penaltyCount == 0 && honest.outcomes[.wrong] == nil
         print(
             "\(honest.peerYears) honest peer-years, each with 52 restarts, 24 outages of up to a "
-                + "day and 2 of up to 7 days, every "
+                + "day and one of up to 7 days, every "
                 + "third disk stalled 2 % of the time, clocks 5 s off: \(honest.audits) audits, "
                 + "\(honest.outcomes[.unknown] ?? 0) unknown, "
                 + "\(honest.outcomes[.offline] ?? 0) offline, "

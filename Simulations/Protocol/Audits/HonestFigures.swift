@@ -20,8 +20,9 @@ package struct HonestFigures: Sendable, Equatable {
         /// Outages a year, and how long each lasts, in seconds.
         package var outages = 24.0
         package var outage: ClosedRange<Double> = 600...86_400
-        /// Long ones, up to the days of grace.
-        package var absences = 2.0
+        /// Long ones, up to the days of grace. Two of them in one month would be more than the two
+        /// fifths of it that a peer may be away.
+        package var absences = 1.0
         package var absence: ClosedRange<Double> = (2 * 86_400)...(7 * 86_400)
         package init() {}
     }

@@ -55,4 +55,12 @@ package protocol StorageDevice: AnyObject, Sendable {
 
     /// Bytes that can still be written to the volume.
     func freeBytes() -> Int64
+
+    /// Whether what was opened under `name` still lies where it was: false once its directory was
+    /// unmounted, removed or emptied.
+    func isPresent(_ name: String) -> Bool
+}
+
+extension StorageDevice {
+    package func isPresent(_ name: String) -> Bool { true }
 }

@@ -71,10 +71,9 @@ package enum AuditSchedule {
 
     /// The shard to audit among those of one peer in the point's partition.
     package static func pick(_ shards: [ShardID], _ beacon: Digest, slot: Int) -> ShardID? {
-        shards.min { left, right in
-            let (first, second) = (weight(left, beacon, slot), weight(right, beacon, slot))
-            return first != second ? first < second : left < right
-        }
+        shards.map { (shard: $0, weight: weight($0, beacon, slot)) }.min { left, right in
+            left.weight != right.weight ? left.weight < right.weight : left.shard < right.shard
+        }?.shard
     }
 
     private static func weight(_ shard: ShardID, _ beacon: Digest, _ slot: Int) -> Digest {

@@ -1,5 +1,5 @@
 package import CyxCore
-internal import CyxCrypto
+package import CyxCrypto
 
 /// A holder's signed word that it keeps a shard file, as an element of the segment's holder row.
 package struct HolderEntry: Hashable, Sendable {
@@ -57,7 +57,7 @@ extension StoreReceipt {
     }
 
     /// The receipt of the peer with the key `signing` for a file of `fileBytes` with that root.
-    static func signed(
+    package static func signed(
         _ shard: ShardID, root: Digest, fileBytes: Int, store: StoreID, nonce: [UInt8],
         by signing: SigningKey
     ) -> StoreReceipt {

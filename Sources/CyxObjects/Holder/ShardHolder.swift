@@ -13,6 +13,7 @@ package actor ShardHolder {
     let store: ShardStore
     let signing: SigningKey
     let timings: ObjectTimings
+    let serving: ServingState
     let logger: Logger
     let storedBytes: Counter
     let servedBytes: Counter
@@ -28,13 +29,14 @@ package actor ShardHolder {
     /// `signing`: the peer's identity key.
     package init(
         environment: Environment, messaging: any PeerMessaging, store: ShardStore,
-        signing: SigningKey, timings: ObjectTimings
+        signing: SigningKey, timings: ObjectTimings, serving: ServingState = ServingState()
     ) {
         self.environment = environment
         self.messaging = messaging
         self.store = store
         self.signing = signing
         self.timings = timings
+        self.serving = serving
         logger = environment.logger.labelled("holder")
         storedBytes = environment.metrics.counter("cyxcloud_shard_bytes_stored_total")
         servedBytes = environment.metrics.counter("cyxcloud_shard_bytes_served_total")
@@ -42,16 +44,21 @@ package actor ShardHolder {
 
     /// Answers requests from now on.
     package nonisolated func start() {
-        messaging.handle(.appendShard) { remote, request in
-            try await self.append(request, from: remote.peer)
-        }
-        messaging.handle(.readShard) { _, request in try await self.read(request) }
-        messaging.handle(.auditShard) { remote, request in
-            try await self.audit(request, from: remote.peer)
-        }
-        messaging.handle(.deleteSegment) { _, request in try await self.deleteSegment(request) }
-        messaging.handle(.dropUpload) { remote, request in
-            try await self.dropUpload(request, from: remote.peer)
+        answer(.appendShard) { try await $0.append($2, from: $1) }
+        answer(.readShard) { holder, _, request in try await holder.read(request) }
+        answer(.auditShard) { try await $0.audit($2, from: $1) }
+        answer(.deleteSegment) { holder, _, request in try await holder.deleteSegment(request) }
+        answer(.dropUpload) { try await $0.dropUpload($2, from: $1) }
+    }
+
+    /// Answers `method`, unless the peer has stopped serving.
+    private nonisolated func answer(
+        _ method: RPCMethod,
+        _ body: @escaping @Sendable (ShardHolder, PeerID, [UInt8]) async throws -> [UInt8]
+    ) {
+        messaging.handle(method) { remote, request in
+            if let words = self.serving.suspension { throw ShardRefusal.suspended.failure(words) }
+            return try await body(self, remote.peer, request)
         }
     }
 
@@ -216,7 +223,7 @@ package actor ShardHolder {
         return DropUploadResponse().protobufBytes()
     }
 
-    private func removePieces(of shard: ShardID) async {
+    func removePieces(of shard: ShardID) async {
         do throws(StoreError) {
             let keys = try await store.list(shard.segment).map(\.key)
             try await store.delete(keys.filter { $0.index == UInt8(shard.index) })

@@ -202,7 +202,10 @@ extension ObjectContext {
     static let reportedCustodians = 2
 
     /// Tells custodians that a segment needs a look; best effort, since they look by themselves.
-    func report(_ segment: SegmentID, suspect: PeerID?, index: Int) async {
+    /// Returns whether one of them took it.
+    @discardableResult
+    func report(_ segment: SegmentID, suspect: PeerID?, index: Int) async -> Bool {
+        var isTaken = false
         do {
             let custodians = try await tables.custodians(of: segment.digest)
             let reachable = reachable()
@@ -210,10 +213,12 @@ extension ObjectContext {
                 .prefix(ObjectContext.reportedCustodians)
             {
                 try await client.report(segment, suspect: suspect, index: index, to: custodian)
+                isTaken = true
             }
         } catch {
             logger.debug("a report was not taken", [("error", "\(error)")])
         }
+        return isTaken
     }
 
     /// The entries of a segment's holder row whose receipt names the same peer, store and index.

@@ -1,5 +1,6 @@
 package import CyxCore
 internal import Glibc
+internal import Synchronization
 
 /// The stores of one peer below one directory: rows in RocksDB, shards in a log that a RocksDB
 /// database indexes.
@@ -7,6 +8,20 @@ package final class RocksDBDevice: StorageDevice {
     package let path: String
     private let cache: RocksDBCache
     private let log: ValueLogTuning
+    /// Device and inode of each store's directory when it was opened.
+    private let places = Mutex<[String: Place]>([:])
+
+    private struct Place: Equatable {
+        var device: UInt64
+        var inode: UInt64
+
+        init?(_ path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return nil }
+            device = UInt64(status.st_dev)
+            inode = UInt64(status.st_ino)
+        }
+    }
 
     /// The directory must exist (`DataDirectory` makes and checks it).
     package init(path: String, log: ValueLogTuning = ValueLogTuning()) {
@@ -21,10 +36,21 @@ package final class RocksDBDevice: StorageDevice {
         }
         precondition(isPlain && !name.isEmpty, "a store's name is a-z, 0-9 and -")
         let place = "\(path)/\(name)"
-        return switch kind {
-        case .rows: try RocksDBStore(path: place, tuning: .rows, cache: cache)
-        case .shards: try ValueLogStore(path: place, tuning: log, cache: cache)
-        }
+        let store: any KeyValueStore =
+            switch kind {
+            case .rows: try RocksDBStore(path: place, tuning: .rows, cache: cache)
+            case .shards: try ValueLogStore(path: place, tuning: log, cache: cache)
+            }
+        let opened = Place(place)
+        places.withLock { $0[name] = opened }
+        return store
+    }
+
+    package func isPresent(_ name: String) -> Bool {
+        guard let opened = places.withLock({ $0[name] }) else { return true }
+        let place = "\(path)/\(name)"
+        // RocksDB's CURRENT names the manifest; without it the directory is empty or foreign.
+        return Place(place) == opened && access("\(place)/CURRENT", F_OK) == 0
     }
 
     package func freeBytes() -> Int64 { Volume.freeBytes(path) }

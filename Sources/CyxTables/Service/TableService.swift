@@ -36,6 +36,8 @@ package actor TableService: Tables {
     var random: SeededGenerator
 
     var isStopped = false
+    /// Whether this peer has stopped answering, since its store is gone.
+    var isSuspended = false
     var outboxes: [PeerOutbox.Destination: PeerOutbox] = [:]
     var graceCalls: [UInt64: any Finishable] = [:]
     var nextGraceCall: UInt64 = 0
@@ -134,6 +136,14 @@ package actor TableService: Tables {
             guard let self else { throw RPCFailure(code: 1, message: "shutting down") }
             return try await self.answerViews(request, from: remote.peer)
         }
+    }
+
+    /// Answers no request from now on: what it wrote would be lost. Its own operations go on, at
+    /// other custodians.
+    package func suspend() { isSuspended = true }
+
+    func checkServing() throws(RPCFailure) {
+        if isSuspended { throw RPCFailure(code: 3, message: "not serving: the store is gone") }
     }
 
     private func tickForever() async {

@@ -7,6 +7,7 @@ internal import CyxTransport
 extension TableService {
     /// Answers a batch; votes and installed views are durable before any answer leaves.
     func answerViews(_ request: [UInt8], from remote: PeerID) async throws -> [UInt8] {
+        try checkServing()
         let items = try TablesBatch(protobuf: request).items
         guard items.count <= TableMessageLimits.batchItems else {
             throw RPCFailure(code: 2, message: "too many items")

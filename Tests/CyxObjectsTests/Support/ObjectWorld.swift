@@ -27,6 +27,7 @@ final class ObjectWorld {
         let stores = Mutex<[PeerID: ShardStore]>([:])
         let repairers = Mutex<[PeerID: Repairer]>([:])
         let auditors = Mutex<[PeerID: Auditor]>([:])
+        let scrubbers = Mutex<[PeerID: Scrubber]>([:])
         let books = Mutex<[PeerID: StandingBook]>([:])
         let answering = Mutex<[PeerID: DirectMessaging]>([:])
         private let messagings = Mutex<[(PeerContact, DirectMessaging)]>([])
@@ -48,6 +49,8 @@ final class ObjectWorld {
     let timings: ObjectTimings
     /// Whether peers audit each other.
     private let audits: Bool
+    /// Whether peers look after their own disks.
+    private let upkeep: Bool
 
     var gateway: ObjectGateway {
         slots.gateway.withLock { gateway in
@@ -115,6 +118,8 @@ final class ObjectWorld {
 
     func auditor(_ node: Node) -> Auditor? { slots.auditors.withLock { $0[node.id] } }
 
+    func scrubber(_ node: Node) -> Scrubber? { slots.scrubbers.withLock { $0[node.id] } }
+
     /// What a peer knows of the others' standing; the gateway's, too.
     func book(_ node: Node) -> StandingBook {
         slots.books.withLock { $0[node.id] } ?? StandingBook()
@@ -122,8 +127,9 @@ final class ObjectWorld {
 
     init(
         storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
-        timings: ObjectTimings = .devnet
+        upkeep: Bool = false, timings: ObjectTimings = .devnet
     ) throws {
+        self.upkeep = upkeep
         self.audits = audits
         self.timings = timings
         world = SimulatedWorld(seed: seed)
@@ -155,14 +161,15 @@ final class ObjectWorld {
 
     private func launch(_ node: Node, zone: String) {
         let (world, shared, members) = (world, shared, members)
-        let (timings, slots, audits) = (timings, slots, audits)
+        let (timings, slots, audits, upkeep) = (timings, slots, audits, upkeep)
         node.peer.start { peer in
             let environment = peer.environment
             let messaging = DirectMessaging(world: world, peer: peer, id: node.id)
             let store = try await ShardStore.open(environment, allocated: 1 << 34)
+            let serving = ServingState()
             let holder = ShardHolder(
                 environment: environment, messaging: messaging, store: store,
-                signing: node.signing, timings: timings)
+                signing: node.signing, timings: timings, serving: serving)
             holder.start()
             slots.learnAll(PeerContact(peer: node.id, address: peer.address), messaging)
             members.set(
@@ -182,10 +189,17 @@ final class ObjectWorld {
             let auditor = Auditor(context: context, repairer: repairer, signing: node.signing)
             let keeper = StandingKeeper(context: context, signing: node.signing)
             slots.auditors.withLock { $0[node.id] = auditor }
+            let scrubber = Scrubber(context: context, holder: holder, store: store)
+            let watch = StoreWatch(context: context, stores: ["shards"], state: serving) {}
+            slots.scrubbers.withLock { $0[node.id] = scrubber }
             slots.books.withLock { $0[node.id] = context.standings }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await holder.run() }
                 group.addTask { try await repairer.run() }
+                if upkeep {
+                    group.addTask { try await scrubber.run() }
+                    group.addTask { try await watch.run() }
+                }
                 if audits {
                     group.addTask { try await auditor.run() }
                     group.addTask { try await keeper.run() }

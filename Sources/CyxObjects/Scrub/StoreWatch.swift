@@ -1,0 +1,69 @@
+internal import CyxCore
+internal import CyxOverlay
+internal import CyxStorage
+internal import Synchronization
+
+/// Whether a peer serves, and why not.
+package final class ServingState: Sendable {
+    private let reason = Mutex<String?>(nil)
+    package init() {}
+
+    /// Nil while the peer serves.
+    package var suspension: String? { reason.withLock { $0 } }
+    func suspend(_ words: String) { reason.withLock { $0 = $0 ?? words } }
+}
+
+/// Looks whether the stores still lie where they were opened. A peer whose disk was unmounted,
+/// removed or emptied stops serving by itself and says so: answering as if it had lost every shard
+/// would only cost it its standing, and writing on would acknowledge what nobody will ever find.
+package struct StoreWatch: Sendable {
+    /// Looks in a row that must fail.
+    static let misses = 2
+
+    private let context: ObjectContext
+    private let stores: [String]
+    private let state: ServingState
+    private let interval: Duration
+    private let stop: @Sendable () async -> Void
+
+    /// `stores`: their names on the environment's device. `stop` makes the rest of the peer refuse.
+    package init(
+        context: ObjectContext, stores: [String], state: ServingState,
+        interval: Duration = .seconds(5), stop: @escaping @Sendable () async -> Void
+    ) {
+        self.context = context
+        self.stores = stores
+        self.state = state
+        self.interval = interval
+        self.stop = stop
+    }
+
+    /// Looks until the task is cancelled. There is no way back but a restart.
+    package func run() async throws {
+        let gauge = context.environment.metrics.gauge("cyxcloud_store_vanished")
+        gauge.set(0)
+        var missed = 0
+        while true {
+            try await context.environment.sleep(for: interval)
+            guard state.suspension == nil else { continue }
+            let device = context.environment.storage
+            let gone = await context.environment.blocking.run { [stores] in
+                stores.filter { !device.isPresent($0) }
+            }
+            missed = gone.isEmpty ? 0 : missed + 1
+            guard missed >= StoreWatch.misses else { continue }
+            let names = gone.joined(separator: " and ")
+            state.suspend("STORE-07: the data directory no longer holds \(names)")
+            gauge.set(1)
+            context.membership.announce { info in
+                info.roles.remove(.storage)
+                info.store = nil
+                info.freeBytes = 0
+            }
+            await stop()
+            context.environment.logger.labelled("store").error(
+                "STORE-07: the store is gone; not serving, so no audit fails",
+                [("missing", names), ("try", "mount it and restart, or node forget-data")])
+        }
+    }
+}
