@@ -105,14 +105,24 @@ extension AuditTally {
         _ tally: WindowTally, of peer: PeerID, in window: UInt64, by signing: SigningKey
     ) -> AuditTally {
         var row = AuditTally(
-            auditorKey: signing.verifyingKey.bytes, passed: UInt32(clamping: tally.passed),
-            unknown: UInt32(clamping: tally.unknown), offline: UInt32(clamping: tally.offline))
+            auditorKey: signing.verifyingKey.bytes, passed: count(tally.passed),
+            unknown: count(tally.unknown), offline: count(tally.offline))
         row.signature = signing.sign(row.signedBytes(peer, window))
         return row
     }
 
+    /// Outcomes of one kind that one auditor may tell of in a window: far more than it has time for,
+    /// and few enough to count in one by one.
+    static let countMax: UInt32 = 4096
+
+    private static func count(_ number: Int) -> UInt32 {
+        min(UInt32(clamping: number), countMax)
+    }
+
     func isSigned(_ peer: PeerID, _ window: UInt64) -> Bool {
-        guard let key = VerifyingKey(bytes: auditorKey) else { return false }
+        guard let key = VerifyingKey(bytes: auditorKey),
+            max(passed, unknown, offline) <= AuditTally.countMax
+        else { return false }
         return key.isValid(signature: signature, for: signedBytes(peer, window))
     }
 

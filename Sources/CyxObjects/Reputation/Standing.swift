@@ -122,7 +122,7 @@ package struct Standing: Hashable, Sendable {
                 Window(
                     number: window, online: tally.total - tally.offline, total: tally.total))
         }
-        windows.removeAll { $0.number + limits.trackedWindows <= window }
+        windows.removeAll { window - $0.number >= limits.trackedWindows }
         unknownSince = unknown.score < limits.unknown ? unknownSince ?? window : nil
         offlineSince = isTooOffline ? offlineSince ?? window : nil
         judge()
@@ -186,7 +186,12 @@ package struct Standing: Hashable, Sendable {
         guard row.peer == peer.bytes, let wrong = row.wrong, let unknown = row.unknown,
             let reason = VerdictReason(rawValue: row.bannedFor),
             row.windows.count <= Int(limits.trackedWindows),
-            row.windows.allSatisfy({ $0.total > 0 && $0.online <= $0.total })
+            row.windows.allSatisfy({ $0.total > 0 && $0.online <= $0.total }),
+            zip(row.windows, row.windows.dropFirst()).allSatisfy({ $0.window < $1.window }),
+            [
+                row.windows.last?.window ?? 0, row.firstWindow, row.wrongWindow, row.unknownSince,
+                row.offlineSince,
+            ].allSatisfy({ $0 <= row.window })
         else { return nil }
         for track in [wrong, unknown] {
             guard track.alpha >= 0, track.beta >= 0, track.alpha + track.beta > 0,

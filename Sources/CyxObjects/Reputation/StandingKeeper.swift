@@ -146,7 +146,8 @@ package actor StandingKeeper {
         let last = standing.lastWindow
         var isChanged = false
         var rest: [(UInt64, WindowTally)] = []
-        for window in windows where window > last {
+        // Whoever signs a tally names its window: those that are still to come wait for their time.
+        for window in windows where window > last && window <= current {
             let tally = try await tally(of: peer, in: window)
             if window < closing {
                 standing.close(window, tally)
