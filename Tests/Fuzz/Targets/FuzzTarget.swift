@@ -15,7 +15,7 @@ struct FuzzTarget: Sendable {
 
     static let all: [FuzzTarget] =
         textTargets + transportTargets + endpointTargets + overlayTargets + tableTargets
-        + objectTargets + storageTargets + s3Targets + clientTargets + peerTargets
+        + objectTargets + auditTargets + storageTargets + s3Targets + clientTargets + peerTargets
 }
 
 /// A decoder did what it must not do for any input.

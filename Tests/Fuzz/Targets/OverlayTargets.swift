@@ -68,6 +68,48 @@ let overlayTargets: [FuzzTarget] = [
             },
         ]).decode),
     FuzzTarget(
+        name: "reachability-message", bytesMax: 1024,
+        seeds: {
+            let address = AddressRecord(SocketAddress(ipv4: (192, 0, 2, 7), port: 7700))
+            let peer = OverlaySamples.statement.peer.bytes
+            return [
+                [0] + ObservedResponse(address: address).protobufBytes(),
+                [1]
+                    + MeetRequest(
+                        peer: peer, token: Array(0..<16), candidates: [address, address], mapping: 1
+                    ).protobufBytes(),
+                [2]
+                    + MeetResponse(token: Array(0..<16), candidates: [address], mapping: 2)
+                    .protobufBytes(),
+                [3] + ReservationResponse(seconds: 60, address: address).protobufBytes(),
+                [4] + CircuitRequest(peer: peer, circuit: 7).protobufBytes(),
+                [5] + CircuitResponse(circuit: 8).protobufBytes(),
+            ]
+        },
+        decode: Choice(decoders: [
+            { bytes in
+                guard let answer = try message(ObservedResponse.self, bytes) else { return false }
+                return try check(answer.address.map { [$0] } ?? [])
+            },
+            { bytes in
+                guard let request = try message(MeetRequest.self, bytes) else { return false }
+                _ = Opener.Token(bytes: request.token)?.bytes
+                return try check(request.candidates)
+            },
+            { bytes in
+                guard let answer = try message(MeetResponse.self, bytes) else { return false }
+                return try check(answer.candidates)
+            },
+            { bytes in
+                guard let answer = try message(ReservationResponse.self, bytes) else {
+                    return false
+                }
+                return try check(answer.address.map { [$0] } ?? [])
+            },
+            { bytes in try message(CircuitRequest.self, bytes) != nil },
+            { bytes in try message(CircuitResponse.self, bytes) != nil },
+        ]).decode),
+    FuzzTarget(
         name: "member-statement",
         seeds: { [OverlaySamples.statement.record.protobufBytes()] },
         decode: { bytes in
@@ -79,6 +121,15 @@ let overlayTargets: [FuzzTarget] = [
             return true
         }),
 ]
+
+private func check(_ addresses: [AddressRecord]) throws -> Bool {
+    for record in addresses {
+        guard let address = SocketAddress(record) else { continue }
+        try BrokenProperty.check(AddressRecord(address) == record, "another address")
+        _ = address.isGlobal
+    }
+    return true
+}
 
 private func verified(_ record: SignedMemberRecord) throws -> MemberStatement? {
     try taken(MemberStatementError.self) {
