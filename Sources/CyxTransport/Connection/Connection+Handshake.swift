@@ -133,7 +133,10 @@ extension Connection {
             else { return close(.local(.versionDowngrade), telling: nil) }
             remoteID = source
             setHandshakePacket(.finish, body: Connection.framed(answer))
-            measured(now - (handshakeRepeat - handshakeInterval), acknowledgmentDelay: 0)
+            // Once the first message was repeated, nobody knows which one this answers.
+            if handshakeInterval == timings.handshakeRetransmit.nanoseconds {
+                measured(now - (handshakeRepeat - handshakeInterval), acknowledgmentDelay: 0)
+            }
             establish(peer, payload.identity.parameters, suite, noise, now: now)
         } catch {
             return

@@ -15,6 +15,9 @@ extension Connection {
     /// Bytes that a stream sends before the next one in turn.
     static let streamTurn = 64 << 10
     static let paddedSizeMin = Endpoint.resetSizeMin + 1 - PacketFormat.tagSize
+    /// Ranges in an acknowledgment, or packets without an answer, from which on a PING goes along.
+    static let rangesMin = 8
+    static let unacknowledgedMin = 64
     static let shortOverheadMax = PacketFormat.shortHeaderSize + 4 + PacketFormat.tagSize
 
     /// Writes datagrams for this connection's peer into `buffer`; nil if there is nothing to send.
@@ -139,8 +142,10 @@ extension Connection {
             UnsafeMutableRawBufferPointer(
                 rebasing: room[..<(room.count - PacketFormat.tagSize)]))
         let phaseBit = keys?.sealingPhase == true ? PacketFormat.keyPhaseBit : 0
-        writer.write(UInt8(0b0100_0000 | phaseBit | UInt8(numberSize - 1)))
-        writer.write((destination ?? remoteID).value)
+        let id = destination ?? remoteID
+        let spinBit = id.value & 1 == 1 ? PacketFormat.spinBit : 0
+        writer.write(UInt8(0b0100_0000 | spinBit | phaseBit | UInt8(numberSize - 1)))
+        writer.write(id.value)
         for index in (0..<numberSize).reversed() {
             writer.write(UInt8(truncatingIfNeeded: number >> UInt64(8 * index)))
         }
@@ -209,6 +214,10 @@ extension Connection {
                 packet.writer.writePing()
                 packet.isAckEliciting = true
             }
+            if !packet.isAckEliciting, wantsAcknowledgmentsAcknowledged {
+                packet.writer.writePing()
+                packet.isAckEliciting = true
+            }
         }
         guard packet.writer.offset > packet.headerSize else {
             // Credit is missing, if it is not data (RFC 9002 §7.8).
@@ -248,6 +257,15 @@ extension Connection {
     private mutating func becomeApplicationLimited() {
         isApplicationLimited = true
         path.delivery?.applicationLimited(inFlight: sent.bytesInFlight)
+    }
+
+    /// Who only receives sends nothing that is acknowledged, and would never know which of its
+    /// acknowledgments arrived: they would get longer and longer. A PING once per round trip asks
+    /// (RFC 9000 §13.2.4).
+    private var wantsAcknowledgmentsAcknowledged: Bool {
+        sent.ackElicitingCount == 0
+            && (received.ranges.count >= Connection.rangesMin
+                || sent.count >= Connection.unacknowledgedMin)
     }
 
     private mutating func writeAcknowledgment(_ packet: inout OpenPacket, now: Int64) {

@@ -28,6 +28,9 @@ package enum PacketFormat {
     /// The largest datagram that anyone sends or takes: IPv6 in an Ethernet jumbo frame of 9000
     /// bytes. What is sent on a path is for `PathMTU` to find out.
     static let datagramSizeMax = 8952
+    /// Not used; its value differs by connection ID, so that nobody on the way counts on one
+    /// (RFC 9000 §17.4).
+    static let spinBit: UInt8 = 0b0010_0000
     static let keyPhaseBit: UInt8 = 0b0000_0100
     static let shortReservedBits: UInt8 = 0b0001_1000
 }

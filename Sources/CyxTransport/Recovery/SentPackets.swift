@@ -61,6 +61,9 @@ struct SentPackets: Sendable {
         frames = Ring(filler: .handshakeDone)
     }
 
+    /// Packets in the ring.
+    var count: Int { packets.count }
+
     /// Number of the next packet to be sent.
     var nextNumber: UInt64 { firstNumber + UInt64(packets.count) }
 
