@@ -68,4 +68,53 @@ import Testing
         }
         #expect(bits == [0, PacketFormat.spinBit])
     }
+
+    /// Packets overtake each other by up to 6 ms. What they lose by that at first, they wait for
+    /// later on: hardly anything is sent twice.
+    @Test func packetsThatAreOnlyLateAreWaitedFor() throws {
+        var pair = Pair(timings: .production)
+        pair.introduce()
+        pair.nodes[1].echoes = false
+        pair.faults = LinkFaults(delay: 8_000_000, jitter: 6_000_000)
+        let size = 2 << 20
+        var extra: [Double] = []
+        for count in 1...4 {
+            let before = pair.nodes[0].datagramsSent
+            _ = pair.call(0, 1, pattern(size), timeout: .seconds(60))
+            let isArrived = pair.run(.seconds(60)) { $0.nodes[1].requests.count == count }
+            #expect(isArrived)
+            let sent = Double(pair.nodes[0].datagramsSent - before)
+            extra.append(sent / (Double(size) / 1420) - 1)
+        }
+        #expect(extra[3] < 0.05, "sent beyond what was needed, by transfer: \(extra)")
+    }
+
+    /// The threshold and the wait grow with what is seen, and no further than their bounds.
+    @Test func waitingForLatePacketsIsBounded() {
+        var reordering = Reordering()
+        reordering.lost(10, timeSent: 0)
+        // Another packet's acknowledgment teaches nothing.
+        reordering.acknowledged(11, 30, largest: 30, now: 1_000, roundTrip: 800)
+        #expect(reordering.packetThreshold == 3 && reordering.waitEighths == 1)
+        reordering.acknowledged(5, 30, largest: 30, now: 1_000, roundTrip: 800)
+        #expect(reordering.packetThreshold == 21 && reordering.waitEighths == 3)
+        // Once.
+        reordering.acknowledged(5, 90, largest: 90, now: 9_000, roundTrip: 800)
+        #expect(reordering.packetThreshold == 21 && reordering.waitEighths == 3)
+        for number in UInt64(100)..<1000 { reordering.lost(number, timeSent: 0) }
+        reordering.acknowledged(0, 9_999, largest: 9_999, now: 99_000, roundTrip: 800)
+        #expect(reordering.packetThreshold == Reordering.packetThresholdMax)
+        #expect(reordering.waitEighths == Reordering.extraWait.upperBound)
+    }
+
+    @Test func persistentCongestionForgetsTheLeastRoundTrip() throws {
+        var time = RoundTripTime(initial: 100)
+        time.update(sample: 10_000_000, acknowledgmentDelay: 0)
+        time.update(sample: 90_000_000, acknowledgmentDelay: 0)
+        #expect(time.minimum == 10_000_000)
+        time.forgetMinimum()
+        #expect(time.minimum == 90_000_000)
+        time.update(sample: 80_000_000, acknowledgmentDelay: 0)
+        #expect(time.minimum == 80_000_000)
+    }
 }

@@ -110,6 +110,6 @@ import Testing
         time.update(sample: 41_000_000, acknowledgmentDelay: 12_000_000)
         #expect(time.smoothed == 41_000_000)
         #expect(time.probeTimeout(maximumAcknowledgmentDelay: 0) == 41_000_000 + 4 * 12_750_000)
-        #expect(time.lossDelay == 41_000_000 * 9 / 8)
+        #expect(time.lossDelay() == 41_000_000 * 9 / 8)
     }
 }

@@ -2,8 +2,6 @@ internal import CyxCore
 
 /// Acknowledgments, losses and probes (RFC 9002 §5, §6 and appendix A).
 extension Connection {
-    /// Packets that may be acknowledged before one behind them counts as lost (§6.1.1).
-    static let packetThreshold: UInt64 = 3
     /// Packets sent when a probe timeout fires (§6.2.4).
     static let probesPerTimeout = 2
     /// Probe timeouts that a persistent congestion spans (§7.6.1).
@@ -77,15 +75,20 @@ extension Connection {
         var cursor = SentPackets.FrameCursor()
         let lowest = frame.largest - frame.firstLength
         guard !skips.areTouched(by: lowest, frame.largest) else { throw .protocolViolation }
+        let trip = roundTrip.longer
+        path.reordering.acknowledged(
+            lowest, frame.largest, largest: frame.largest, now: now, roundTrip: trip)
         guard frame.rangeCount > 0 else {
-            settleRange(
-                lowest, frame.largest, &cursor, &acked, now: now)
+            settleRange(lowest, frame.largest, &cursor, &acked, now: now)
             return acked
         }
         ackRanges.removeAll(keepingCapacity: true)
         let first = sent.firstNumber
         var isHonest = true
         try frame.forEachRange { range in
+            path.reordering.acknowledged(
+                range.lowerBound, range.upperBound, largest: frame.largest, now: now,
+                roundTrip: trip)
             guard range.upperBound >= first else { return }
             if skips.areTouched(by: range.lowerBound, range.upperBound) { isHonest = false }
             ackRanges.append(range)
@@ -155,7 +158,8 @@ extension Connection {
     mutating func detectLoss(now: Int64) {
         lossTime = nil
         guard let largest = largestAcknowledged, largest >= sent.firstNumber else { return }
-        let delay = roundTrip.lossDelay
+        let delay = roundTrip.lossDelay(eighths: path.reordering.waitEighths)
+        let threshold = path.reordering.packetThreshold
         var cursor = SentPackets.FrameCursor()
         var lastLost: SentPacket?
         var firstLost: SentPacket?
@@ -170,7 +174,7 @@ extension Connection {
                 continue
             }
             guard
-                largest - number >= Connection.packetThreshold || packet.timeSent <= now - delay
+                largest - number >= threshold || packet.timeSent <= now - delay
             else {
                 lossTime = packet.timeSent + delay
                 break
@@ -185,6 +189,7 @@ extension Connection {
                 firstLost = first
                 lossSpan = max(lossSpan, packet.timeSent - first.timeSent)
                 lastLost = packet
+                path.reordering.lost(number, timeSent: packet.timeSent)
                 if path.delivery != nil { noteLoss(number, packet, now: now) }
             }
         }
@@ -196,6 +201,7 @@ extension Connection {
                 * Connection.persistentCongestionThreshold
             if roundTrip.hasSample, lossSpan > span {
                 congestion.persistentCongestion()
+                roundTrip.forgetMinimum()
             }
         }
         sent.trim()

@@ -35,6 +35,7 @@ struct Path: Sendable {
     private(set) var bytesSent = 0
     /// What changes its size goes through `updateMTU`.
     var mtu: PathMTU
+    var reordering = Reordering()
 
     var purpose = Purpose.offered
     /// Asks the peer whether it is there.

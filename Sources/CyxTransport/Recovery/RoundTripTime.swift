@@ -39,7 +39,14 @@ struct RoundTripTime: Sendable {
     }
 
     /// How long a packet may stay behind later ones before it counts as lost (§6.1.2).
-    var lossDelay: Int64 {
-        max(max(latest, smoothed) * 9 / 8, RoundTripTime.granularity)
+    /// RFC 9002 has one eighth of a round trip more; paths that reorder have more.
+    func lossDelay(eighths: Int64 = 1) -> Int64 {
+        max(longer + longer * eighths / 8, RoundTripTime.granularity)
     }
+
+    /// What losses are timed by.
+    var longer: Int64 { max(latest, smoothed) }
+
+    /// Persistent congestion: what the path was like before says nothing any more (§5.2).
+    mutating func forgetMinimum() { minimum = latest }
 }
