@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups detection soak consistency clean proto \
+.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -63,6 +63,9 @@ sim: build ## SEEDS fresh seeds of whole peers under faults (14 peers, 2 virtual
 lookups: build ## lookups of 1 k to 1 M simulated peers beside their model, and under an eclipse
 	$(RELEASE)/simulate lookup
 	$(RELEASE)/simulate eclipse
+
+links: build ## goodput over lossy and clean links with CUBIC and BBR, beside their models
+	$(RELEASE)/simulate links
 
 detection: build ## failure detection among slow members: plain SWIM, Lifeguard, and as peers run it
 	$(RELEASE)/simulate detection

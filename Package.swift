@@ -162,7 +162,7 @@ let package = Package(
         tests(
             "CyxGatewayTests",
             ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
-        tests("CyxPeerProcessTests", ["CyxCore", "CyxOverlay", "CyxPeerProcess"]),
+        tests("CyxPeerProcessTests", ["CyxCore", "CyxOverlay", "CyxTransport", "CyxPeerProcess"]),
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(
             "SimulationTests",

@@ -1,7 +1,9 @@
 /// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks, but
 /// for `nat`, where transports and reachability run whole.
 package enum ProtocolFigures {
-    package static let names = ["lookup", "eclipse", "upkeep", "detection", "nat", "audits"]
+    package static let names = [
+        "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links",
+    ]
 
     /// Mean hops may differ from the model by this share (architecture §7).
     private static let tolerance = 0.15
@@ -17,6 +19,7 @@ package enum ProtocolFigures {
         switch name {
         case "lookup":
             return lookup(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, cpuSeconds, print)
+        case "links": return LinkTable.run(seed: seed, print: print)
         case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)
         case "detection": return detection(peers ?? 128, seed, print)

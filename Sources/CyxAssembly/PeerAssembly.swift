@@ -44,7 +44,7 @@ package final class PeerAssembly: Sendable {
         shards = try await ShardStore.open(environment, allocated: plan.allocatedBytes)
         var transport = TransportConfiguration(
             networkKey: plan.network.key, networkID: plan.network.id, identity: plan.identity,
-            timings: plan.profile.transport)
+            timings: plan.profile.transport, congestion: plan.congestion)
         transport.qlog = plan.qlog
         messaging = try UDPMessaging(transport, environment: environment, address: plan.listen)
         let usage = await shards.usage

@@ -64,6 +64,7 @@ package struct PeerPlan: Sendable {
     package var zone = "default"
     package var allocatedBytes: Int64
     package var profile = TimingProfile.production
+    package var congestion = CongestionAlgorithm.cubic
     /// Who writes traces of connections, if anybody does.
     package var qlog: (any QlogSink)?
     /// Bits of the prefixes that partitions have at genesis.

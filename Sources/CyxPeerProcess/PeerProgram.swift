@@ -96,6 +96,7 @@ struct PeerProgram: Sendable {
         plan.zone = configuration.zone
         plan.relayLimits = configuration.relayLimits
         plan.addresses = configuration.ownRanges.map { AddressRule(ownRanges: $0) }
+        plan.congestion = configuration.congestion
         plan.profile = configuration.profile == .devnet ? .devnet : .production
         if let path = configuration.qlogDirectory {
             plan.qlog = try QlogDirectory(path: path, pool: pool)

@@ -1,5 +1,6 @@
 import CyxCore
 import CyxOverlay
+import CyxTransport
 import Testing
 
 @testable import CyxPeerProcess
@@ -29,6 +30,15 @@ import Testing
         #expect(configuration.bootstrap == ["10.0.0.1:7700", "10.0.0.2:7700"])
         #expect(configuration.dataDirectory == "/srv/cyx")
         #expect(configuration.allocatedBytes == 50 << 40)
+    }
+
+    @Test func congestionControlIsChosenInTheFileOrByFlag() throws {
+        #expect(try combine().congestion == .cubic)
+        #expect(try combine(file: "transport:\n  congestion: bbr").congestion == .bbr)
+        #expect(try combine(["--congestion", "bbr"]).congestion == .bbr)
+        #expect(
+            throws: ConfigurationError("--congestion: `reno` is not one of cubic, bbr")
+        ) { try combine(["--congestion", "reno"]) }
     }
 
     @Test(arguments: [

@@ -22,6 +22,7 @@ extension PeerConfiguration {
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
             FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
+            FlagSpec("congestion", "NAME", "congestion control: cubic or bbr (cubic)"),
             FlagSpec("qlog", "DIR", "write a qlog trace of each connection into DIR (off)"),
             FlagSpec("log-level", "LEVEL", "debug, info, warning or error (info)"),
             FlagSpec("help", nil, "show this"),
@@ -32,7 +33,7 @@ extension PeerConfiguration {
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "own-ranges", "relay-circuits", "relay-rate",
-        "profile", "log-level", "qlog",
+        "profile", "congestion", "log-level", "qlog",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -84,8 +85,8 @@ extension PeerConfiguration {
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
         "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate",
-        "profile": "profile", "log_level": "log-level", "storage.path": "data-dir",
-        "storage.allocated": "allocated", "transport.qlog": "qlog",
+        "profile": "profile", "transport.congestion": "congestion", "log_level": "log-level",
+        "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",
     ]
 
     private mutating func apply(

@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxOverlay
+internal import CyxTransport
 
 /// How a peer is to run, from flags, environment and file, checked.
 struct PeerConfiguration: Equatable {
@@ -31,6 +32,7 @@ struct PeerConfiguration: Equatable {
     var firstAccount: S3Account?
     var moreAccounts: [S3Account] = []
     var profile = Profile.production
+    var congestion = CongestionAlgorithm.cubic
     var logLevel = LogLevel.info
     /// Where traces of connections go; nil for none.
     var qlogDirectory: String?
@@ -106,6 +108,11 @@ extension PeerConfiguration {
                 throw refuse("one of production, devnet")
             }
             profile = known
+        case "congestion":
+            guard let known = CongestionAlgorithm(rawValue: text) else {
+                throw refuse("one of cubic, bbr")
+            }
+            congestion = known
         case "log-level":
             guard let level = LogLevel.allCases.first(where: { "\($0)" == text }) else {
                 throw refuse("one of debug, info, warning, error")

@@ -48,9 +48,16 @@ extension BBR {
             hasLossInRound = true
             lossEventsInRound += 1
         }
+        lostInRound += sample.newlyLost
+        ackedInRound += sample.newlyAcked
         guard isLossRoundStart else { return }
-        if hasLossInRound, !isProbingBandwidth { lowerBounds() }
+        // The draft lowers the bounds for any loss. Random losses below its own threshold then
+        // cost a fifth of the bandwidth, so that a round has to pass the threshold here.
+        let isOverThreshold = isTooHigh(inFlight: ackedInRound + lostInRound, lost: lostInRound)
+        if isOverThreshold, !isProbingBandwidth { lowerBounds() }
         hasLossInRound = false
+        lostInRound = 0
+        ackedInRound = 0
     }
 
     private mutating func lowerBounds() {

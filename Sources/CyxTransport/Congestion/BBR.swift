@@ -76,6 +76,8 @@ struct BBR: Sendable {
     var isLossRoundStart = false
     var hasLossInRound = false
     var lossEventsInRound = 0
+    var lostInRound = 0
+    var ackedInRound = 0
 
     // Startup.
     var fullBandwidth = 0.0

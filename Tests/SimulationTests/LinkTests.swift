@@ -1,0 +1,58 @@
+import CyxTransport
+import ProtocolSimulation
+import Testing
+
+/// Small versions of what `simulate links` measures.
+@Suite struct LinkTests {
+    private func figures(
+        _ algorithm: CongestionAlgorithm, roundTrip: Double, loss: Double
+    ) -> LinkFigures {
+        var path = LinkPath(name: "", bandwidth: 2e7, roundTrip: roundTrip, loss: loss)
+        path.warmup = 2
+        path.seconds = 5
+        return LinkFigures.measure(path, [algorithm], seed: 5)
+    }
+
+    @Test func cubicGetsWhatTheResponseFunctionGivesUnderLoss() throws {
+        let ratio = try #require(figures(.cubic, roundTrip: 0.02, loss: 0.01).ratio)
+        #expect((0.7...1.3).contains(ratio), "\(ratio)")
+    }
+
+    @Test func bbrFillsALinkThatLosesLessThanItsThreshold() throws {
+        let bbr = figures(.bbr, roundTrip: 0.02, loss: 0.01)
+        let ratio = try #require(bbr.ratio)
+        #expect((0.75...1.01).contains(ratio), "\(ratio)")
+        let cubic = figures(.cubic, roundTrip: 0.02, loss: 0.01)
+        #expect(bbr.goodput[0] > 1.5 * cubic.goodput[0])
+    }
+
+    @Test(arguments: CongestionAlgorithm.allCases)
+    func bothFillACleanLink(algorithm: CongestionAlgorithm) throws {
+        let ratio = try #require(figures(algorithm, roundTrip: 0.05, loss: 0).ratio)
+        #expect((0.85...1.01).contains(ratio), "\(ratio)")
+    }
+
+    @Test func bbrKeepsQueuesThatCubicFills() {
+        let bbr = figures(.bbr, roundTrip: 0.05, loss: 0)
+        let cubic = figures(.cubic, roundTrip: 0.05, loss: 0)
+        #expect(bbr.overflowed * 2 < cubic.overflowed)
+    }
+
+    @Test func messagesSurviveReorderingAndDuplication() {
+        var (forward, back) =
+            LinkPath(name: "", bandwidth: 2e7, roundTrip: 0.02, loss: 0.01).links
+        forward.reordering = 0.02
+        forward.duplication = 0.02
+        back.loss = 0.05
+        var run = LinkRun(flows: [.cubic], forward: forward, back: back, seed: 3)
+        run.start(flow: 0)
+        run.run(seconds: 4)
+        #expect(run.arrived[0] > 500_000)
+    }
+
+    @Test func oneSeedGivesOneResult() {
+        let first = figures(.bbr, roundTrip: 0.02, loss: 0.01)
+        let second = figures(.bbr, roundTrip: 0.02, loss: 0.01)
+        #expect(first.goodput == second.goodput)
+    }
+}
