@@ -142,13 +142,13 @@ struct Pair {
 
     mutating func call(
         _ from: Int, _ to: Int, _ body: [UInt8], method: UInt16 = 0x0101,
-        timeout: Duration = .seconds(10)
+        urgency: CallUrgency = .foreground, timeout: Duration = .seconds(10)
     ) -> CallID {
         let id = CallID(value: nextCall)
         nextCall += 1
         nodes[from].machine.call(
             id, peer: peer(to), method: RPCMethod(rawValue: method), request: body,
-            deadline: now + timeout.nanoseconds, wall: wall, now: now)
+            urgency: urgency, deadline: now + timeout.nanoseconds, wall: wall, now: now)
         settle(from)
         return id
     }

@@ -24,6 +24,12 @@ struct StreamState: Sendable {
     /// False if the sending half is queued already, or has nothing to send.
     mutating func claimQueuePlace() -> Bool { send?.claimQueuePlace() ?? false }
 
+    mutating func sendUrgency() -> CallUrgency { send?.urgency ?? .foreground }
+
+    mutating func requestUrgency() -> CallUrgency {
+        receive.hasHeader ? RPCHeader.urgency(of: receive.header) : .foreground
+    }
+
     mutating func isOver() -> Bool {
         receive.isOver && (send?.isDone() ?? false)
     }
@@ -83,12 +89,11 @@ struct StreamTable {
     private let remoteConcurrency: UInt64
     private var remoteFinished: UInt64 = 0
     /// Streams with something to send, in turn.
-    private(set) var sendQueue: [StreamID] = []
+    private(set) var sendQueue = SendQueue()
     /// Waits for the peer to raise `localMax`.
     private(set) var isBlocked = false
     let streamWindow: FlowWindow
     private var sendLimit: UInt64 = 0
-    private var turnUsed = 0
 
     init(role: ConnectionRole, limits: TransportLimits) {
         self.role = role
@@ -153,7 +158,9 @@ struct StreamTable {
         let id = StreamID(index: nextLocal, role: role)
         nextLocal += 1
         var state = StreamState(id: id, receive: ReceiveStream(window: streamWindow))
-        state.send = SendStream(header: header, body: body, maxData: sendLimit)
+        state.send = SendStream(
+            header: header, body: body, maxData: sendLimit,
+            urgency: RPCHeader.urgency(of: header))
         state.isGranted = true
         insert(state)
         enqueue(id)
@@ -163,7 +170,10 @@ struct StreamTable {
     /// Answers a stream of the peer with one message.
     mutating func answer(_ id: StreamID, header: UInt64, body: [UInt8]) -> Bool {
         guard let position = position(id), slots[position].isUnanswered() else { return false }
-        slots[position].send = SendStream(header: header, body: body, maxData: sendLimit)
+        // As urgent as the request was.
+        slots[position].send = SendStream(
+            header: header, body: body, maxData: sendLimit,
+            urgency: slots[position].requestUrgency())
         enqueue(id)
         return true
     }
@@ -260,7 +270,7 @@ struct StreamTable {
 
     mutating func enqueue(_ id: StreamID) {
         guard let position = position(id), slots[position].claimQueuePlace() else { return }
-        sendQueue.append(id)
+        sendQueue.append(id, slots[position].sendUrgency())
     }
 
     /// Writes one STREAM frame of the stream whose turn it is; nil if none has anything to send
@@ -268,39 +278,40 @@ struct StreamTable {
     mutating func writeNext(
         to writer: inout PacketWriter, credit: UInt64
     ) -> (id: StreamID, piece: SendStream.Piece)? {
+        guard !sendQueue.isEmpty else { return nil }
+        for level in 0..<SendQueue.levelCount {
+            if let written = writeNext(level: level, to: &writer, credit: credit) {
+                return written
+            }
+        }
+        return nil
+    }
+
+    private mutating func writeNext(
+        level: Int, to writer: inout PacketWriter, credit: UInt64
+    ) -> (id: StreamID, piece: SendStream.Piece)? {
         var blocked = 0
-        while blocked < sendQueue.count {
-            let id = sendQueue[0]
+        while blocked < sendQueue.count(level: level) {
+            let id = sendQueue.first(level: level)
             guard let position = position(id) else {
-                rotate(keep: false)
+                sendQueue.rotate(level: level, keep: false)
                 continue
             }
             lastPosition = position
             if let piece = slots[position].send?.writeNext(id, to: &writer, credit: credit) {
-                turnUsed += piece.length
                 if !slots[position].isSendPending() {
-                    rotate(keep: false)
-                } else if turnUsed >= Connection.streamTurn, sendQueue.count > 1 {
-                    rotate(keep: true)
+                    sendQueue.rotate(level: level, keep: false)
+                    slots[position].send?.isQueued = false
+                } else if sendQueue.used(piece.length, level: level) {
+                    sendQueue.rotate(level: level, keep: true)
                 }
                 return (id, piece)
             }
             // Waits for the connection's credit, or has nothing left to send.
             let isPending = slots[position].isSendPending()
-            rotate(keep: isPending)
-            if isPending { blocked += 1 }
+            sendQueue.rotate(level: level, keep: isPending)
+            if isPending { blocked += 1 } else { slots[position].send?.isQueued = false }
         }
         return nil
-    }
-
-    /// Takes the stream at the front of the queue out of it, or puts it at the end.
-    private mutating func rotate(keep: Bool) {
-        let id = sendQueue.removeFirst()
-        turnUsed = 0
-        if keep {
-            sendQueue.append(id)
-        } else if let position = position(id) {
-            slots[position].send?.isQueued = false
-        }
     }
 }

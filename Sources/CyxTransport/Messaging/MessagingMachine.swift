@@ -103,8 +103,8 @@ struct MessagingMachine {
 
     /// Starts a call; `completed` follows, at `deadline` at the latest.
     mutating func call(
-        _ id: CallID, peer: PeerID, method: RPCMethod, request: [UInt8], deadline: Int64,
-        wall: WallTime, now: Int64
+        _ id: CallID, peer: PeerID, method: RPCMethod, request: [UInt8],
+        urgency: CallUrgency = .foreground, deadline: Int64, wall: WallTime, now: Int64
     ) {
         guard request.count <= PeerMessagingLimits.messageBytes else {
             return outputs.append(.completed(id, .failure(.tooLarge)))
@@ -112,14 +112,15 @@ struct MessagingMachine {
         guard !isShutDown, calls.count < MessagingMachine.callsMax else {
             return outputs.append(.completed(id, .failure(.cancelled)))
         }
-        let header = RPCHeader(code: method.rawValue, length: request.count)
+        let header = RPCHeader(
+            code: method.rawValue, length: request.count, urgency: urgency)
         insertDeadline(id, deadline: deadline)
         if let stream = openAtOnce(peer, header, request, now: now) {
             calls[id] = Call(peer: peer, header: header, body: [], stream: stream)
             links[stream.connection]?.outgoing[stream.stream] = id
         } else {
             calls[id] = Call(peer: peer, header: header, body: request)
-            peers[peer, default: PeerState()].waiting.append(id)
+            wait(id, for: peer, urgency)
             dispatch(peer, wall: wall, now: now)
         }
         finishTurn(wall: wall, now: now)
@@ -131,6 +132,18 @@ struct MessagingMachine {
             deadlines.removeAll { calls[$0] == nil }
         }
         deadlines.insert(id, deadline: deadline)
+    }
+
+    /// Behind the calls that are as urgent, before those that are less.
+    private mutating func wait(_ id: CallID, for peer: PeerID, _ urgency: CallUrgency) {
+        let waiting = peers[peer]?.waiting ?? []
+        var index = waiting.count
+        while index > 0, let other = calls[waiting[index - 1]],
+            other.header.urgency.level > urgency.level
+        {
+            index -= 1
+        }
+        peers[peer, default: PeerState()].waiting.insert(id, at: index)
     }
 
     /// Gives a call up: its stream is reset, and nothing is said about it any more.

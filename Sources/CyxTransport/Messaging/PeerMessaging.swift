@@ -79,4 +79,20 @@ package protocol PeerMessaging: AnyObject, Sendable {
     func call(
         _ peer: PeerID, _ method: RPCMethod, _ request: [UInt8], timeout: Duration
     ) async throws(RPCError) -> [UInt8]
+
+    /// The same, ahead of or behind other messages to `peer`, as its response is on the way back.
+    func call(
+        _ peer: PeerID, _ method: RPCMethod, _ request: [UInt8], urgency: CallUrgency,
+        timeout: Duration
+    ) async throws(RPCError) -> [UInt8]
+}
+
+extension PeerMessaging {
+    /// For messaging that has no bandwidth to share.
+    package func call(
+        _ peer: PeerID, _ method: RPCMethod, _ request: [UInt8], urgency: CallUrgency,
+        timeout: Duration
+    ) async throws(RPCError) -> [UInt8] {
+        try await call(peer, method, request, timeout: timeout)
+    }
 }

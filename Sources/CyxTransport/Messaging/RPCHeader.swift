@@ -5,21 +5,30 @@ struct RPCHeader: Equatable, Sendable {
 
     var code: UInt16
     var length: Int
+    /// The flags: of a request, how urgent it and its response are.
+    var urgency = CallUrgency.foreground
 
     var word: UInt64 {
-        UInt64(code) << 48 | UInt64(RPCHeader.version) << 40 | UInt64(UInt32(length))
+        UInt64(code) << 48 | UInt64(RPCHeader.version) << 40 | UInt64(urgency.rawValue) << 32
+            | UInt64(UInt32(length))
     }
 
-    init(code: UInt16, length: Int) {
+    static func urgency(of word: UInt64) -> CallUrgency {
+        CallUrgency(rawValue: UInt8(truncatingIfNeeded: word >> 32)) ?? .foreground
+    }
+
+    init(code: UInt16, length: Int, urgency: CallUrgency = .foreground) {
         self.code = code
         self.length = length
+        self.urgency = urgency
     }
 
     /// Nil for another version or unknown flags.
     init?(word: UInt64) {
         guard UInt8(truncatingIfNeeded: word >> 40) == RPCHeader.version,
-            UInt8(truncatingIfNeeded: word >> 32) == 0
+            let urgency = CallUrgency(rawValue: UInt8(truncatingIfNeeded: word >> 32))
         else { return nil }
+        self.urgency = urgency
         code = UInt16(truncatingIfNeeded: word >> 48)
         length = Int(UInt32(truncatingIfNeeded: word))
     }

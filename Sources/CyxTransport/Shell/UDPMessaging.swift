@@ -177,6 +177,13 @@ package actor UDPMessaging: PeerMessaging {
     package func call(
         _ peer: PeerID, _ method: RPCMethod, _ request: [UInt8], timeout: Duration
     ) async throws(RPCError) -> [UInt8] {
+        try await call(peer, method, request, urgency: .foreground, timeout: timeout)
+    }
+
+    package func call(
+        _ peer: PeerID, _ method: RPCMethod, _ request: [UInt8], urgency: CallUrgency,
+        timeout: Duration
+    ) async throws(RPCError) -> [UInt8] {
         guard !isClosed, !Task.isCancelled else { throw .cancelled }
         if peer == localPeer { return try await callSelf(method, request) }
         takeLearned()
@@ -187,7 +194,7 @@ package actor UDPMessaging: PeerMessaging {
                 calls[id] = continuation
                 let now = now()
                 machine.call(
-                    id, peer: peer, method: method, request: request,
+                    id, peer: peer, method: method, request: request, urgency: urgency,
                     deadline: now + timeout.nanoseconds, wall: environment.wallTime(), now: now)
                 finishTurn()
             }

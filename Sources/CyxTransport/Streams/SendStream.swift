@@ -18,8 +18,10 @@ struct SendStream: Sendable {
     private(set) var resetCode: UInt64?
     private var isResetAcknowledged = false
     var isQueued = false
+    let urgency: CallUrgency
 
-    init(header: UInt64, body: [UInt8], maxData: UInt64) {
+    init(header: UInt64, body: [UInt8], maxData: UInt64, urgency: CallUrgency = .foreground) {
+        self.urgency = urgency
         self.header = header
         self.body = body
         length = UInt64(SendStream.headerSize + body.count)
