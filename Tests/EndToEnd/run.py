@@ -23,7 +23,7 @@ SUITES = {
 
 def drive_clients(endpoint):
     """boto3, awscli and rclone, unmodified; the script prints a line for each of its cases."""
-    script = pathlib.Path(__file__).with_name("s3_clients.py")
+    script = pathlib.Path(__file__).with_name("clients") / "s3_clients.py"
     done = subprocess.run(
         [sys.executable, script, "--endpoint", endpoint], capture_output=True, text=True)
     print("  " + done.stdout.replace("\n", "\n  ").rstrip(), flush=True)
