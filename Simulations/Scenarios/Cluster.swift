@@ -28,8 +28,6 @@ package final class Cluster: Sendable {
 
     private struct State {
         var lives: [Int: Life] = [:]
-        /// Peers that are gone for good.
-        var retired: Set<Int> = []
     }
 
     package let world: SimulatedWorld
@@ -95,16 +93,6 @@ package final class Cluster: Sendable {
     package func crash(_ peer: SimulatedPeer) {
         state.withLock { $0.lives[peer.index] = nil }
         peer.crash()
-    }
-
-    /// Crashes `peer` for good.
-    package func retire(_ peer: SimulatedPeer) {
-        crash(peer)
-        _ = state.withLock { $0.retired.insert(peer.index) }
-    }
-
-    package func isRetired(_ peer: SimulatedPeer) -> Bool {
-        state.withLock { $0.retired.contains(peer.index) }
     }
 
     /// Peers whose process runs, by number.

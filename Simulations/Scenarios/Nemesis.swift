@@ -106,7 +106,7 @@ final class Nemesis {
             let peer = pick(), peer.index > 2
         else { return }
         count("peer gone for good")
-        cluster.retire(peer)
+        cluster.crash(peer)
         cluster.addPeer()
     }
 

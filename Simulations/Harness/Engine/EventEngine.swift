@@ -52,7 +52,6 @@ package final class EventEngine: Sendable {
     package var trace: TraceHash { state.withLock { $0.trace } }
     package var eventCount: UInt64 { state.withLock { $0.events } }
     package var jobCount: UInt64 { state.withLock { $0.jobs } }
-    package var pendingEvents: Int { state.withLock { $0.heap.count - $0.tombstones } }
 
     /// The executor whose code runs right now, or 0.
     var currentExecutor: UInt64 { current.load(ordering: .relaxed) }

@@ -5,8 +5,6 @@ package struct Instant: Hashable, Comparable, Sendable {
     @inlinable
     package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-    package static let distantFuture = Instant(nanoseconds: .max)
-
     @inlinable
     package static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds

@@ -17,8 +17,6 @@ package final class EpollDatagramNetwork: DatagramNetwork {
     static let receivesPerWakeUp = 4
     /// Datagrams of one send with GSO (UDP_MAX_SEGMENTS of older kernels).
     static let maximumSegments = 64
-    /// Bytes of one send with GSO: an IPv4 datagram's payload.
-    static let maximumSendBytes = 65_507
 
     private let reactor: Reactor
     private let logger: Logger

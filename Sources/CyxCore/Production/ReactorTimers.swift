@@ -30,8 +30,6 @@ struct ReactorTimers: ~Copyable {
     private var sequence: UInt64 = 0
     private(set) var liveCount = 0
 
-    var storedCount: Int { heap.count }
-
     /// When the next live timer is due.
     var nextDeadline: Instant? {
         mutating get {

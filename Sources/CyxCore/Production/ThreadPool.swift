@@ -14,7 +14,6 @@ package final class ThreadPool: BlockingPool {
     private struct Queue: ~Copyable {
         var work: [@Sendable () -> Void] = []
         var head = 0
-        var idleThreads = 0
         var isStopping = false
 
         var count: Int { work.count - head }

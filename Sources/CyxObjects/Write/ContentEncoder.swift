@@ -2,13 +2,6 @@ internal import CyxCore
 internal import CyxCrypto
 internal import Synchronization
 
-/// What became of one chunk.
-struct CodedChunk: Sendable {
-    var record: ManifestChunk
-    /// Ciphertext bytes.
-    var storedBytes: Int
-}
-
 /// The work on each chunk that needs the processor: MD5, key, encryption, coding, hash trees. One
 /// visit to the pool per chunk does all of it.
 final class ContentEncoder: Sendable {

@@ -59,7 +59,7 @@ package actor ShardStore {
     nonisolated let environment: Environment
     nonisolated let database: ShardDatabase
     private let reserveBytes: Int64
-    private var allocated: Int64
+    private let allocated: Int64
     private var totals: ShardTotals
     private var volumeFree: Int64
     private var queue: [Request] = []
@@ -136,12 +136,6 @@ package actor ShardStore {
     private var bufferedBytes: Int64 { writtenBytes - flushedBytes }
 
     private var epoch: WriteEpoch { WriteEpoch(failures: failures) }
-
-    /// Changes the quota; what is stored beyond it stays.
-    package func setAllocated(_ bytes: Int64) {
-        allocated = bytes
-        environment.metrics.gauge("cyxcloud_store_allocated_bytes").set(Double(bytes))
-    }
 
     // MARK: Writing
 

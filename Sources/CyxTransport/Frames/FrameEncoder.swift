@@ -58,8 +58,6 @@ extension PacketWriter {
         return true
     }
 
-    static let controlFrameSizeMax = 1 + 8 + 8 + 8
-
     mutating func writeControl(_ type: UInt64, _ first: UInt64) {
         writeVariable(type)
         writeVariable(first)
