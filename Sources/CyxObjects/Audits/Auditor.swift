@@ -19,6 +19,8 @@ package actor Auditor {
     static let concurrency = 16
     /// Looks for audits that are due, per period.
     static let ticks = 240
+    /// Looks between two attempts to plan a period.
+    static let ticksBetweenPlans = 12
     /// Audits that are remembered for people.
     static let records = 512
 
@@ -30,6 +32,7 @@ package actor Auditor {
     private var queue: [PlannedAudit] = []
     private var planned: UInt64 = 0
     private var contributed: UInt64 = 0
+    private var ticksUntilPlan = 0
     private var running = 0
     private var recent: [AuditRecord] = []
     private let logger: Logger
@@ -69,9 +72,14 @@ package actor Auditor {
         }
     }
 
-    /// Plans a period once it has begun. What fails is tried again at the next look.
+    /// Plans a period once it has begun. What fails is tried again some looks later: each attempt
+    /// asks a quorum.
     private func advance() async {
         let period = timings.period(at: context.environment.wallTime())
+        guard contributed != period || planned != period else { return }
+        ticksUntilPlan -= 1
+        guard ticksUntilPlan <= 0 else { return }
+        ticksUntilPlan = Auditor.ticksBetweenPlans
         do throws(TableError) {
             if contributed != period {
                 try await beacons.contribute(in: period)
@@ -84,6 +92,7 @@ package actor Auditor {
             }
             queue = try await plan(period, beacon, shards)
             planned = period
+            ticksUntilPlan = 0
         } catch {
             logger.debug("a period could not be planned yet", [("error", "\(error)")])
         }

@@ -93,9 +93,12 @@ package struct BeaconMachine: Sendable {
         return true
     }
 
+    /// Whether shares were revealed and wait for somebody to make them final.
+    var isSealable: Bool { !row.sealed && row.shares.contains { !$0.secret.isEmpty } }
+
     /// Makes the revealed shares final; false if they are, or there are none.
     package mutating func seal() -> Bool {
-        guard !row.sealed, row.shares.contains(where: { !$0.secret.isEmpty }) else { return false }
+        guard isSealable else { return false }
         row.sealed = true
         return true
     }

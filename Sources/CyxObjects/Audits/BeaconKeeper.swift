@@ -45,7 +45,8 @@ struct BeaconKeeper: Sendable {
     func beacon(of period: UInt64) async throws(TableError) -> Digest? {
         let key = AuditRows.beacon(period)
         let machine = Self.machine(try await context.tables.read(key).value, period)
-        if let beacon = machine.beacon { return beacon }
+        // With nothing to seal, a proposal by everybody who looks would only be in the others' way.
+        guard machine.isSealable else { return machine.beacon }
         return try await update(key, period) { $0.seal() }.beacon
     }
 }
