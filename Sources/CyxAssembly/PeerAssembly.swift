@@ -53,7 +53,7 @@ package final class PeerAssembly: Sendable {
             address: plan.advertised ?? messaging.localAddress)
         let info = MemberInfo(
             contact: contact, roles: plan.roles, zone: plan.zone, store: shards.storeID,
-            allocatedBytes: UInt64(usage.allocated), freeBytes: UInt64(usage.free))
+            allocatedBytes: UInt64(usage.allocated), freeBytes: UInt64(usage.available))
         var overlayOptions = OverlayOptions()
         overlayOptions.bootstrap = plan.bootstrap
         overlayOptions.timings = plan.profile.membership
@@ -139,7 +139,7 @@ package final class PeerAssembly: Sendable {
             try await environment.sleep(for: PeerAssembly.usageInterval)
             guard serving.suspension == nil else { continue }
             let usage = await shards.usage
-            let free = UInt64(max(0, usage.free))
+            let free = UInt64(max(0, usage.available))
             overlay.announce { $0.freeBytes = free }
         }
     }

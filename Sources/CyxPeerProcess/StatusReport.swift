@@ -57,7 +57,8 @@ struct StatusReport: Sendable {
                 "store",
                 .object([
                     ("allocated", number(usage.allocated)), ("used", number(usage.used)),
-                    ("free", number(usage.free)), ("shards", number(usage.shards)),
+                    ("trash", number(usage.trash)), ("free", number(usage.free)),
+                    ("shards", number(usage.shards)),
                 ])
             ),
             (

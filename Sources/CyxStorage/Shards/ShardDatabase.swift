@@ -2,34 +2,36 @@ internal import CyxCore
 internal import CyxCrypto
 
 /// What a store holds, counted in the same batch as the shards themselves, so that a crash leaves
-/// both or neither.
+/// both or neither. A shard is either here or in the trash, never both.
 struct ShardTotals: Equatable, Sendable {
     var bytes: Int64 = 0
     var shards: Int64 = 0
+    var trashBytes: Int64 = 0
+    var trashShards: Int64 = 0
+
+    private static let byteCount = 32
 
     var encoded: [UInt8] {
-        var writer = ByteWriter(capacity: 16)
-        writer.write(UInt64(bitPattern: bytes))
-        writer.write(UInt64(bitPattern: shards))
+        var writer = ByteWriter(capacity: ShardTotals.byteCount)
+        for count in [bytes, shards, trashBytes, trashShards] {
+            writer.write(UInt64(bitPattern: count))
+        }
         return writer.bytes
     }
 
     init() {}
 
     init(encoded: [UInt8]) throws(StoreError) {
-        guard encoded.count == 16 else { throw .corrupt(detail: "the totals' row") }
-        func word(_ offset: Int) -> Int64 {
-            encoded[offset..<offset + 8].reduce(0) { $0 << 8 | Int64($1) }
+        guard encoded.count == ShardTotals.byteCount else {
+            throw .corrupt(detail: "the totals' row")
+        }
+        func word(_ index: Int) -> Int64 {
+            encoded[8 * index..<8 * index + 8].reduce(0) { $0 << 8 | Int64($1) }
         }
         bytes = word(0)
-        shards = word(8)
-    }
-
-    func adding(bytes: Int64, shards: Int64) -> ShardTotals {
-        var copy = self
-        copy.bytes += bytes
-        copy.shards += shards
-        return copy
+        shards = word(1)
+        trashBytes = word(2)
+        trashShards = word(3)
     }
 }
 
@@ -46,6 +48,10 @@ struct ShardDatabase: Sendable {
         case put(ShardKey, [UInt8])
         case delete(ShardKey)
         case deleteSegment(SegmentID)
+        case trashSegment(SegmentID, TrashMark)
+        case restoreSegment(SegmentID)
+        /// Takes a shard out of the trash for good.
+        case purge(ShardKey)
         /// Nil removes the note.
         case note([UInt8], [UInt8]?)
     }
@@ -83,51 +89,10 @@ struct ShardDatabase: Sendable {
 
     /// Applies `changes` in one batch; they are durable after `store.flush()`.
     func apply(_ changes: [Change], to totals: ShardTotals) throws(StoreError) -> ShardTotals {
-        var writes: [KeyValueWrite] = []
-        writes.reserveCapacity(2 * changes.count + 1)
-        var totals = totals
-        // Sizes as of this batch: a shard that is put twice in it counts once.
-        var sizes: [ShardKey: Int64?] = [:]
-        func currentSize(_ key: ShardKey) throws(StoreError) -> Int64? {
-            if let known = sizes[key] { return known }
-            return try storedSize(key)
-        }
-        func remove(_ key: ShardKey, size: Int64) {
-            writes.append(.delete(key: ShardLayout.row(key)))
-            writes.append(.delete(key: ShardLayout.blob(key)))
-            sizes.updateValue(nil, forKey: key)
-            totals = totals.adding(bytes: -size - ShardDatabase.overheadBytes, shards: -1)
-        }
-        for change in changes {
-            switch change {
-            case .put(let key, let bytes):
-                if let old = try currentSize(key) {
-                    totals = totals.adding(bytes: -old - ShardDatabase.overheadBytes, shards: -1)
-                }
-                let size = Int64(bytes.count)
-                writes.append(.put(key: ShardLayout.blob(key), value: bytes))
-                let row = ShardRow(size: UInt32(size), checksum: checksum(key, bytes))
-                writes.append(.put(key: ShardLayout.row(key), value: row.encoded))
-                sizes.updateValue(size, forKey: key)
-                totals = totals.adding(bytes: size + ShardDatabase.overheadBytes, shards: 1)
-            case .delete(let key):
-                if let size = try currentSize(key) { remove(key, size: size) }
-            case .note(let name, let value):
-                let key = ShardLayout.notePrefix + name
-                writes.append(value.map { .put(key: key, value: $0) } ?? .delete(key: key))
-            case .deleteSegment(let segment):
-                var keys = Set(try list(segment).map(\.key))
-                for (key, size) in sizes where key.segment == segment && size != nil {
-                    keys.insert(key)
-                }
-                for key in keys.sorted() {
-                    if let size = try currentSize(key) { remove(key, size: size) }
-                }
-            }
-        }
-        writes.append(.put(key: ShardLayout.totals, value: totals.encoded))
-        try store.write(writes, durable: true)
-        return totals
+        var batch = ShardWrites(database: self, totals: totals, changes: changes.count)
+        for change in changes { try batch.add(change) }
+        try store.write(batch.finished(), durable: true)
+        return batch.totals
     }
 
     /// The shard's bytes; throws `corrupt` if they are not those that were put.
@@ -190,11 +155,7 @@ struct ShardDatabase: Sendable {
         }
     }
 
-    private func storedSize(_ key: ShardKey) throws(StoreError) -> Int64? {
-        try row(key).map { Int64($0.size) }
-    }
-
-    private func row(_ key: ShardKey) throws(StoreError) -> ShardRow? {
+    func row(_ key: ShardKey) throws(StoreError) -> ShardRow? {
         guard let value = try store.get(ShardLayout.row(key)) else { return nil }
         guard let row = ShardRow(encoded: value) else { throw .corrupt(detail: "\(key): its row") }
         return row
@@ -202,7 +163,7 @@ struct ShardDatabase: Sendable {
 
     /// The first 8 bytes of BLAKE3 over the bytes, mixed with the key: a shard that answers for
     /// another one is corrupt as well.
-    private func checksum(_ key: ShardKey, _ bytes: [UInt8]) -> UInt64 {
+    func checksum(_ key: ShardKey, _ bytes: [UInt8]) -> UInt64 {
         let place = UInt64(key.chunk) << 8 | UInt64(key.index)
         return BLAKE3.hash(bytes).word0 ^ key.segment.digest.word0 ^ place
     }

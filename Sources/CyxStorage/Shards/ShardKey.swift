@@ -54,7 +54,8 @@ struct ShardRow: Equatable {
 ///
 /// `0x01 ‖ segment ‖ index ‖ chunk` → the bytes (a blob); `0x02 ‖ …` → their length and checksum (a
 /// row, so that listing and accounting never touch blobs, and bytes are stored without a copy);
-/// `0x00 ‖ name` → what the store knows about itself, and what its owner notes beside the shards.
+/// `0x03 ‖ segment ‖ index ‖ chunk` → the row of a shard in the trash, which has no other; its blob
+/// stays where it is; `0x04 ‖ time ‖ segment ‖ index ‖ chunk` → nothing: the trash by age; `0x00 ‖ name` → what the store knows about itself, and what its owner notes beside the shards.
 enum ShardLayout {
     static let storeID: [UInt8] = [0x00, UInt8(ascii: "i")]
     static let totals: [UInt8] = [0x00, UInt8(ascii: "t")]
@@ -62,14 +63,36 @@ enum ShardLayout {
     static let notePrefix: [UInt8] = [0x00, UInt8(ascii: "n")]
     static let blobPrefix: UInt8 = 0x01
     static let rowPrefix: UInt8 = 0x02
+    static let trashPrefix: UInt8 = 0x03
+    static let agePrefix: UInt8 = 0x04
     static let keyBytes = 1 + Digest.byteCount + 1 + 4
 
     static func blob(_ key: ShardKey) -> [UInt8] { encode(blobPrefix, key) }
     static func row(_ key: ShardKey) -> [UInt8] { encode(rowPrefix, key) }
 
+    static func trashed(_ key: ShardKey) -> [UInt8] { encode(trashPrefix, key) }
+
+    /// Sorts the trash by age, the oldest first.
+    static func age(_ key: ShardKey, _ mark: TrashMark) -> [UInt8] {
+        var writer = ByteWriter(capacity: 8 + keyBytes)
+        writer.write(agePrefix)
+        writer.write(UInt64(bitPattern: mark.since.milliseconds))
+        return writer.bytes + encode(agePrefix, key).dropFirst()
+    }
+
+    static func decodeAge(_ bytes: [UInt8]) -> (since: WallTime, key: ShardKey)? {
+        guard bytes.count == 8 + keyBytes, bytes[0] == agePrefix,
+            let key = decode([trashPrefix] + bytes[9...], prefix: trashPrefix)
+        else { return nil }
+        let time = bytes[1..<9].reduce(0) { $0 << 8 | UInt64($1) }
+        return (WallTime(milliseconds: Int64(bitPattern: time)), key)
+    }
+
     /// The rows of one segment: from the first bound, below the second.
-    static func rows(of segment: SegmentID) -> (from: [UInt8], to: [UInt8]) {
-        let from = [rowPrefix] + segment.bytes
+    static func rows(
+        of segment: SegmentID, prefix: UInt8 = rowPrefix
+    ) -> (from: [UInt8], to: [UInt8]) {
+        let from = [prefix] + segment.bytes
         return (from, from + [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
     }
 
@@ -83,8 +106,10 @@ enum ShardLayout {
     }
 
     /// Reads a row's key; nil for anything else.
-    static func decodeRow(_ bytes: [UInt8]) -> ShardKey? {
-        guard bytes.count == keyBytes, bytes[0] == rowPrefix else { return nil }
+    static func decodeRow(_ bytes: [UInt8]) -> ShardKey? { decode(bytes, prefix: rowPrefix) }
+
+    static func decode(_ bytes: [UInt8], prefix: UInt8) -> ShardKey? {
+        guard bytes.count == keyBytes, bytes[0] == prefix else { return nil }
         return bytes.withUnsafeBytes { raw in
             let digest = Digest(rawBytes: UnsafeRawBufferPointer(rebasing: raw[1..<33]))
             let chunk = UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 34, as: UInt32.self))

@@ -1,13 +1,20 @@
 package import CyxCore
 
-/// What a store holds and may hold, in bytes.
+/// What a store holds and may hold, in bytes: `used + trash + free == allocated`, always.
 package struct StoreUsage: Equatable, Sendable {
     /// The operator's quota.
     package var allocated: Int64
     package var used: Int64
-    /// What can still be put: within the quota and what the volume has beyond its reserve.
-    package var free: Int64
+    /// Deleted, and kept for a while in case that was a mistake.
+    package var trash: Int64
     package var shards: Int64
+    package var trashShards: Int64
+    /// What can be put now: within the quota, what the volume has beyond its reserve, and what
+    /// other puts under way leave of both. The trash gives way to puts (`ShardStore.put`).
+    package var available: Int64
+
+    /// Below zero if the quota was lowered under what lies here.
+    package var free: Int64 { allocated - used - trash }
 }
 
 /// Everything that a store took between two failures of its writes. What was buffered in an earlier
@@ -58,6 +65,7 @@ package actor ShardStore {
     package nonisolated let storeID: StoreID
     nonisolated let environment: Environment
     nonisolated let database: ShardDatabase
+    private let gauges: StoreGauges
     private let reserveBytes: Int64
     private let allocated: Int64
     private var totals: ShardTotals
@@ -92,9 +100,8 @@ package actor ShardStore {
         self.allocated = allocated
         self.reserveBytes = reserveBytes
         self.volumeFree = environment.storage.freeBytes()
-        environment.metrics.gauge("cyxcloud_store_allocated_bytes").set(Double(allocated))
-        environment.metrics.gauge("cyxcloud_store_used_bytes").set(Double(totals.bytes))
-        environment.metrics.gauge("cyxcloud_store_shards").set(Double(totals.shards))
+        gauges = StoreGauges(environment.metrics)
+        gauges.set(allocated: allocated, totals, volumeFree: volumeFree)
     }
 
     /// Opens the store `name` of the environment's device; makes it, with a new ID, if there is
@@ -125,12 +132,14 @@ package actor ShardStore {
 
     package var usage: StoreUsage {
         StoreUsage(
-            allocated: allocated, used: totals.bytes, free: max(0, freeForPuts),
-            shards: totals.shards)
+            allocated: allocated, used: totals.bytes, trash: totals.trashBytes,
+            shards: totals.shards, trashShards: totals.trashShards,
+            available: max(0, freeForPuts + totals.trashBytes))
     }
 
     private var freeForPuts: Int64 {
-        min(allocated - totals.bytes, volumeFree - reserveBytes - bufferedBytes) - queuedBytes
+        let quota = allocated - totals.bytes - totals.trashBytes
+        return min(quota, volumeFree - reserveBytes - bufferedBytes) - queuedBytes
     }
 
     private var bufferedBytes: Int64 { writtenBytes - flushedBytes }
@@ -166,6 +175,7 @@ package actor ShardStore {
         }
         if size > freeForPuts {
             volumeFree = environment.storage.freeBytes()
+            try await makeRoom(for: size)
             guard size <= freeForPuts else { throw .noSpace }
         }
         try await submit(changes, reserved: size, isDurable: durable)
@@ -198,7 +208,24 @@ package actor ShardStore {
             notes.map { .note($0.name, $0.value) }, reserved: 0, isDurable: durable)
     }
 
-    private func submit(
+    /// Empties the oldest trash until `size` bytes fit, or none is left.
+    private func makeRoom(for size: Int64) async throws(StoreError) {
+        while size > freeForPuts, totals.trashBytes > 0 {
+            let oldest = try await trash(limit: ShardStore.maximumGroupChanges)
+            var freed: Int64 = 0
+            let short = size - freeForPuts
+            let purged = oldest.prefix { entry in
+                guard freed < short else { return false }
+                freed += entry.bytes
+                return true
+            }
+            guard !purged.isEmpty else { return }
+            try await purge(purged.map(\.key))
+            volumeFree = environment.storage.freeBytes()
+        }
+    }
+
+    func submit(
         _ changes: [ShardDatabase.Change], reserved: Int64, isDurable: Bool
     ) async throws(StoreError) {
         guard !isClosed else { throw .closed }
@@ -310,8 +337,7 @@ package actor ShardStore {
         switch outcome {
         case .success(let free):
             if let free { volumeFree = free }
-            environment.metrics.gauge("cyxcloud_store_used_bytes").set(Double(totals.bytes))
-            environment.metrics.gauge("cyxcloud_store_shards").set(Double(totals.shards))
+            gauges.set(allocated: allocated, totals, volumeFree: volumeFree)
         case .failure(let error):
             mustReload = true
             failures += 1
