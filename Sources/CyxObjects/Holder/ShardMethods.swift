@@ -56,6 +56,7 @@ package struct ObjectTimings: Sendable {
     /// First and longest pause between attempts to remove what a deleted version left behind.
     package var cleanupRetry: (first: Duration, most: Duration)
     package var repair: RepairTimings
+    package var repairLimits: RepairLimits
     package var audits: AuditTimings
     package var scrub: ScrubTimings
 
@@ -63,37 +64,11 @@ package struct ObjectTimings: Sendable {
         appendTimeout: .seconds(15), readTimeout: .seconds(10), stragglerGrace: .seconds(2),
         hedge: (.milliseconds(50), .seconds(2)), bucketCache: .seconds(5),
         unfinishedUpload: .seconds(24 * 3600), cleanupRetry: (.seconds(1), .seconds(300)),
-        repair: .production, audits: .production, scrub: .production)
+        repair: .production, repairLimits: .production, audits: .production, scrub: .production)
 
     package static let devnet = ObjectTimings(
         appendTimeout: .seconds(8), readTimeout: .seconds(4), stragglerGrace: .seconds(1),
         hedge: (.milliseconds(50), .seconds(1)), bucketCache: .seconds(2),
         unfinishedUpload: .seconds(3600), cleanupRetry: (.milliseconds(200), .seconds(10)),
-        repair: .devnet, audits: .devnet, scrub: .devnet)
-}
-
-/// The timings of repair (B4).
-package struct RepairTimings: Sendable {
-    /// How often the custodian looks at its segments.
-    package var tick: Duration
-    /// How long a segment may miss shards before it is rebuilt, by margin h − k: 0–1, 2, 3 and more.
-    package var delays: (endangered: Duration, thin: Duration, comfortable: Duration)
-    /// How much later the custodian of the next rank starts.
-    package var rankStagger: Duration
-    /// How long a new segment may miss holders before that counts as missing: its writer may be
-    /// still adding them.
-    package var settle: Duration
-    /// How long a segment's rows are believed without reading them again.
-    package var refresh: Duration
-    /// Pause between two looks of a gateway for objects that could be coded wider.
-    package var recode: Duration
-
-    package static let production = RepairTimings(
-        tick: .seconds(30), delays: (.zero, .seconds(3600), .seconds(24 * 3600)),
-        rankStagger: .seconds(60), settle: .seconds(60), refresh: .seconds(3600),
-        recode: .seconds(600))
-
-    package static let devnet = RepairTimings(
-        tick: .milliseconds(500), delays: (.zero, .zero, .zero), rankStagger: .seconds(5),
-        settle: .seconds(2), refresh: .seconds(10), recode: .seconds(2))
+        repair: .devnet, repairLimits: .devnet, audits: .devnet, scrub: .devnet)
 }

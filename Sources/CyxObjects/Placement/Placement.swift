@@ -35,8 +35,7 @@ package struct Placement: Equatable, Sendable {
     ) -> Placement? {
         guard count <= candidates.count else { return nil }
         let zones = Set(candidates.map(\.info.zone)).union(used.keys).count
-        let share = (code.shards + max(zones, 1) - 1) / max(zones, 1)
-        let cap = max(code.parityShards, share)
+        let cap = zoneCap(code, zones: zones)
         var inZone = used
         var chosen: [PeerID] = []
         var crowded: [PeerID] = []
@@ -56,6 +55,12 @@ package struct Placement: Equatable, Sendable {
         chosen += crowded.prefix(missing)
         spares = Array((spares + crowded.dropFirst(missing)).prefix(spareCount))
         return Placement(holders: chosen, spares: spares)
+    }
+
+    /// Shards of a segment that one of `zones` zones may hold (B2).
+    package static func zoneCap(_ code: Redundancy, zones: Int) -> Int {
+        let zones = max(zones, 1)
+        return max(code.parityShards, (code.shards + zones - 1) / zones)
     }
 
     private static func ranked(_ candidates: [Member], for segment: SegmentID) -> [Member] {

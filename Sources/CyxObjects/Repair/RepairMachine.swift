@@ -1,4 +1,4 @@
-internal import CyxCore
+package import CyxCore
 
 /// How the segments are doing of which a peer is the first reachable custodian. Summed over all
 /// peers it is true of the network.
@@ -21,12 +21,29 @@ package struct RepairStatus: Equatable, Sendable {
     package init() {}
 }
 
-/// Which segments miss shards, since when, and which of them is to be rebuilt next (B4). A machine.
+/// Something to do for one segment.
+package enum RepairTask: Hashable, Sendable {
+    /// Make what it misses from what is there.
+    case rebuild(SegmentID)
+    /// Copy a holder's shard to a peer elsewhere: it lies where too many others do.
+    case move(SegmentID, HolderEntry)
+    /// Let holders go that nobody needs.
+    case release(SegmentID, [HolderEntry])
+
+    package var segment: SegmentID {
+        switch self {
+        case .rebuild(let id), .move(let id, _), .release(let id, _): id
+        }
+    }
+}
+
+/// Which segments miss shards, since when, and what is to be done next (B4). A machine, that the
+/// peers (`Repairer`) and the simulator of repair share.
 package struct RepairMachine: Sendable {
-    struct Segment: Sendable {
-        var shape: SegmentShape
+    package struct Segment: Sendable {
+        package var shape: SegmentShape
         var signedCore: [UInt8]
-        var entries: [HolderEntry]
+        package var entries: [HolderEntry]
         /// Entries that do not count, since their holder signed no receipt: retired with the next
         /// rebuild of their index.
         var forged: Set<HolderEntry> = []
@@ -36,15 +53,34 @@ package struct RepairMachine: Sendable {
         /// such peers would be given the same shard in turns.
         var distrusted: [PeerID] = []
         /// Place among the reachable custodians.
-        var rank: Int
+        package var rank: Int
+        /// Whether a quorum of its custodians can be reached.
+        var hasQuorum = true
         var firstSeen: Instant
         var loaded: Instant
-        var missingSince: Instant?
+        package var missingSince: Instant?
         var isUrgent = false
-        var isRunning = false
+        var runsAs: RepairClass?
         /// After a failed try.
         var retryAt: Instant?
         var failures = 0
+
+        // What `review` finds.
+        /// Distinct indices with a good holder.
+        package var health = 0
+        var missing: [Int] = []
+        /// An entry that lies where too many others do, and since when there is one.
+        var crowded: HolderEntry?
+        var crowdedSince: Instant?
+        /// Good entries beyond the spares, and since when there are some.
+        var surplus: [HolderEntry] = []
+        var surplusSince: Instant?
+
+        package var margin: Int { health - shape.code.dataShards }
+        var isEndangered: Bool {
+            missingSince != nil && margin <= RepairMachine.endangeredMargin
+        }
+        var needsWork: Bool { !missing.isEmpty || crowded != nil || !surplus.isEmpty }
 
         mutating func distrust(_ peer: PeerID) {
             distrusted.removeAll { $0 == peer }
@@ -53,42 +89,64 @@ package struct RepairMachine: Sendable {
         }
     }
 
-    private let timings: RepairTimings
+    /// What a segment's repair counts against.
+    enum RepairClass: Sendable { case endangered, ordinary }
+
+    /// Segments that bear at most so many more losses are rebuilt at once.
+    static let endangeredMargin = 1
     /// First pause after a repair that did not succeed; doubles up to 64 times that.
-    private static let retryPause = Duration.seconds(1)
+    static let retryPause = Duration.seconds(1)
     /// Peers that are remembered per segment as having had a bad shard.
     static let distrustedPeers = 32
 
-    private(set) var segments: [SegmentID: Segment] = [:]
-    /// Storage peers that are reachable or away, and the store that each has now.
-    private var live: [PeerID: StoreID] = [:]
-    /// Those of them that announced maintenance: nothing can be read from them, but they come back.
-    private var away: Set<PeerID> = []
+    let timings: RepairTimings
+    let limits: RepairLimits
+    var throttle: RepairThrottle
+    /// Only endangered segments are rebuilt, by the operator's order.
+    package var isPaused = false
+    package private(set) var segments: [SegmentID: Segment] = [:]
+    /// Those in which something is to be done at some time.
+    private(set) var unfinished: Set<SegmentID> = []
+    private var held: [PeerID: Set<SegmentID>] = [:]
+    /// How many zones there were when segments were last looked at.
+    private var zones = 0
+    private(set) var running: (endangered: Int, ordinary: Int) = (0, 0)
 
-    init(timings: RepairTimings) {
+    package init(timings: RepairTimings, limits: RepairLimits = RepairLimits()) {
         self.timings = timings
+        self.limits = limits
+        throttle = RepairThrottle(bytesPerSecond: limits.bytesPerSecond)
     }
 
     // MARK: Inputs
 
-    mutating func setLive(
-        _ live: [PeerID: StoreID], away: Set<PeerID> = [], now: Instant
-    ) {
-        guard live != self.live || away != self.away else { return }
-        self.live = live
-        self.away = away
-        for id in segments.keys {
+    /// Takes notice of peers that came, went or changed.
+    package mutating func peersChanged(_ changed: [PeerID], _ peers: RepairPeers, now: Instant) {
+        guard !changed.isEmpty else { return }
+        for id in unfinished {
             segments[id]?.retryAt = nil
             segments[id]?.failures = 0
-            review(id, now)
         }
+        if peers.zones.count != zones {
+            // Every zone's share is another one now.
+            zones = peers.zones.count
+            for id in segments.keys { review(id, peers, now) }
+            return
+        }
+        var touched: Set<SegmentID> = []
+        for peer in changed { touched.formUnion(held[peer] ?? []) }
+        for id in touched { review(id, peers, now) }
     }
 
-    mutating func setRank(_ id: SegmentID, _ rank: Int) { segments[id]?.rank = rank }
+    package mutating func setCustody(_ id: SegmentID, rank: Int, hasQuorum: Bool = true) {
+        segments[id]?.rank = rank
+        segments[id]?.hasQuorum = hasQuorum
+    }
 
-    mutating func load(
+    package mutating func load(
         _ shape: SegmentShape, _ signedCore: [UInt8], _ entries: [HolderEntry],
-        forged: Set<HolderEntry> = [], rank: Int, now: Instant
+        forged: Set<HolderEntry> = [], rank: Int, hasQuorum: Bool = true, _ peers: RepairPeers,
+        now: Instant
     ) {
         let id = shape.id
         var segment =
@@ -96,144 +154,103 @@ package struct RepairMachine: Sendable {
             ?? Segment(
                 shape: shape, signedCore: signedCore, entries: [], rank: rank, firstSeen: now,
                 loaded: now)
+        for peer in Set(segment.entries.map(\.peer)) { held[peer]?.remove(id) }
+        for peer in Set(entries.map(\.peer)) { held[peer, default: []].insert(id) }
         segment.entries = entries
         segment.forged = forged
         segment.rank = rank
+        segment.hasQuorum = hasQuorum
         segment.loaded = now
         segment.bad.formIntersection(entries)
         segments[id] = segment
-        review(id, now)
+        review(id, peers, now)
     }
 
-    mutating func remove(_ id: SegmentID) {
-        if segments[id]?.isRunning == false { segments[id] = nil }
+    package mutating func remove(_ id: SegmentID) {
+        guard let segment = segments[id], segment.runsAs == nil else { return }
+        for peer in Set(segment.entries.map(\.peer)) {
+            held[peer]?.remove(id)
+            if held[peer]?.isEmpty == true { held[peer] = nil }
+        }
+        segments[id] = nil
+        unfinished.remove(id)
     }
 
     /// A shard was checked and is not what it should be.
-    mutating func markBad(_ id: SegmentID, index: Int, peer: PeerID, now: Instant) {
+    package mutating func markBad(
+        _ id: SegmentID, index: Int, peer: PeerID, _ peers: RepairPeers, now: Instant
+    ) {
         guard let segment = segments[id] else { return }
         let entries = segment.entries.filter { $0.index == index && $0.peer == peer }
         segments[id]?.bad.formUnion(entries)
         if !entries.isEmpty { segments[id]?.distrust(peer) }
         segments[id]?.isUrgent = true
-        review(id, now)
+        review(id, peers, now)
     }
 
     /// Somebody says that the placement is incomplete: look now.
-    mutating func hasten(_ id: SegmentID) { segments[id]?.isUrgent = true }
+    package mutating func hasten(_ id: SegmentID) { segments[id]?.isUrgent = true }
 
-    mutating func begin(_ id: SegmentID) { segments[id]?.isRunning = true }
+    /// The operator wants all that is missing rebuilt without waiting.
+    package mutating func hastenAll() {
+        for id in unfinished where segments[id]?.missingSince != nil { hasten(id) }
+    }
 
-    mutating func end(_ id: SegmentID, succeeded: Bool, now: Instant) {
-        segments[id]?.isRunning = false
-        guard let failures = segments[id]?.failures else { return }
+    /// Bytes per second that rebuilding segments which are not endangered may move; nil: any number.
+    package mutating func setThrottle(_ bytesPerSecond: UInt64?, now: Instant) {
+        throttle.set(bytesPerSecond, now: now)
+    }
+
+    package mutating func begin(_ task: RepairTask, now: Instant) {
+        guard let segment = segments[task.segment] else { return }
+        segments[task.segment]?.runsAs = segment.isEndangered ? .endangered : .ordinary
+        if segment.isEndangered {
+            running.endangered += 1
+        } else {
+            running.ordinary += 1
+            throttle.charge(bytesMoved(task, segment), now: now)
+        }
+    }
+
+    func bytesMoved(_ task: RepairTask, _ segment: Segment) -> Int {
+        switch task {
+        case .rebuild:
+            (segment.shape.code.dataShards + segment.missing.count) * segment.shape.fileBytes
+        case .move: 2 * segment.shape.fileBytes
+        case .release: 0
+        }
+    }
+
+    package mutating func end(_ id: SegmentID, succeeded: Bool, now: Instant) {
+        guard let segment = segments[id], let runsAs = segment.runsAs else { return }
+        switch runsAs {
+        case .endangered: running.endangered -= 1
+        case .ordinary: running.ordinary -= 1
+        }
+        segments[id]?.runsAs = nil
         if succeeded {
             segments[id]?.failures = 0
             segments[id]?.retryAt = nil
             segments[id]?.isUrgent = false
         } else {
-            segments[id]?.failures = failures + 1
-            segments[id]?.retryAt = now + RepairMachine.retryPause * (1 << min(failures, 6))
+            segments[id]?.failures = segment.failures + 1
+            segments[id]?.retryAt = now + RepairMachine.retryPause * (1 << min(segment.failures, 6))
         }
     }
 
-    // MARK: Health
-
-    /// Entries whose holder is reachable, with the store it had, and not known to be bad.
-    func good(_ segment: Segment) -> [HolderEntry] {
-        expected(segment).filter { !away.contains($0.peer) }
-    }
-
-    /// Those and the entries whose holder is off for maintenance.
-    private func expected(_ segment: Segment) -> [HolderEntry] {
-        segment.entries.filter { live[$0.peer] == $0.store && !segment.bad.contains($0) }
-    }
-
-    /// Shards to rebuild. Those of holders that are away are waited for, unless without them the
-    /// segment could bear no further loss: an announcement must not cost data.
-    func missing(_ segment: Segment) -> [Int] {
-        let isThin = margin(segment) <= 0
-        let present = Set((isThin ? good(segment) : expected(segment)).map(\.index))
-        return (0..<segment.shape.code.shards).filter { !present.contains($0) }
-    }
-
-    func isHolder(_ peer: PeerID, of shard: ShardID) -> Bool {
-        segments[shard.segment]?.entries.contains { $0.index == shard.index && $0.peer == peer }
-            ?? false
-    }
-
-    private func health(_ segment: Segment) -> Int {
-        Set(good(segment).map(\.index)).count
-    }
-
-    private mutating func review(_ id: SegmentID, _ now: Instant) {
-        guard let segment = segments[id] else { return }
-        if missing(segment).isEmpty {
-            segments[id]?.missingSince = nil
-            segments[id]?.isUrgent = false
+    /// Finds out anew what a segment misses and how it lies.
+    private mutating func review(_ id: SegmentID, _ peers: RepairPeers, _ now: Instant) {
+        guard var segment = segments[id] else { return }
+        survey(&segment, peers)
+        if segment.missing.isEmpty {
+            segment.missingSince = nil
+            segment.isUrgent = false
         } else if segment.missingSince == nil {
-            segments[id]?.missingSince = now
+            segment.missingSince = now
         }
-    }
-
-    // MARK: Outputs
-
-    private func due(_ segment: Segment) -> Instant? {
-        guard let since = segment.missingSince, !segment.isRunning else { return nil }
-        let margin = health(segment) - segment.shape.code.dataShards
-        guard margin >= 0 else { return nil }
-        let delay =
-            segment.isUrgent || margin <= 1
-            ? timings.delays.endangered
-            : margin == 2 ? timings.delays.thin : timings.delays.comfortable
-        let settled = segment.isUrgent ? since : segment.firstSeen + timings.settle
-        let base = max(since + delay, settled) + timings.rankStagger * segment.rank
-        return max(base, segment.retryAt ?? base)
-    }
-
-    /// At most `limit` segments to rebuild now, the most endangered first.
-    func due(now: Instant, limit: Int) -> [SegmentID] {
-        guard limit > 0 else { return [] }
-        let ready = segments.filter { due($0.value).map { $0 <= now } ?? false }
-        let ordered = ready.map { (id: $0.key, margin: margin($0.value), since: $0.value) }
-            .sorted { first, second in
-                if first.margin != second.margin { return first.margin < second.margin }
-                return first.id < second.id
-            }
-        return ordered.prefix(limit).map(\.id)
-    }
-
-    private func margin(_ segment: Segment) -> Int {
-        health(segment) - segment.shape.code.dataShards
-    }
-
-    /// Segments whose rows are older than `refresh`, oldest first.
-    func stale(now: Instant, limit: Int) -> [SegmentID] {
-        let age = { (segment: Segment) -> Duration in
-            segment.missingSince == nil ? timings.refresh : min(timings.refresh, .seconds(5))
-        }
-        return segments.filter { !$0.value.isRunning && now - $0.value.loaded >= age($0.value) }
-            .sorted { ($0.value.loaded, $0.key) < ($1.value.loaded, $1.key) }
-            .prefix(limit).map(\.key)
-    }
-
-    var status: RepairStatus {
-        var status = RepairStatus()
-        for segment in segments.values where segment.rank == 0 {
-            let health = health(segment)
-            let code = segment.shape.code
-            status.segments += 1
-            if health == code.shards {
-                status.full += 1
-            } else {
-                if health >= code.dataShards { status.queued += 1 }
-                switch health - code.dataShards {
-                case ..<0: status.lost += 1
-                case 0, 1: status.atRisk += 1
-                default: status.degraded += 1
-                }
-            }
-        }
-        return status
+        segment.crowdedSince = segment.crowded == nil ? nil : segment.crowdedSince ?? now
+        segment.surplusSince = segment.surplus.isEmpty ? nil : segment.surplusSince ?? now
+        segments[id] = segment
+        if segment.needsWork { unfinished.insert(id) } else { unfinished.remove(id) }
     }
 }

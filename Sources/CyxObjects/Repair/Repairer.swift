@@ -1,12 +1,10 @@
-internal import CyxCore
+package import CyxCore
 internal import CyxOverlay
 internal import CyxTables
 internal import CyxTransport
 
 /// Watches the segments of which this peer is a custodian, and rebuilds what they miss (B4).
 package actor Repairer {
-    /// Segments that are rebuilt at once.
-    static let concurrency = 4
     /// Segments whose rows are read in one look, and how many of them at once.
     static let loadsPerLook = 1024
     static let concurrentLoads = 16
@@ -29,19 +27,25 @@ package actor Repairer {
     /// What a look was based on: it tells the truth as long as these are the same.
     private struct Basis: Equatable {
         var custody: UInt64
-        var live: [PeerID: StoreID]
-        var away: Set<PeerID>
+        var peers: [PeerID: RepairPeer]
+    }
+
+    /// How likely a peer that membership suspects, or whose audits went wrong, is gone soon.
+    private enum Risk {
+        static let suspected = 0.5
+        static let warned = 0.1
+        static let suspended = 0.3
     }
 
     let context: ObjectContext
     private let runner = JobRunner()
     private var machine: RepairMachine
+    private var peers: RepairPeers
     /// Of the last look that found and read everything.
     private var looked: Basis?
     private var reports: [Report] = []
     private var absent = BoundedCache<SegmentID, Instant>(capacity: Repairer.absentees)
     private var repairedBytes: UInt64 = 0
-    private var running = 0
     private let logger: Logger
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -50,7 +54,9 @@ package actor Repairer {
 
     package init(context: ObjectContext) {
         self.context = context
-        machine = RepairMachine(timings: context.timings.repair)
+        machine = RepairMachine(
+            timings: context.timings.repair, limits: context.timings.repairLimits)
+        peers = RepairPeers(timings: context.timings.repair)
         logger = context.environment.logger.labelled("repair")
     }
 
@@ -96,21 +102,55 @@ package actor Repairer {
 
     /// An audit proved that a shard is gone or wrong.
     func auditFailed(_ shard: ShardID, at peer: PeerID) {
+        noteBad(shard, at: peer)
+    }
+
+    // MARK: The operator's orders
+
+    /// While paused, only segments that bear one more loss or none are rebuilt.
+    package func setPaused(_ isPaused: Bool) { machine.isPaused = isPaused }
+
+    package var isPaused: Bool { machine.isPaused }
+
+    /// Bytes per second that rebuilding the others may move; nil: any number.
+    package func setThrottle(_ bytesPerSecond: UInt64?) {
+        machine.setThrottle(bytesPerSecond, now: context.environment.now())
+    }
+
+    package var throttle: UInt64? { machine.throttle.bytesPerSecond }
+
+    /// Rebuilds all that is missing without waiting for who may come back.
+    package func hastenAll() { machine.hastenAll() }
+
+    /// Until when only endangered segments are rebuilt, since too many peers went at once.
+    package var stormEnd: Instant? {
+        peers.isStorm(at: context.environment.now()) ? peers.stormEnd : nil
+    }
+
+    /// What is known of a segment that this peer watches.
+    func watched(_ id: SegmentID) -> RepairMachine.Segment? { machine.segments[id] }
+
+    func noteBad(_ shard: ShardID, at peer: PeerID) {
         machine.markBad(
-            shard.segment, index: shard.index, peer: peer, now: context.environment.now())
+            shard.segment, index: shard.index, peer: peer, peers, now: context.environment.now())
     }
 
     private func currentBasis() async -> Basis {
         let custody = await context.tables.health().custody
-        var live: [PeerID: StoreID] = [:]
-        // What a banned peer holds counts as lost.
-        let banned = context.standings.peers(atLeast: .banned)
+        let standings = context.standings
+        var peers: [PeerID: RepairPeer] = [:]
         let snapshot = context.membership.snapshot
-        for member in snapshot.storers + snapshot.awayStorers where !banned.contains(member.peer) {
-            live[member.peer] = member.info.store
+        for member in snapshot.storers + snapshot.awayStorers {
+            // What a banned peer holds counts as lost.
+            let verdict = standings.verdict(member.peer)
+            guard let store = member.info.store, verdict != .banned else { continue }
+            var risk = member.state == .suspect ? Risk.suspected : 0
+            if verdict == .warned { risk += Risk.warned }
+            if verdict == .suspended { risk += Risk.suspended }
+            peers[member.peer] = RepairPeer(
+                store: store, zone: member.info.zone, isAway: member.state == .away, risk: risk)
         }
-        let away = Set(snapshot.awayStorers.map(\.peer))
-        return Basis(custody: custody, live: live, away: away)
+        return Basis(custody: custody, peers: peers)
     }
 
     private func report(_ bytes: [UInt8]) throws -> [UInt8] {
@@ -134,12 +174,10 @@ package actor Repairer {
                     let walk = await look()
                     nextLook = context.environment.now() + walk * Repairer.walkShare
                 }
-                for id in machine.due(
-                    now: context.environment.now(), limit: Repairer.concurrency - running)
-                {
-                    machine.begin(id)
-                    running += 1
-                    group.addTask { await self.repair(id) }
+                let now = context.environment.now()
+                for task in machine.due(peers, now: now) {
+                    machine.begin(task, now: now)
+                    group.addTask { await self.perform(task) }
                 }
                 publish()
             }
@@ -164,7 +202,8 @@ package actor Repairer {
     private func look() async -> Duration {
         let basis = await currentBasis()
         let start = context.environment.now()
-        machine.setLive(basis.live, away: basis.away, now: start)
+        let changed = peers.replace(basis.peers, now: start)
+        machine.peersChanged(changed, peers, now: start)
         var fresh: [SegmentID] = []
         var isComplete = false
         do throws(TableError) {
@@ -195,11 +234,12 @@ package actor Repairer {
             for key in page where key.suffix.isEmpty {
                 let id = SegmentID(key.position)
                 if let until = absent[id], now < until { continue }
-                guard let rank = try await rank(of: id, reachable), rank < Repairer.watchers
+                guard let custody = try await custody(of: id, reachable),
+                    custody.rank < Repairer.watchers
                 else { continue }
                 seen.insert(id)
                 if machine.segments[id] != nil {
-                    machine.setRank(id, rank)
+                    machine.setCustody(id, rank: custody.rank, hasQuorum: custody.hasQuorum)
                 } else {
                     fresh.append(id)
                 }
@@ -228,19 +268,21 @@ package actor Repairer {
         return failures
     }
 
-    /// This peer's place among the reachable custodians; nil if it is none.
-    private func rank(
+    /// This peer's place among the reachable custodians, and whether those are enough to decide
+    /// anything; nil if it is none.
+    private func custody(
         of id: SegmentID, _ reachable: Set<PeerID>
-    ) async throws(TableError) -> Int? {
+    ) async throws(TableError) -> (rank: Int, hasQuorum: Bool)? {
         let local = context.messaging.localPeer
         let custodians = try await context.tables.custodians(of: id.digest)
-        return custodians.filter { $0 == local || reachable.contains($0) }
-            .firstIndex(of: local)
+        let present = custodians.filter { $0 == local || reachable.contains($0) }
+        guard let rank = present.firstIndex(of: local) else { return nil }
+        return (rank, present.count >= ViewSize(members: custodians.count).quorum)
     }
 
     /// Reads the rows of one segment; false when they could not be read.
     @discardableResult
-    private func load(_ id: SegmentID) async -> Bool {
+    func load(_ id: SegmentID) async -> Bool {
         do throws(TableError) {
             let state = try await context.tables.read(ObjectRows.core(id))
             let holders = try await context.holders(of: id)
@@ -250,14 +292,16 @@ package actor Repairer {
                 machine.remove(id)
                 return true
             }
-            guard let rank = try await rank(of: id, context.reachable()) else {
+            guard let custody = try await custody(of: id, context.reachable()) else {
                 machine.remove(id)
                 return true
             }
             let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
             let forged = await unproven(holders, shape)
             let entries = holders.map(\.entry).filter { !forged.contains($0) }
-            machine.load(shape, signed, entries, forged: forged, rank: rank, now: now)
+            machine.load(
+                shape, signed, entries, forged: forged, rank: custody.rank,
+                hasQuorum: custody.hasQuorum, peers, now: now)
             return true
         } catch {
             logger.debug("a segment's rows could not be read", [("error", "\(error)")])
@@ -303,8 +347,7 @@ package actor Repairer {
             logger.warning(
                 "a reported shard is bad",
                 [("segment", "\(report.segment)"), ("peer", "\(peer)")])
-            machine.markBad(
-                report.segment, index: report.index, peer: peer, now: context.environment.now())
+            noteBad(shard, at: peer)
         }
     }
 
@@ -341,16 +384,20 @@ package actor Repairer {
 
     // MARK: Rebuilding
 
-    private func repair(_ id: SegmentID) async {
+    private func perform(_ task: RepairTask) async {
+        let id = task.segment
         var succeeded = false
         do {
-            succeeded = try await rebuild(id)
+            switch task {
+            case .rebuild: succeeded = try await rebuild(id)
+            case .move(_, let entry): succeeded = try await move(entry, of: id)
+            case .release(_, let entries): succeeded = try await release(entries, of: id)
+            }
         } catch {
             logger.info(
                 "a segment could not be repaired yet",
                 [("segment", "\(id)"), ("error", "\(error)")])
         }
-        running -= 1
         machine.end(id, succeeded: succeeded, now: context.environment.now())
     }
 
@@ -358,9 +405,9 @@ package actor Repairer {
     private func rebuild(_ id: SegmentID) async throws -> Bool {
         await load(id)
         guard let segment = machine.segments[id] else { return true }
-        let missing = machine.missing(segment)
+        let missing = segment.missing
         guard !missing.isEmpty else { return true }
-        let good = machine.good(segment)
+        let good = machine.good(segment, peers)
         let rebuilder = SegmentRebuilder(
             context: context, runner: runner, shape: segment.shape,
             signedCore: segment.signedCore)

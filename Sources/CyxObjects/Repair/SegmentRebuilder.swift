@@ -46,7 +46,12 @@ struct SegmentRebuilder: Sendable {
                     if let holder { rebuilt.append(holder) }
                     remaining.append(target)
                 case .failure(let failure):
-                    if let holder = await existing(target, failure) { rebuilt.append(holder) }
+                    let shard = ShardID(segment: shape.id, index: target.index)
+                    if let holder = await context.client.existing(
+                        shard, shape, signedCore, at: target.peer, after: failure)
+                    {
+                        rebuilt.append(holder)
+                    }
                 }
             }
             targets = remaining
@@ -104,16 +109,5 @@ struct SegmentRebuilder: Sendable {
             for await (number, result) in group { results[number] = result }
             return results
         }
-    }
-
-    /// A receipt from a peer that turns out to hold the file already.
-    private func existing(_ target: Target, _ failure: ShardClient.Failure) async -> Holder? {
-        guard case .call(let error) = failure, ShardRefusal(error) == .exists else { return nil }
-        do throws(ShardClient.Failure) {
-            let holder = try await context.client.append(
-                [], to: ShardID(segment: shape.id, index: target.index), at: shape.fileBytes,
-                core: signedCore, root: shape.roots[target.index], peer: target.peer)
-            return holder.map { ($0.entry, $0.receipt) }
-        } catch { return nil }
     }
 }

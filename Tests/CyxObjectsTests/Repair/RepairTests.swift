@@ -58,9 +58,35 @@ import Testing
         try world.createBucket()
         _ = try world.put("key", noise(1_000_000))
         #expect(try world.runUntilFull(segments: 1))
-        // Rank 0 and 1 of every row, and one more.
-        for node in world.nodes.prefix(3) { world.kill(node) }
+        // Rank 0 and 1 of every row.
+        for node in world.nodes.prefix(2) { world.kill(node) }
         #expect(try world.runUntilFull(segments: 1))
+        let before = world.holders().map(\.entry)
+        // One more of five, and those that are left may be the ones that are cut off.
+        let holders = Set(before.map(\.peer))
+        world.kill(world.nodes[2])
+        for node in world.nodes.dropFirst(5).filter({ holders.contains($0.id) }).prefix(2) {
+            world.kill(node)
+        }
+        world.world.run(for: .seconds(60))
+        #expect(world.holders().map(\.entry) == before)
+        #expect(try world.status().full == 0)
+    }
+
+    @Test func aSegmentThatLiesBadlyIsSpreadAgain() throws {
+        // Fourteen peers in two zones take seven shards each; a third and a fourth zone join.
+        let world = try ObjectWorld(storers: 14, zones: 2)
+        try world.createBucket()
+        let bytes = noise(2_000_000)
+        _ = try world.put("key", bytes)
+        #expect(try world.runUntilFull(segments: 1))
+        for number in 0..<8 { try world.addStorer(zone: "late\(number % 2)") }
+        world.world.run(for: .seconds(240))
+        let zones = world.members.state.withLock { $0.members.mapValues(\.info.zone) }
+        let counts = Dictionary(grouping: world.holders()) { zones[$0.entry.peer] ?? "" }
+        #expect(Set(world.holders().map(\.entry.index)).count == 14)
+        #expect(counts.values.allSatisfy { $0.count <= 4 })
+        #expect(try world.get("key") == bytes)
     }
 
     @Test func aReturningPeerTakesPartAgain() throws {

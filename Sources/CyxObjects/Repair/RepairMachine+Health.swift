@@ -1,0 +1,106 @@
+package import CyxCore
+
+/// What a segment misses, and how it lies.
+extension RepairMachine {
+    /// Entries whose holder is reachable, with the store it had, and not known to be bad.
+    package func good(_ segment: Segment, _ peers: RepairPeers) -> [HolderEntry] {
+        segment.entries.filter { entry in
+            guard let peer = peers[entry.peer], !peer.isAway else { return false }
+            return peer.store == entry.store && !segment.bad.contains(entry)
+        }
+    }
+
+    package func isHolder(_ peer: PeerID, of shard: ShardID) -> Bool {
+        segments[shard.segment]?.entries.contains { $0.index == shard.index && $0.peer == peer }
+            ?? false
+    }
+
+    func survey(_ segment: inout Segment, _ peers: RepairPeers) {
+        let code = segment.shape.code
+        var readable: UInt64 = 0
+        var expected: UInt64 = 0
+        for entry in segment.entries {
+            guard let peer = peers[entry.peer], peer.store == entry.store,
+                entry.index < code.shards, !segment.bad.contains(entry)
+            else { continue }
+            expected |= 1 << UInt64(entry.index)
+            if !peer.isAway { readable |= 1 << UInt64(entry.index) }
+        }
+        segment.health = readable.nonzeroBitCount
+        // Shards of holders that are away are waited for, unless without them the segment could
+        // bear no further loss: an announcement must not cost data.
+        let present = segment.margin <= 0 ? readable : expected
+        segment.missing = (0..<code.shards).filter { present & 1 << UInt64($0) == 0 }
+        segment.crowded = nil
+        segment.surplus = []
+        guard segment.missing.isEmpty else { return }
+        let good = good(segment, peers)
+        segment.crowded = crowded(good, code, peers)
+        if good.count > code.shards { segment.surplus = surplus(good) }
+    }
+
+    /// One of `good` whose zone is above its share (B2), or whose peer has another shard too: the
+    /// last by index of the fullest. Spares do not count: a zone's loss takes indices, not copies.
+    private func crowded(
+        _ good: [HolderEntry], _ code: Redundancy, _ peers: RepairPeers
+    ) -> HolderEntry? {
+        var seen: Set<PeerID> = []
+        var byZone: [String: [HolderEntry]] = [:]
+        var doubled: HolderEntry?
+        for entry in good {
+            guard let zone = peers[entry.peer]?.zone else { continue }
+            if !seen.insert(entry.peer).inserted { doubled = entry }
+            let isElsewhereToo = good.contains {
+                $0.index == entry.index && $0 != entry && peers[$0.peer]?.zone != zone
+            }
+            if !isElsewhereToo { byZone[zone, default: []].append(entry) }
+        }
+        if let doubled, peers.peers.count > seen.count { return doubled }
+        let cap = Placement.zoneCap(code, zones: peers.zones.count)
+        let fullest = byZone.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
+        guard let fullest, Set(fullest.value.map(\.index)).count > cap else { return nil }
+        // Somewhere there has to be room, or it would be tried in vain for ever.
+        var holders: [String: Int] = [:]
+        for peer in seen { holders[peers[peer]?.zone ?? "", default: 0] += 1 }
+        let hasRoom = peers.zones.contains { zone, count in
+            let here = holders[zone, default: 0]
+            return zone != fullest.key && here < cap && here < count
+        }
+        return hasRoom ? fullest.value.max { $0.index < $1.index } : nil
+    }
+
+    /// Holders of an index beyond the first and its spares: the last of them by peer ID go.
+    private func surplus(_ good: [HolderEntry]) -> [HolderEntry] {
+        var result: [HolderEntry] = []
+        for (_, entries) in Dictionary(grouping: good, by: \.index).sorted(by: { $0.key < $1.key })
+        where entries.count > 1 + limits.spares {
+            result += entries.sorted { $0.peer < $1.peer }.dropFirst(1 + limits.spares)
+        }
+        return result
+    }
+
+    /// Whether another good holder of that index would be kept as a spare.
+    package func wantsSpare(_ shard: ShardID, _ peers: RepairPeers) -> Bool {
+        guard let segment = segments[shard.segment] else { return false }
+        return good(segment, peers).count { $0.index == shard.index } < 1 + limits.spares
+    }
+
+    package var status: RepairStatus {
+        var status = RepairStatus()
+        for segment in segments.values where segment.rank == 0 {
+            let code = segment.shape.code
+            status.segments += 1
+            if segment.health == code.shards {
+                status.full += 1
+            } else {
+                if segment.margin >= 0 { status.queued += 1 }
+                switch segment.margin {
+                case ..<0: status.lost += 1
+                case 0, 1: status.atRisk += 1
+                default: status.degraded += 1
+                }
+            }
+        }
+        return status
+    }
+}
