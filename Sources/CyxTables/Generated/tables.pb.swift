@@ -77,13 +77,13 @@ package struct ViewReference: ProtobufMessage {
 package struct RowRequest: ProtobufMessage {
     package var view: ViewReference?
     package var operation: RowOperation = .init(rawValue: 0)
-    /// The row's storage key; of a scan: where the page begins, inclusive.
+    /// The row's storage key; of a scan or comparison: where it begins, inclusive.
     package var key: [UInt8] = []
     /// PREPARE: the ballot.
     package var ballot: [UInt8] = []
-    /// ACCEPT and MERGE: the row.
+    /// ACCEPT, MERGE and MEND: the row. COMPARE: the asker's fingerprint of the range.
     package var row: [UInt8] = []
-    /// SCAN: where the range ends, exclusive.
+    /// SCAN and COMPARE: where the range ends, exclusive.
     package var scanEnd: [UInt8] = []
     package var scanTable: UInt32 = 0
     package var scanLimit: UInt32 = 0
@@ -193,9 +193,43 @@ package struct ScannedRow: ProtobufMessage {
     }
 }
 
+/// A part of a compared range: where it begins, inclusive, and the fingerprint of its rows.
+package struct RangePart: ProtobufMessage {
+    package var from: [UInt8] = []
+    package var fingerprint: [UInt8] = []
+
+    package init() {}
+
+    package init(
+        from: [UInt8] = [],
+        fingerprint: [UInt8] = []
+    ) {
+        self.from = from
+        self.fingerprint = fingerprint
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.from, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.fingerprint, as: ProtobufBytes.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.from, field: 1, as: ProtobufBytes.self)
+        writer.write(self.fingerprint, field: 2, as: ProtobufBytes.self)
+    }
+}
+
 /// `cyx.tables.v1.RowReply`.
 package struct RowReply: ProtobufMessage {
     package var status: RowStatus = .init(rawValue: 0)
+    /// The row. COMPARE: where the answer ends, exclusive; empty: with the range.
     package var row: [UInt8] = []
     package var ballot: [UInt8] = []
     /// PREPARE: whether promised and accepted were equal before.
@@ -207,6 +241,8 @@ package struct RowReply: ProtobufMessage {
     package var isComplete: Bool = false
     /// MERGE: the highest stamp that supersedes an element of the request.
     package var stamp: UInt64 = 0
+    /// COMPARE: the range's parts in order, or else its rows and their versions in `scanned`.
+    package var parts: [RangePart] = []
 
     package init() {}
 
@@ -219,7 +255,8 @@ package struct RowReply: ProtobufMessage {
         detail: String = "",
         scanned: [ScannedRow] = [],
         isComplete: Bool = false,
-        stamp: UInt64 = 0
+        stamp: UInt64 = 0,
+        parts: [RangePart] = []
     ) {
         self.status = status
         self.row = row
@@ -230,6 +267,7 @@ package struct RowReply: ProtobufMessage {
         self.scanned = scanned
         self.isComplete = isComplete
         self.stamp = stamp
+        self.parts = parts
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -253,6 +291,8 @@ package struct RowReply: ProtobufMessage {
                 try reader.read(&self.isComplete, as: ProtobufBool.self)
             case 9:
                 try reader.read(&self.stamp, as: ProtobufFixed64.self)
+            case 10:
+                try reader.readRepeated(&self.parts, as: ProtobufNested<RangePart>.self)
             default: try reader.skip()
             }
         }
@@ -268,6 +308,7 @@ package struct RowReply: ProtobufMessage {
         writer.writeRepeated(self.scanned, field: 7, as: ProtobufNested<ScannedRow>.self)
         writer.write(self.isComplete, field: 8, as: ProtobufBool.self)
         writer.write(self.stamp, field: 9, as: ProtobufFixed64.self)
+        writer.writeRepeated(self.parts, field: 10, as: ProtobufNested<RangePart>.self)
     }
 }
 
@@ -459,6 +500,10 @@ package enum RowOperation: ProtobufEnum {
     case accept
     case merge
     case scan
+    /// Anti-entropy: is what lies at and after `key`, as far as `scan_end`, what `row` is the fingerprint of?
+    case compare
+    /// Anti-entropy: a row as another member of the view has it.
+    case mend
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -470,6 +515,8 @@ package enum RowOperation: ProtobufEnum {
         case 3: self = .accept
         case 4: self = .merge
         case 5: self = .scan
+        case 6: self = .compare
+        case 7: self = .mend
         default: self = .unrecognized(rawValue)
         }
     }
@@ -482,6 +529,8 @@ package enum RowOperation: ProtobufEnum {
         case .accept: 3
         case .merge: 4
         case .scan: 5
+        case .compare: 6
+        case .mend: 7
         case .unrecognized(let value): value
         }
     }
@@ -504,6 +553,8 @@ package enum RowStatus: ProtobufEnum {
     case tooLarge
     /// The store failed: `detail`.
     case failed
+    /// COMPARE: just the same.
+    case same
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -518,6 +569,7 @@ package enum RowStatus: ProtobufEnum {
         case 6: self = .rejected
         case 7: self = .tooLarge
         case 8: self = .failed
+        case 9: self = .same
         default: self = .unrecognized(rawValue)
         }
     }
@@ -533,6 +585,7 @@ package enum RowStatus: ProtobufEnum {
         case .rejected: 6
         case .tooLarge: 7
         case .failed: 8
+        case .same: 9
         case .unrecognized(let value): value
         }
     }

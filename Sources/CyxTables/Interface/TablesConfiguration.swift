@@ -39,16 +39,18 @@ package struct TableTimings: Sendable {
     package var reminder: Duration
     /// How often a peer looks for views that should change. Nothing is sent unless one should.
     package var tick: Duration
+    /// How long a partition must have been left alone before its members compare their rows.
+    package var comparison: Duration
 
     package static let production = TableTimings(
         callTimeout: .seconds(3), operationTimeout: .seconds(10), graceDelay: .milliseconds(50),
         backoff: (.milliseconds(5), .milliseconds(640)), deathDelay: .seconds(900),
         settleDelay: .seconds(30), rankStagger: .seconds(5), reminder: .seconds(20),
-        tick: .seconds(5))
+        tick: .seconds(5), comparison: .seconds(60))
 
     package static let devnet = TableTimings(
         callTimeout: .milliseconds(1500), operationTimeout: .seconds(8),
         graceDelay: .milliseconds(20), backoff: (.milliseconds(5), .milliseconds(320)),
         deathDelay: .seconds(2), settleDelay: .seconds(1), rankStagger: .milliseconds(300),
-        reminder: .seconds(1), tick: .milliseconds(250))
+        reminder: .seconds(1), tick: .milliseconds(250), comparison: .seconds(2))
 }

@@ -12,16 +12,17 @@ extension TableService {
         }
         var requests: [RowRequest] = []
         for item in items { requests.append(try RowRequest(protobuf: item)) }
-        let pointKeys = requests.filter { $0.operation != .scan }.map(\.key)
+        let pointKeys = requests.filter { !TableService.isOfRange($0) }.map(\.key)
         var replies: [RowReply] = []
         let failures = rows.failures
         do {
             try await rows.load(pointKeys)
             var needsSettling = false
             for request in requests {
-                if request.operation == .scan {
-                    replies.append(try await answerScan(request))
-                } else {
+                switch request.operation {
+                case .scan: replies.append(try await answerScan(request))
+                case .compare: replies.append(try await answerComparison(request))
+                default:
                     replies.append(try await answerPoint(request))
                     needsSettling = needsSettling || !rows.isDurable(request.key)
                 }
@@ -36,6 +37,10 @@ extension TableService {
             replies = requests.map { _ in failed }
         }
         return TablesBatch(items: replies.map { $0.protobufBytes() }).protobufBytes()
+    }
+
+    private static func isOfRange(_ request: RowRequest) -> Bool {
+        request.operation == .scan || request.operation == .compare
     }
 
     /// Why a request for that view is not answered here; nil: it is (A3). `key` is a row's, or of a
@@ -94,6 +99,14 @@ extension TableService {
                 return accept(&record, proposal, key: key, request)
             case (.merge, .merge(let row)):
                 return merge(row, try MergeRow(bytes: request.row), key: key, request)
+            case (.mend, .register(var record)):
+                // What another member accepted reaches this one as a late copy of that request
+                // would. Of an earlier view it is what one more source of the pull would have given.
+                let proposal = try RegisterRecord(bytes: request.row)
+                guard !isAfterView(proposal.accepted, request) else { break }
+                return accept(&record, proposal, key: key, request)
+            case (.mend, .merge(let row)):
+                return merge(row, try MergeRow(bytes: request.row), key: key, request)
             default: break
             }
         } catch {
@@ -104,6 +117,11 @@ extension TableService {
 
     private func isInView(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
         ballot.generation == request.view?.generation && ballot.epoch == request.view?.epoch
+    }
+
+    private func isAfterView(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
+        guard let view = request.view else { return true }
+        return (ballot.generation, ballot.epoch) > (view.generation, view.epoch)
     }
 
     private func prepare(
@@ -175,6 +193,9 @@ extension TableService {
                 extra.append(.put(key: copy, value: before?.bytes ?? []))
             }
         }
+        comparisons.noteChange(
+            of: key, in: view.partition, from: (rows.cached(key) ?? nil)?.content, to: content,
+            now: environment.now())
         let row = StoredRow(generation: view.generation, epoch: view.epoch, content: content)
         rows.stage(key, row, extra: extra)
     }

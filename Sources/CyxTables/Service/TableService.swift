@@ -42,6 +42,7 @@ package actor TableService: Tables {
     var graceCalls: [UInt64: any Finishable] = [:]
     var nextGraceCall: UInt64 = 0
     var changes = ViewChanges()
+    var comparisons = Comparisons()
 
     /// Work that belongs to nobody's request; `run` owns it.
     nonisolated let jobs: AsyncStream<Job>
@@ -111,8 +112,10 @@ package actor TableService: Tables {
             self?.assumeIsolated { $0.keepLooking() }
         }
         let ticker: Job = { [weak self] in await self?.tickForever() }
+        let comparer: Job = { [weak self] in await self?.compareForever() }
         await withDiscardingTaskGroup { group in
             group.addTask { await ticker() }
+            group.addTask { await comparer() }
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()
         }

@@ -109,6 +109,7 @@ extension TableService {
         let range = StorageKey.rows(of: partition)
         do throws(StoreError) {
             rows.forget(from: range.from, to: range.to)
+            comparisons.forget(partition)
             try await delete(range) {
                 self.replicas[partition] == nil && self.changes.learning[partition] == nil
             }

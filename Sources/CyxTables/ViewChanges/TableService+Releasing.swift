@@ -39,6 +39,7 @@ extension TableService {
         replicas[partition] = nil
         let range = StorageKey.rows(of: partition)
         rows.forget(from: range.from, to: range.to)
+        comparisons.forget(partition)
         rows.stage([
             .delete(key: StorageKey.replica(partition)),
             // What showed that this store belongs to a network may go with its last replica.

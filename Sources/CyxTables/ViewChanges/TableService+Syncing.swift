@@ -106,6 +106,7 @@ extension TableService {
         guard changes.gathered[partition] != pull.old.id else { return true }
         let range = StorageKey.rows(of: partition)
         rows.forget(from: range.from, to: range.to)
+        comparisons.forget(partition)
         try await delete(range) { self.isWanted(pull) }
         guard isWanted(pull) else { return false }
         changes.gathered[partition] = pull.old.id
