@@ -10,6 +10,8 @@ struct ShardTotals: Equatable, Sendable {
     var trashShards: Int64 = 0
 
     private static let byteCount = 32
+    /// No count reaches this, so that none overflows.
+    private static let limit: Int64 = 1 << 60
 
     var encoded: [UInt8] {
         var writer = ByteWriter(capacity: ShardTotals.byteCount)
@@ -32,6 +34,11 @@ struct ShardTotals: Equatable, Sendable {
         shards = word(1)
         trashBytes = word(2)
         trashShards = word(3)
+        for count in [bytes, shards, trashBytes, trashShards] {
+            guard (0..<ShardTotals.limit).contains(count) else {
+                throw .corrupt(detail: "the totals' row counts \(count)")
+            }
+        }
     }
 }
 
