@@ -93,7 +93,7 @@ final class LoopbackTables: Tables {
         state.withLock { state in
             var current = state.registers[key] ?? RegisterState(value: nil, version: .none)
             switch change(current) {
-            case .abandon: return current
+            case .abandon, .reaccept: return current
             case .delete: current.value = nil
             case .set(let bytes): current.value = bytes
             }

@@ -1,7 +1,8 @@
 import CyxCore
-import CyxTables
 import SimulationHarness
 import Testing
+
+@testable import CyxTables
 
 /// A write that only a quorum has seen reaches the other members without anyone asking for it.
 @Suite struct AntiEntropyTests {
@@ -71,6 +72,21 @@ import Testing
         #expect(mended(network) >= 2)
     }
 
+    /// A member that missed a write has promised a later ballot, whose proposer never came back.
+    @Test func aPromiseDoesNotKeepAMemberBehind() throws {
+        let network = try network(seed: 8)
+        let key = TestNetwork.key(TestNetwork.registers, 1)
+        try cutOff(3, network) {
+            try network.perform(on: 0) { tables in
+                _ = try await tables.update(key) { _ in .set([1]) }
+            }
+        }
+        try network.perform(on: 3) { tables in try await tables.promiseOnly(key) }
+        network.world.run(for: .seconds(15))
+        #expect(Set(try digests(network)).count == 1)
+        #expect(try network.perform(on: 3) { try await $0.read(key) }.value == [1])
+    }
+
     /// Both sides of a cut wrote merge rows: each ends with what the other has.
     @Test func rowsThatGrewOnBothSidesBecomeOne() throws {
         let network = try network(seed: 9)
@@ -119,5 +135,20 @@ import Testing
         let before = compared(network)
         network.world.run(for: .seconds(60))
         #expect(compared(network) == before)
+    }
+}
+
+extension TableService {
+    /// Leaves the promise of a proposer that dies before it can write.
+    fileprivate func promiseOnly(_ key: RowKey) async throws {
+        let partition = partition(holding: key.position)
+        let view = try #require(knownCertificate(partition)).view
+        let ballot = RegisterVersion(
+            generation: view.id.generation, epoch: view.id.epoch, counter: 1000,
+            proposer: localPeer, nonce: 77)
+        let prepare = RowRequest(
+            view: ViewReference(view.id), operation: .prepare, key: StorageKey.row(key),
+            ballot: ballot.bytes)
+        #expect(await exchange(prepare, with: localPeer)?.status == .done)
     }
 }

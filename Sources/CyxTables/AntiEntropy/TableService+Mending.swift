@@ -78,12 +78,22 @@ extension TableService {
             row.status == .done
         else { return }
         let mend = RowRequest(view: reference, operation: .mend, key: key, row: row.row)
-        // Refused: something newer has come meanwhile.
-        guard let reply = await exchange(mend, with: isTaken ? localPeer : peer),
-            reply.status == .done
-        else { return }
+        let reply = await exchange(mend, with: isTaken ? localPeer : peer)
+        if reply?.status == .refused { return await finishRound(key) }
+        guard reply?.status == .done else { return }
         environment.metrics.counter(
             "cyxcloud_table_mended_rows_total", [("direction", direction.rawValue)]
         ).add()
+    }
+
+    /// A promise stands in the way: to a proposer that is about to write, or to one that died
+    /// before it could. A round of its own brings the row to all members under a ballot above.
+    private func finishRound(_ key: [UInt8]) async {
+        guard let key = StorageKey.decodeRow(key), key.table.isRegister else { return }
+        do throws(TableError) {
+            try await settle(key)
+        } catch {
+            logger.debug("a promise stays in the way", [("error", "\(error)")])
+        }
     }
 }

@@ -141,6 +141,8 @@ package enum RegisterChange: Sendable, Equatable {
     case set([UInt8])
     case delete
     case abandon
+    /// Leave the value and its version, but have a quorum accept them under a new ballot.
+    case reaccept
 }
 
 /// How the partitions that this peer knows of are doing.

@@ -91,6 +91,7 @@ package struct RegisterProposer: Sendable {
         switch change(current.state) {
         case .set(let value): next = value
         case .delete: next = nil
+        case .reaccept: return .accept(current.reaccepted(under: ballot))
         case .abandon:
             // After a failed attempt only an accepted newer ballot buries what a minority may
             // still hold of it.

@@ -41,6 +41,11 @@ extension TableService {
         return try await propose(key, isRead: false, change)
     }
 
+    /// Has a quorum accept the value that there is under a new ballot.
+    func settle(_ key: RowKey) async throws(TableError) {
+        _ = try await propose(key, isRead: false) { _ in .reaccept }
+    }
+
     /// Rounds until one of them decides.
     private func propose(
         _ key: RowKey, isRead: Bool, _ change: (RegisterState) -> RegisterChange

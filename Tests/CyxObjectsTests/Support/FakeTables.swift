@@ -52,7 +52,7 @@ final class FakeTables: Tables {
             let current = FakeTables.register(state.registers[key])
             let value: [UInt8]?
             switch change(current) {
-            case .abandon: return .success(current)
+            case .abandon, .reaccept: return .success(current)
             case .delete: value = nil
             case .set(let bytes):
                 guard bytes.count <= RowLimits.valueBytes else { return .failure(.tooLarge) }
