@@ -121,8 +121,8 @@ let package = Package(
         .target(
             name: "ProtocolSimulation",
             dependencies: [
-                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "CyxObjects",
-                "SimulationHarness",
+                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "CyxTables",
+                "CyxObjects", "SimulationHarness",
             ],
             path: "Simulations/Protocol", swiftSettings: settings),
         .executableTarget(

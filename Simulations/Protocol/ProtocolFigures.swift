@@ -2,7 +2,7 @@
 /// for `nat`, where transports and reachability run whole.
 package enum ProtocolFigures {
     package static let names = [
-        "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links",
+        "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links", "grinding",
     ]
 
     /// Mean hops may differ from the model by this share (architecture §7).
@@ -23,6 +23,7 @@ package enum ProtocolFigures {
         case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)
         case "detection": return detection(peers ?? 128, seed, print)
+        case "grinding": return grinding(peers ?? 300, seed, print)
         case "audits": return AuditFigures.run(peers ?? 100, seed, print)
         default:
             upkeep(peers ?? 10_000, seed, cpuSeconds, print)
@@ -137,7 +138,7 @@ package enum ProtocolFigures {
         return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"
     }
 
-    private static func percent(_ share: Double) -> String {
+    static func percent(_ share: Double) -> String {
         let tenths = Int((share * 1000).rounded())
         return tenths % 10 == 0 ? "\(tenths / 10) %" : "\(tenths / 10).\(tenths % 10) %"
     }

@@ -79,15 +79,17 @@ package final class PeerAssembly: Sendable {
         tablesConfiguration.twoPhaseTables = ObjectRowRules.twoPhaseTables
         tablesConfiguration.timings = plan.profile.tables
         tablesConfiguration.validate = ObjectRowRules.validate
+        let salts = PlacementSalts()
         tables = try await TableService(
             environment: environment, key: plan.identity, storeID: shards.storeID,
-            messaging: messaging, membership: overlay, configuration: tablesConfiguration)
+            messaging: messaging, membership: overlay, salts: salts,
+            configuration: tablesConfiguration)
         holder = ShardHolder(
             environment: environment, messaging: holderMessaging(messaging), store: shards,
             signing: plan.identity, timings: plan.profile.objects, serving: serving)
         objects = ObjectContext(
             environment: environment, messaging: messaging, membership: overlay, tables: tables,
-            timings: plan.profile.objects)
+            timings: plan.profile.objects, salts: salts)
         repairer = Repairer(context: objects)
         auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)
         standings = StandingKeeper(context: objects, signing: plan.identity)

@@ -10,8 +10,10 @@ import Testing
 
 /// Whole peers that audit each other; a period lasts 20 virtual seconds.
 @Suite struct AuditWorldTests {
-    private func world(storers: Int) throws -> ObjectWorld {
-        let world = try ObjectWorld(storers: storers, audits: true)
+    private func world(
+        storers: Int, timings: ObjectTimings = .devnet
+    ) throws -> ObjectWorld {
+        let world = try ObjectWorld(storers: storers, audits: true, timings: timings)
         try world.createBucket()
         _ = try world.put("key", noise(500_000))
         #expect(try world.runUntilFull(segments: 1))
@@ -40,7 +42,9 @@ import Testing
     }
 
     @Test func honestPeersPassAndNothingComesOfIt() throws {
-        let world = try world(storers: 14)
+        var timings = ObjectTimings.devnet
+        timings.audits.placementPeriods = 3
+        let world = try world(storers: 14, timings: timings)
         world.world.run(for: .seconds(400))
         let outcomes = try outcomes(world)
         // Sixteen periods or more, in each of which each holder is asked at least once.
@@ -53,6 +57,13 @@ import Testing
         #expect(rows(world, .verdicts) == 0)
         #expect(rows(world, .tallies) > 0)
         for node in world.nodes { #expect(world.book(node).entries == [:]) }
+        // All rank candidates under the same two beacons, begun before they were used.
+        let values = world.nodes.map { world.salts($0).map(\.value) }
+        #expect(Set(values).count == 1 && Set(values[0]).count == 2)
+        for salt in world.salts(world.nodes[3]) {
+            let age = world.world.now - salt.unknownUntil
+            #expect(age >= .seconds(40) && age < .seconds(40 + 120 + 20))
+        }
     }
 
     @Test func aHolderThatLostItsShardIsProvenWrongWarnedAndReplaced() throws {

@@ -49,4 +49,78 @@ import Testing
         #expect(successor(.away, after: 20 * 3600) == nil)
         #expect(successor(.suspect, after: 3600) == nil)
     }
+
+    // MARK: Who takes a seat
+
+    private static let salt = PlacementSalt(
+        value: Digest(9, 9, 9, 9), unknownUntil: Instant(nanoseconds: 10_000_000_000_000))
+
+    /// Thirty peers of which five are in the view and the first is dead; the last ten joined after
+    /// the salt was known. This peer has been there for longer than all.
+    private func planner(salts: [PlacementSalt]) -> ViewPlanner {
+        var members: [PeerID: Member] = [:]
+        for number in 1...30 as ClosedRange<UInt64> {
+            let info = MemberInfo(
+                contact: PeerContact(
+                    peer: Self.peer(number),
+                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
+                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
+                freeBytes: 1)
+            members[info.peer] = Member(
+                info: info, state: number == 1 ? .dead : .alive, since: Instant(nanoseconds: 0),
+                joined: Instant(nanoseconds: number > 20 ? 11_000_000_000_000 : 0))
+        }
+        return ViewPlanner(
+            deathDelay: .seconds(60),
+            snapshot: MembershipSnapshot(localPeer: Self.peer(2), members: members),
+            absentSince: [:], isSettled: false,
+            now: Instant(nanoseconds: 20_000_000_000_000), salts: salts)
+    }
+
+    /// The view with peer `number` in the place of the dead one.
+    private func seating(_ number: UInt64) -> View {
+        var view = Self.view
+        view.id.epoch += 1
+        view.members[0] = ViewMember(peer: Self.peer(number), store: Self.store(number))
+        return view
+    }
+
+    @Test func everySaltChoosesAnotherButNobodyWhoCameAfterIt() {
+        var chosen: Set<PeerID> = []
+        for number in 0..<40 as Range<UInt64> {
+            let salt = PlacementSalt(
+                value: Digest(number, 0, 0, 0), unknownUntil: Self.salt.unknownUntil)
+            let successor = planner(salts: [salt]).successor(of: Self.view)
+            chosen.formUnion((successor?.peers ?? []).filter { !Self.view.contains($0) })
+        }
+        #expect(chosen.count > 8)
+        #expect(chosen.isSubset(of: Set((6...20).map { Self.peer($0) })))
+    }
+
+    @Test func aProposalMayPassOverTwoCandidatesAndNoMore() {
+        let planner = planner(salts: [Self.salt])
+        let order = PlacementOrder(Self.salt, localSince: Instant(nanoseconds: 0))
+        let ranked = order.rank(
+            position: Self.partition.lowerBound,
+            members: planner.snapshot.storers.filter { !Self.view.contains($0.peer) })
+        let numbers = ranked.map { $0.peer.digest.word0 >> 56 }
+        for (place, number) in numbers.enumerated() {
+            let objection = planner.objection(to: seating(number), after: Self.view)
+            #expect((objection == nil) == (place <= 2), "place \(place)")
+        }
+        // Who knows no salt cannot tell, and who knows the one before too accepts both.
+        #expect(self.planner(salts: []).objection(to: seating(numbers[9]), after: Self.view) == nil)
+        let newer = PlacementSalt(value: .zero, unknownUntil: Self.salt.unknownUntil)
+        #expect(
+            self.planner(salts: [newer, Self.salt])
+                .objection(to: seating(numbers[0]), after: Self.view) == nil)
+    }
+
+    @Test func inAYoungNetworkWhoeverIsThereWillDo() {
+        // The salt was known before anybody but this view's members came.
+        let salt = PlacementSalt(value: .zero, unknownUntil: Instant(nanoseconds: -1))
+        let planner = planner(salts: [salt])
+        #expect(planner.successor(of: Self.view)?.members.count == 5)
+        #expect(planner.objection(to: seating(25), after: Self.view) == nil)
+    }
 }

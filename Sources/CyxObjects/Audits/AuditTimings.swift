@@ -12,14 +12,18 @@ package struct AuditTimings: Sendable, Equatable {
     package var retry: Duration
     /// How often the list of verdicts is read.
     package var refresh: Duration
+    /// Of how many periods the first one's beacon decides about placement. Once an hour in a network;
+    /// where periods are short, less often than in each: a view change that its new members have
+    /// begun to learn for must not find others in their place.
+    package var placementPeriods: UInt64
 
     package static let production = AuditTimings(
         period: .seconds(3600), window: .seconds(12 * 3600), answer: .seconds(30),
-        retry: .seconds(450), refresh: .seconds(300))
+        retry: .seconds(450), refresh: .seconds(300), placementPeriods: 1)
 
     package static let devnet = AuditTimings(
         period: .seconds(20), window: .seconds(240), answer: .seconds(8), retry: .seconds(2),
-        refresh: .seconds(3))
+        refresh: .seconds(3), placementPeriods: 30)
 
     /// Number of the period at `time`. Clocks that differ only by seconds agree on it but for as
     /// long around its ends, where challenges of both are answered.

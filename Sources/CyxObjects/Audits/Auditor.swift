@@ -33,6 +33,8 @@ package actor Auditor {
     private var planned: UInt64 = 0
     private var contributed: UInt64 = 0
     private var ticksUntilPlan = 0
+    /// The period whose beacon decides about placement here.
+    private var salted: UInt64 = 0
     private var running = 0
     private var recent: [AuditRecord] = []
     private let logger: Logger
@@ -85,6 +87,7 @@ package actor Auditor {
                 try await beacons.contribute(in: period)
                 contributed = period
             }
+            try await adoptSalt(in: period)
             guard planned != period else { return }
             let shards = await repairer.watchedShards
             guard !shards.isEmpty, let beacon = try await beacons.beacon(of: period) else {
@@ -96,6 +99,21 @@ package actor Auditor {
         } catch {
             logger.debug("a period could not be planned yet", [("error", "\(error)")])
         }
+    }
+
+    /// Has the beacon decide who fills vacancies, for those who were there before it was chosen:
+    /// `lead` periods ahead its first custodian committed to its share.
+    private func adoptSalt(in period: UInt64) async throws(TableError) {
+        let first = period - period % timings.placementPeriods
+        guard salted != first, first > BeaconMachine.lead,
+            let beacon = try await beacons.beacon(of: first)
+        else { return }
+        salted = first
+        let environment = context.environment
+        let chosen = timings.start(ofPeriod: first - BeaconMachine.lead).milliseconds
+        let age = Duration.milliseconds(environment.wallTime().milliseconds - chosen)
+        context.salts.adopt(
+            PlacementSalt(value: beacon, unknownUntil: environment.now() - age))
     }
 
     private func plan(

@@ -12,12 +12,15 @@ package struct ObjectContext: Sendable {
     package let tables: any Tables
     package let timings: ObjectTimings
     package let standings: StandingBook
+    /// What decides who takes over lost shards; the auditor adds to them.
+    package let salts: PlacementSalts
     let client: ShardClient
     let logger: Logger
 
     package init(
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
-        tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook()
+        tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook(),
+        salts: PlacementSalts = PlacementSalts()
     ) {
         self.environment = environment
         self.messaging = messaging
@@ -25,6 +28,7 @@ package struct ObjectContext: Sendable {
         self.tables = tables
         self.timings = timings
         self.standings = standings
+        self.salts = salts
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }
@@ -47,6 +51,13 @@ package struct ObjectContext: Sendable {
     ) -> [Member] {
         Placement.candidates(
             snapshot, avoiding: avoiding.union(standings.peers(atLeast: .suspended)))
+    }
+
+    /// In which order candidates take over what was lost.
+    func placementOrder(in snapshot: MembershipSnapshot) -> PlacementOrder {
+        let start = snapshot.members[snapshot.localPeer]?.joined
+        return PlacementOrder(
+            salts.recent.first, localSince: start ?? Instant(nanoseconds: 0))
     }
 
     func reachable() -> Set<PeerID> {

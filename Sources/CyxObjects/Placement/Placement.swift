@@ -1,5 +1,4 @@
 package import CyxCore
-internal import CyxCrypto
 package import CyxOverlay
 
 /// Which peers are to hold a segment, and who steps in when one of them fails.
@@ -28,10 +27,14 @@ package struct Placement: Equatable, Sendable {
     /// 1998), alive before suspected, no zone above its share while zones allow (B2): at most
     /// max(m, ⌈n/zones⌉) shards of a segment in one zone. `used` counts what zones hold already.
     ///
+    /// The ID of a new segment is random and was known to nobody. One that is repaired has long
+    /// been known: then `order` says who comes first, lest somebody makes IDs for it.
+    ///
     /// Nil when there are fewer candidates than that.
     package static func choose(
         _ count: Int, of candidates: [Member], for segment: SegmentID, code: Redundancy,
-        used: [String: Int] = [:]
+        used: [String: Int] = [:],
+        order: PlacementOrder = PlacementOrder(nil, localSince: Instant(nanoseconds: 0))
     ) -> Placement? {
         guard count <= candidates.count else { return nil }
         let zones = Set(candidates.map(\.info.zone)).union(used.keys).count
@@ -40,7 +43,7 @@ package struct Placement: Equatable, Sendable {
         var chosen: [PeerID] = []
         var crowded: [PeerID] = []
         var spares: [PeerID] = []
-        for member in ranked(candidates, for: segment) {
+        for member in ranked(candidates, for: segment, order) {
             if chosen.count == count {
                 spares.append(member.peer)
             } else if inZone[member.info.zone, default: 0] < cap {
@@ -63,17 +66,10 @@ package struct Placement: Equatable, Sendable {
         return max(code.parityShards, (code.shards + zones - 1) / zones)
     }
 
-    private static func ranked(_ candidates: [Member], for segment: SegmentID) -> [Member] {
-        let weighted = candidates.map { member in
-            (
-                member: member, isAlive: member.state == .alive,
-                weight: BLAKE3.hash(segment.bytes + member.peer.bytes)
-            )
-        }
-        let sorted = weighted.sorted { first, second in
-            if first.isAlive != second.isAlive { return first.isAlive }
-            return first.weight > second.weight
-        }
-        return sorted.map(\.member)
+    private static func ranked(
+        _ candidates: [Member], for segment: SegmentID, _ order: PlacementOrder
+    ) -> [Member] {
+        let ranked = order.rank(position: segment.digest, members: candidates)
+        return ranked.filter { $0.state == .alive } + ranked.filter { $0.state != .alive }
     }
 }

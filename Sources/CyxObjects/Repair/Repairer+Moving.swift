@@ -48,8 +48,10 @@ extension Repairer {
         let cap = Placement.zoneCap(
             segment.shape.code, zones: Set(snapshot.storers.map(\.info.zone)).count)
         let roomy = candidates.filter { zones[$0.info.zone, default: 0] < cap }
-        return Placement.choose(
-            1, of: roomy, for: shard.segment, code: segment.shape.code, used: zones)?.holders.first
+        let placement = Placement.choose(
+            1, of: roomy, for: shard.segment, code: segment.shape.code, used: zones,
+            order: context.placementOrder(in: snapshot))
+        return placement?.holders.first
     }
 
     /// Strikes holders that nobody needs from the rows.

@@ -83,7 +83,8 @@ struct SegmentRebuilder: Sendable {
         let count = min(missing.count, candidates.count)
         guard count > 0,
             let placement = Placement.choose(
-                count, of: candidates, for: shape.id, code: shape.code, used: zones)
+                count, of: candidates, for: shape.id, code: shape.code, used: zones,
+                order: context.placementOrder(in: snapshot))
         else { throw .unavailable("no further storage peer for segment \(shape.id)") }
         return zip(missing, placement.holders).map { Target(index: $0, peer: $1) }
     }

@@ -57,11 +57,15 @@ package struct Member: Hashable, Sendable {
     package var state: MemberState
     /// When this peer entered that state, as seen here.
     package var since: Instant
+    /// When this peer first heard of it; of this peer itself, when it started.
+    package var joined: Instant
 
-    package init(info: MemberInfo, state: MemberState, since: Instant) {
+    /// `joined` is `since` unless given.
+    package init(info: MemberInfo, state: MemberState, since: Instant, joined: Instant? = nil) {
         self.info = info
         self.state = state
         self.since = since
+        self.joined = joined ?? since
     }
 
     package var peer: PeerID { info.peer }

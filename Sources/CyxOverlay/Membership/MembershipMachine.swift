@@ -22,6 +22,8 @@ package struct MembershipMachine: Sendable {
         var statement: MemberStatement
         var state: MemberState
         var since: Instant
+        /// When this peer first heard of it.
+        var joined: Instant
         var suspicion: Suspicion?
         /// The group that counts when several accusers are to come from several networks.
         var network: UInt64
@@ -127,7 +129,8 @@ package struct MembershipMachine: Sendable {
     /// Members by peer, this one among them.
     package func members(since start: Instant) -> [PeerID: Member] {
         var members = entries.mapValues {
-            Member(info: $0.statement.info, state: $0.state, since: $0.since)
+            Member(
+                info: $0.statement.info, state: $0.state, since: $0.since, joined: $0.joined)
         }
         members[localPeer] = Member(
             info: own.info, state: own.isLeaving ? .left : .alive, since: start)
@@ -217,7 +220,8 @@ package struct MembershipMachine: Sendable {
         let isSame = before?.state == state
         entries[peer] = Entry(
             statement: statement, state: state,
-            since: isSame ? before?.since ?? now : now, suspicion: nil,
+            since: isSame ? before?.since ?? now : now, joined: before?.joined ?? now,
+            suspicion: nil,
             network: network(of: statement.info), awayUntil: awayUntil)
         if before == nil { order.insert(peer, at: place(of: peer, in: order)) }
         changed = true

@@ -21,6 +21,7 @@ package actor TableService: Tables {
     nonisolated let localPeer: PeerID
     let messaging: any PeerMessaging
     let membership: any Membership
+    let salts: PlacementSalts
     let key: SigningKey
     let storeID: StoreID
     let rows: RowStore
@@ -50,11 +51,12 @@ package actor TableService: Tables {
 
     /// Opens the row store `tables` and what it holds.
     ///
-    /// `storeID` is the life of this peer's store: a new one when it was wiped (A5).
+    /// `storeID` is the life of this peer's store: a new one when it was wiped (A5). `salts` decide
+    /// who is asked into views; whoever finds beacons adds them.
     package init(
         environment: Environment, key: SigningKey, storeID: StoreID,
         messaging: any PeerMessaging, membership: any Membership,
-        configuration: TablesConfiguration
+        salts: PlacementSalts = PlacementSalts(), configuration: TablesConfiguration
     ) async throws(StoreError) {
         self.environment = environment
         self.logger = environment.logger.labelled("tables")
@@ -63,6 +65,7 @@ package actor TableService: Tables {
         self.storeID = storeID
         self.messaging = messaging
         self.membership = membership
+        self.salts = salts
         localPeer = messaging.localPeer
         random = environment.random.generator()
         (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)

@@ -73,7 +73,7 @@ extension TableService {
             deathDelay: configuration.timings.deathDelay, snapshot: snapshot,
             absentSince: changes.absentSince,
             isSettled: changes.isSettled(now: now, delay: configuration.timings.settleDelay),
-            now: now)
+            now: now, salts: salts.recent)
         changes.planner = planner
         return planner
     }

@@ -12,19 +12,31 @@ package struct ViewPlanner: Sendable {
     /// Whether the network's size has been stable for long enough to grow.
     package let isSettled: Bool
     package let now: Instant
+    /// What candidates are ranked under, the newest first.
+    package let salts: [PlacementSalt]
     /// Peers that store and can be reached.
     private let storers: [Member]
+    private let order: PlacementOrder
+
+    /// Better candidates that a proposal may pass over: the proposer may have found them silent.
+    static let passedOverLimit = 2
 
     package init(
         deathDelay: Duration, snapshot: MembershipSnapshot, absentSince: [PeerID: Instant],
-        isSettled: Bool, now: Instant
+        isSettled: Bool, now: Instant, salts: [PlacementSalt] = []
     ) {
         self.deathDelay = deathDelay
         self.snapshot = snapshot
         self.absentSince = absentSince
         self.isSettled = isSettled
         self.now = now
+        self.salts = salts
+        order = PlacementOrder(salts.first, localSince: ViewPlanner.start(snapshot))
         storers = snapshot.storers.filter { $0.info.store != nil }
+    }
+
+    private static func start(_ snapshot: MembershipSnapshot) -> Instant {
+        snapshot.members[snapshot.localPeer]?.joined ?? Instant(nanoseconds: 0)
     }
 
     package var target: ViewSize { .target(forPeers: storers.count) }
@@ -84,7 +96,7 @@ package struct ViewPlanner: Sendable {
     /// Reachable storing peers outside the view, best rank first.
     private func candidates(for view: View, excluding excluded: Set<PeerID>) -> [Member] {
         let outside = storers.filter { !view.contains($0.peer) && !excluded.contains($0.peer) }
-        return Rendezvous.rank(position: view.partition.lowerBound, members: outside)
+        return order.rank(position: view.partition.lowerBound, members: outside)
     }
 
     /// Fills `kept` up with candidates of the zones that have room: no zone should have more than
@@ -111,12 +123,17 @@ package struct ViewPlanner: Sendable {
             members.append(seat(candidate))
         }
         members += left.prefix(max(0, count - members.count)).map { seat($0) }
-        let ranks = Rendezvous.rank(
-            position: view.partition.lowerBound, peers: members.map(\.peer))
-        let byPeer = Dictionary(members.map { ($0.peer, $0) }) { first, _ in first }
+        // Salted too: rank 0 is the first to propose, and nobody should choose to be it.
+        let ranked = members.map { member in
+            let position = view.partition.lowerBound
+            return (score: order.score(position: position, peer: member.peer), member: member)
+        }.sorted { left, right in
+            left.score != right.score
+                ? left.score > right.score : left.member.peer < right.member.peer
+        }
         let id = ViewID(
             partition: view.partition, generation: view.id.generation, epoch: view.id.epoch + 1)
-        return View(id: id, members: ranks.compactMap { byPeer[$0] }, quorum: size.quorum)
+        return View(id: id, members: ranked.map(\.member), quorum: size.quorum)
     }
 
     private func seat(_ member: Member) -> ViewMember {
@@ -139,6 +156,9 @@ package struct ViewPlanner: Sendable {
                 seen.info.roles.contains(.storage), seen.info.store == member.store
             else { return "cannot see \(member.peer)" }
         }
+        if !salts.isEmpty, !salts.contains(where: { isFair(successor, after: view, under: $0) }) {
+            return "passes over better candidates"
+        }
         let gone = removed.filter { isGone($0, for: deathDelay) }
         if successor.members.count < view.members.count {
             guard let mine = shrunk(view, gone: view.members.filter { isGone($0, for: deathDelay) })
@@ -150,5 +170,32 @@ package struct ViewPlanner: Sendable {
             return target.members >= successor.members.count ? nil : "too large for the network"
         }
         return removed.isEmpty ? "nothing changes" : nil
+    }
+
+    /// Whether the members that `successor` adds come about first among those who could be added. A
+    /// member that lies could otherwise give every further seat to its friends.
+    private func isFair(
+        _ successor: View, after view: View, under salt: PlacementSalt
+    ) -> Bool {
+        let order = PlacementOrder(salt, localSince: ViewPlanner.start(snapshot))
+        let size = ViewSize(members: successor.members.count)
+        var perZone: [String: Int] = [:]
+        for member in successor.members {
+            guard let zone = snapshot.members[member.peer]?.info.zone else { continue }
+            perZone[zone, default: 0] += 1
+        }
+        let passed = storers.filter { candidate in
+            let zone = candidate.info.zone
+            return !view.contains(candidate.peer) && !successor.contains(candidate.peer)
+                && (zone.isEmpty || perZone[zone, default: 0] < size.tolerance)
+        }
+        return successor.members.allSatisfy { member in
+            guard !view.contains(member), let seen = snapshot.members[member.peer] else {
+                return true
+            }
+            let position = view.partition.lowerBound
+            return order.passedOver(passed, by: seen, position: position)
+                <= ViewPlanner.passedOverLimit
+        }
     }
 }

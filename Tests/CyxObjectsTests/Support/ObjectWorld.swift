@@ -29,6 +29,7 @@ final class ObjectWorld {
         let auditors = Mutex<[PeerID: Auditor]>([:])
         let scrubbers = Mutex<[PeerID: Scrubber]>([:])
         let books = Mutex<[PeerID: StandingBook]>([:])
+        let salts = Mutex<[PeerID: PlacementSalts]>([:])
         let answering = Mutex<[PeerID: DirectMessaging]>([:])
         private let messagings = Mutex<[(PeerContact, DirectMessaging)]>([])
 
@@ -125,6 +126,11 @@ final class ObjectWorld {
         slots.books.withLock { $0[node.id] } ?? StandingBook()
     }
 
+    /// What the node's placement is salted with, the newest first.
+    func salts(_ node: Node) -> [PlacementSalt] {
+        slots.salts.withLock { $0[node.id]?.recent } ?? []
+    }
+
     init(
         storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
         upkeep: Bool = false, timings: ObjectTimings = .devnet
@@ -193,6 +199,7 @@ final class ObjectWorld {
             let watch = StoreWatch(context: context, stores: ["shards"], state: serving) {}
             slots.scrubbers.withLock { $0[node.id] = scrubber }
             slots.books.withLock { $0[node.id] = context.standings }
+            slots.salts.withLock { $0[node.id] = context.salts }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await holder.run() }
                 group.addTask { try await repairer.run() }
