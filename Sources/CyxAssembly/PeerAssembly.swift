@@ -22,6 +22,7 @@ package final class PeerAssembly: Sendable {
     package let auditor: Auditor
     package let standings: StandingKeeper
     package let scrubber: Scrubber
+    package let collector: HolderCollector
     /// Whether the peer serves; it stops when its stores are gone.
     package let serving: ServingState
 
@@ -89,11 +90,12 @@ package final class PeerAssembly: Sendable {
             signing: plan.identity, timings: plan.profile.objects, serving: serving)
         objects = ObjectContext(
             environment: environment, messaging: messaging, membership: overlay, tables: tables,
-            timings: plan.profile.objects, salts: salts)
+            timings: plan.profile.objects, salts: salts, collection: plan.collection)
         repairer = Repairer(context: objects)
         auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)
         standings = StandingKeeper(context: objects, signing: plan.identity)
         scrubber = Scrubber(context: objects, holder: holder, store: shards)
+        collector = HolderCollector(context: objects, holder: holder, store: shards)
     }
 
     /// Takes part in the network until the task is cancelled, then closes what it opened.
@@ -112,6 +114,7 @@ package final class PeerAssembly: Sendable {
                 group.addTask { try await self.auditor.run() }
                 group.addTask { try await self.standings.run() }
                 group.addTask { try await self.scrubber.run() }
+                group.addTask { try await self.collector.run() }
                 group.addTask { try await self.watchStores() }
                 group.addTask { try await self.reportUsage() }
                 try await group.next()

@@ -69,6 +69,8 @@ package struct PeerPlan: Sendable {
     package var qlog: (any QlogSink)?
     /// Bits of the prefixes that partitions have at genesis.
     package var genesisDepth: UInt8 = 8
+    /// The order of collection's steps; simulations reverse one.
+    package var collection = CollectionRules()
     /// Rows of a partition from which on its members-to-be learn it in advance.
     package var lessonRowsMin = RowLimits.scanPageRows
 

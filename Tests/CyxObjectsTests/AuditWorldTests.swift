@@ -95,11 +95,15 @@ import Testing
 
     @Test func aDeletedSegmentIsNobodysFault() throws {
         let world = try world(storers: 14)
-        // The rows stay, as they do while some holder cannot be told of the deletion.
+        // The segment is condemned, and its rows stay, as they do while some holder cannot be told.
+        let changes = Mutex(0)
         world.shared.state.withLock { state in
             state.fault = { key, isWrite in
-                isWrite && (key.table == .segments || key.table == .holders)
-                    ? .unavailable("slow") : nil
+                guard isWrite, key.table == .segments else { return nil }
+                return changes.withLock { count in
+                    count += 1
+                    return count <= 2 ? nil : .unavailable("slow")
+                }
             }
         }
         try world.perform { try await $0.delete("key", in: "bucket") }

@@ -6,7 +6,8 @@ internal import CyxTables
 struct BucketIndex: Sendable {
     struct Entry: Sendable {
         var version: RegisterVersion
-        var info: ObjectInfo
+        /// Nil: no object, only fences.
+        var info: ObjectInfo?
         var key: [UInt8]
     }
 
@@ -22,7 +23,7 @@ struct BucketIndex: Sendable {
 
     /// Replaces the index by `rows`, of which `opened` are those that were not known.
     mutating func update(
-        _ rows: [(key: RowKey, state: RegisterState)], opened: [RowKey: ObjectInfo]
+        _ rows: [(key: RowKey, state: RegisterState)], opened: [RowKey: ObjectInfo?]
     ) {
         guard !opened.isEmpty || rows.count != entries.count else { return }
         var next: [RowKey: Entry] = [:]
@@ -30,7 +31,8 @@ struct BucketIndex: Sendable {
         for row in rows {
             if let info = opened[row.key] {
                 next[row.key] = Entry(
-                    version: row.state.version, info: info, key: Array(info.key.utf8))
+                    version: row.state.version, info: info,
+                    key: Array((info?.key ?? "").utf8))
             } else if let known = entries[row.key], known.version == row.state.version {
                 next[row.key] = known
             }
@@ -39,10 +41,11 @@ struct BucketIndex: Sendable {
         sorted = nil
     }
 
-    /// The objects by the UTF-8 bytes of their keys.
+    /// The objects alone, by the UTF-8 bytes of their keys.
     mutating func ordered() -> [Entry] {
         if let sorted { return sorted }
-        let order = entries.values.sorted { Bytes.precede($0.key, $1.key) }
+        let objects = entries.values.filter { $0.info != nil }
+        let order = objects.sorted { Bytes.precede($0.key, $1.key) }
         sorted = order
         return order
     }

@@ -3,11 +3,14 @@ internal import CyxTables
 
 /// What a version or an unfinished write leaves behind.
 enum Leftover: Sendable {
-    /// A version that is no longer current.
-    case version(VersionID, manifestPages: Int)
-    /// Segments, with whoever may hold shards of them beside those in their rows.
-    case segments([SegmentID], hints: [PeerID])
+    /// A version that is no longer current, and in whose name its segments were stored.
+    case version(VersionID, manifestPages: Int, [SegmentReference])
+    /// Segments, in whose name they were stored, and whoever may hold shards of them beside those in
+    /// their rows.
+    case segments([SegmentID], [SegmentReference], hints: [PeerID])
     case rows([RowKey])
+    /// Heads that hold nothing but fences.
+    case fences([RowKey])
     case uploads([(shard: ShardID, peer: PeerID)])
 }
 
@@ -23,7 +26,8 @@ actor Cleaner {
     }
 
     private let context: ObjectContext
-    private let keys: AccountKeys
+    private let references: SegmentReferences
+    private let remover: SegmentRemover
     private let runner: JobRunner
     private var queue: [Job] = []
     private var isDraining = false
@@ -35,7 +39,8 @@ actor Cleaner {
 
     init(context: ObjectContext, keys: AccountKeys, runner: JobRunner) {
         self.context = context
-        self.keys = keys
+        references = SegmentReferences(context: context, keys: keys)
+        remover = SegmentRemover(references: references)
         self.runner = runner
         forgotten = context.environment.metrics.counter("cyxcloud_cleanups_forgotten_total")
     }
@@ -87,21 +92,31 @@ actor Cleaner {
         _ leftover: Leftover, _ store: VersionStore, isLastAttempt: Bool
     ) async throws {
         switch leftover {
-        case .version(let version, let pages):
+        case .version(let version, let pages, let owners):
             let layout = try await store.layout(of: version)
             for placed in layout?.segments ?? [] {
                 guard let core = placed.core, let id = SegmentID(bytes: core.segment) else {
                     continue
                 }
                 let hints = Digests.split(placed.holders).filter { $0 != .zero }.map { PeerID($0) }
-                try await remove(id, hints: hints, isLastAttempt: isLastAttempt)
+                try await remove(id, owners, hints: hints, isLastAttempt: isLastAttempt)
             }
             try await remove(
                 store.rows(
                     of: version, manifestPages: pages, layout: layout?.row ?? LayoutRow()))
-        case .segments(let segments, let hints):
+        case .segments(let segments, let owners, let hints):
             for segment in segments {
-                try await remove(segment, hints: hints, isLastAttempt: isLastAttempt)
+                try await remove(segment, owners, hints: hints, isLastAttempt: isLastAttempt)
+            }
+        case .fences(let rows):
+            let now = context.environment.wallTime()
+            for row in rows {
+                _ = try await context.tables.update(row) { state in
+                    guard let head = state.value.flatMap({ store.head($0, at: row) }),
+                        !head.isObject, head.deleted(now: now) == nil
+                    else { return .abandon }
+                    return .delete
+                }
             }
         case .rows(let rows):
             try await remove(rows)
@@ -125,36 +140,11 @@ actor Cleaner {
         }
     }
 
-    /// The rows go last: while a holder has not been told, the segment can still be found.
+    /// Takes the owners' references back; then the segment goes unless others need it.
     private func remove(
-        _ segment: SegmentID, hints: [PeerID], isLastAttempt: Bool
+        _ segment: SegmentID, _ owners: [SegmentReference], hints: [PeerID], isLastAttempt: Bool
     ) async throws {
-        let entries = try await context.holders(of: segment).map(\.entry)
-        let statement = SegmentDeletion.signed(segment, by: keys.signing)
-        let peers = Set(entries.map(\.peer)).union(hints).sorted()
-        let reachable = context.reachable()
-        let untold = await withTaskGroup(of: Bool.self, returning: Int.self) { group in
-            for peer in peers where reachable.contains(peer) {
-                group.addTask { [context] in
-                    do throws(ShardClient.Failure) {
-                        try await context.client.delete(statement, at: peer)
-                        return true
-                    } catch { return false }
-                }
-            }
-            var untold = 0
-            for await isTold in group where !isTold { untold += 1 }
-            return untold
-        }
-        guard untold == 0 || isLastAttempt else {
-            throw ObjectError.unavailable("\(untold) holders were not told of a deletion")
-        }
-        _ = try await context.tables.update(ObjectRows.core(segment)) { state in
-            state.value == nil ? .abandon : .delete
-        }
-        guard !entries.isEmpty else { return }
-        try await context.tables.merge(
-            ObjectRows.holders(segment),
-            entries.map { MergeElement(element: $0.element, value: nil) })
+        try await references.remove(owners.map { $0.element(of: segment) }, of: segment)
+        _ = try await remover.remove(segment, hints: hints, isLastAttempt: isLastAttempt)
     }
 }

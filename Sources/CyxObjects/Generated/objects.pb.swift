@@ -147,6 +147,9 @@ package struct HeadRow: ProtobufMessage {
     package var parityShards: UInt32 = 0
     /// Hash of the version that this one replaced.
     package var previous: [UInt8] = []
+    /// Writes that must not be committed any more. A head without a `write` is no object: it only
+    /// keeps these.
+    package var fenced: [FencedWrite] = []
 
     package init() {}
 
@@ -165,7 +168,8 @@ package struct HeadRow: ProtobufMessage {
         upload: String = "",
         dataShards: UInt32 = 0,
         parityShards: UInt32 = 0,
-        previous: [UInt8] = []
+        previous: [UInt8] = [],
+        fenced: [FencedWrite] = []
     ) {
         self.key = key
         self.size = size
@@ -182,6 +186,7 @@ package struct HeadRow: ProtobufMessage {
         self.dataShards = dataShards
         self.parityShards = parityShards
         self.previous = previous
+        self.fenced = fenced
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -219,6 +224,8 @@ package struct HeadRow: ProtobufMessage {
                 try reader.read(&self.parityShards, as: ProtobufUInt32.self)
             case 15:
                 try reader.read(&self.previous, as: ProtobufBytes.self)
+            case 16:
+                try reader.readRepeated(&self.fenced, as: ProtobufNested<FencedWrite>.self)
             default: try reader.skip()
             }
         }
@@ -244,6 +251,41 @@ package struct HeadRow: ProtobufMessage {
         writer.write(self.dataShards, field: 13, as: ProtobufUInt32.self)
         writer.write(self.parityShards, field: 14, as: ProtobufUInt32.self)
         writer.write(self.previous, field: 15, as: ProtobufBytes.self)
+        writer.writeRepeated(self.fenced, field: 16, as: ProtobufNested<FencedWrite>.self)
+    }
+}
+
+/// A write that took too long: what it stored was collected.
+package struct FencedWrite: ProtobufMessage {
+    package var write: [UInt8] = []
+    /// When nobody can be carrying it out any more.
+    package var untilMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        write: [UInt8] = [],
+        untilMs: Int64 = 0
+    ) {
+        self.write = write
+        self.untilMs = untilMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.write, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.untilMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.write, field: 1, as: ProtobufBytes.self)
+        writer.write(self.untilMs, field: 2, as: ProtobufInt64.self)
     }
 }
 
@@ -329,7 +371,8 @@ package struct ContentManifest: ProtobufMessage {
     }
 }
 
-/// A segment's shape, and the root of each of its shard files. Immutable, signed by its owner.
+/// A segment's shape, and the root of each of its shard files, signed by its owner: immutable but
+/// for the last two fields, which only the register has.
 package struct SegmentCore: ProtobufMessage {
     package var segment: [UInt8] = []
     package var dataShards: UInt32 = 0
@@ -339,6 +382,9 @@ package struct SegmentCore: ProtobufMessage {
     /// Roots of the n shard files, 32 bytes each, joined.
     package var roots: [UInt8] = []
     package var createdMs: Int64 = 0
+    package var state: SegmentState = .init(rawValue: 0)
+    /// Random, of the collector that set the state.
+    package var condemnation: [UInt8] = []
 
     package init() {}
 
@@ -348,7 +394,9 @@ package struct SegmentCore: ProtobufMessage {
         parityShards: UInt32 = 0,
         chunkLengths: [UInt32] = [],
         roots: [UInt8] = [],
-        createdMs: Int64 = 0
+        createdMs: Int64 = 0,
+        state: SegmentState = .init(rawValue: 0),
+        condemnation: [UInt8] = []
     ) {
         self.segment = segment
         self.dataShards = dataShards
@@ -356,6 +404,8 @@ package struct SegmentCore: ProtobufMessage {
         self.chunkLengths = chunkLengths
         self.roots = roots
         self.createdMs = createdMs
+        self.state = state
+        self.condemnation = condemnation
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -373,6 +423,10 @@ package struct SegmentCore: ProtobufMessage {
                 try reader.read(&self.roots, as: ProtobufBytes.self)
             case 6:
                 try reader.read(&self.createdMs, as: ProtobufInt64.self)
+            case 7:
+                try reader.read(&self.state, as: ProtobufEnumeration<SegmentState>.self)
+            case 8:
+                try reader.read(&self.condemnation, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -385,6 +439,63 @@ package struct SegmentCore: ProtobufMessage {
         writer.writeRepeated(self.chunkLengths, field: 4, as: ProtobufUInt32.self)
         writer.write(self.roots, field: 5, as: ProtobufBytes.self)
         writer.write(self.createdMs, field: 6, as: ProtobufInt64.self)
+        writer.write(self.state, field: 7, as: ProtobufEnumeration<SegmentState>.self)
+        writer.write(self.condemnation, field: 8, as: ProtobufBytes.self)
+    }
+}
+
+/// Element of a segment's references: who needs the segment. Sealed under the account's row key. Its
+/// name is the hash of segment and owner: unique, since every write and upload has an ID of its own.
+package struct SegmentRefRow: ProtobufMessage {
+    package var bucket: [UInt8] = []
+    /// Of the object's rows.
+    package var position: [UInt8] = []
+    /// The version's write, or none.
+    package var write: [UInt8] = []
+    /// The multipart upload whose part it is, or none.
+    package var upload: [UInt8] = []
+    package var createdMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        bucket: [UInt8] = [],
+        position: [UInt8] = [],
+        write: [UInt8] = [],
+        upload: [UInt8] = [],
+        createdMs: Int64 = 0
+    ) {
+        self.bucket = bucket
+        self.position = position
+        self.write = write
+        self.upload = upload
+        self.createdMs = createdMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.bucket, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.position, as: ProtobufBytes.self)
+            case 3:
+                try reader.read(&self.write, as: ProtobufBytes.self)
+            case 4:
+                try reader.read(&self.upload, as: ProtobufBytes.self)
+            case 5:
+                try reader.read(&self.createdMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.bucket, field: 1, as: ProtobufBytes.self)
+        writer.write(self.position, field: 2, as: ProtobufBytes.self)
+        writer.write(self.write, field: 3, as: ProtobufBytes.self)
+        writer.write(self.upload, field: 4, as: ProtobufBytes.self)
+        writer.write(self.createdMs, field: 5, as: ProtobufInt64.self)
     }
 }
 
@@ -429,17 +540,21 @@ package struct LayoutRow: ProtobufMessage {
     package var segments: [PlacedSegment] = []
     /// How many rows hold the segments where they are too many for this one.
     package var pages: UInt32 = 0
+    /// Grows when a collector has given up segments that a slow re-coding was about to place here.
+    package var fences: UInt64 = 0
 
     package init() {}
 
     package init(
         generation: UInt64 = 0,
         segments: [PlacedSegment] = [],
-        pages: UInt32 = 0
+        pages: UInt32 = 0,
+        fences: UInt64 = 0
     ) {
         self.generation = generation
         self.segments = segments
         self.pages = pages
+        self.fences = fences
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -451,6 +566,8 @@ package struct LayoutRow: ProtobufMessage {
                 try reader.readRepeated(&self.segments, as: ProtobufNested<PlacedSegment>.self)
             case 3:
                 try reader.read(&self.pages, as: ProtobufUInt32.self)
+            case 4:
+                try reader.read(&self.fences, as: ProtobufUInt64.self)
             default: try reader.skip()
             }
         }
@@ -460,6 +577,7 @@ package struct LayoutRow: ProtobufMessage {
         writer.write(self.generation, field: 1, as: ProtobufUInt64.self)
         writer.writeRepeated(self.segments, field: 2, as: ProtobufNested<PlacedSegment>.self)
         writer.write(self.pages, field: 3, as: ProtobufUInt32.self)
+        writer.write(self.fences, field: 4, as: ProtobufUInt64.self)
     }
 }
 
@@ -721,17 +839,21 @@ package struct ShardRecord: ProtobufMessage {
     /// Hash tree over the file's groups of 16 KiB.
     package var tree: [UInt8] = []
     package var fileBytes: UInt64 = 0
+    /// By the holder's own clock.
+    package var storedMs: Int64 = 0
 
     package init() {}
 
     package init(
         core: [UInt8] = [],
         tree: [UInt8] = [],
-        fileBytes: UInt64 = 0
+        fileBytes: UInt64 = 0,
+        storedMs: Int64 = 0
     ) {
         self.core = core
         self.tree = tree
         self.fileBytes = fileBytes
+        self.storedMs = storedMs
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -743,6 +865,8 @@ package struct ShardRecord: ProtobufMessage {
                 try reader.read(&self.tree, as: ProtobufBytes.self)
             case 3:
                 try reader.read(&self.fileBytes, as: ProtobufUInt64.self)
+            case 4:
+                try reader.read(&self.storedMs, as: ProtobufInt64.self)
             default: try reader.skip()
             }
         }
@@ -752,6 +876,7 @@ package struct ShardRecord: ProtobufMessage {
         writer.write(self.core, field: 1, as: ProtobufBytes.self)
         writer.write(self.tree, field: 2, as: ProtobufBytes.self)
         writer.write(self.fileBytes, field: 3, as: ProtobufUInt64.self)
+        writer.write(self.storedMs, field: 4, as: ProtobufInt64.self)
     }
 }
 
@@ -1067,6 +1192,35 @@ package struct ReportSegmentResponse: ProtobufMessage {
     }
 
     package func write(to writer: inout ProtobufWriter) {
+    }
+}
+
+/// `cyx.objects.SegmentState`.
+package enum SegmentState: ProtobufEnum {
+    case live
+    /// A collector looks whether anything refers to it: new references do not count.
+    case condemning
+    /// Nothing does: it is being removed, for good.
+    case condemned
+    /// A number that this version does not know.
+    case unrecognized(Int32)
+
+    package init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .live
+        case 1: self = .condemning
+        case 2: self = .condemned
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    package var rawValue: Int32 {
+        switch self {
+        case .live: 0
+        case .condemning: 1
+        case .condemned: 2
+        case .unrecognized(let value): value
+        }
     }
 }
 

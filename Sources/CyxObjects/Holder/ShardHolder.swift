@@ -7,6 +7,13 @@ package import CyxTransport
 package actor ShardHolder {
     /// Trees of recently read files that are kept decoded.
     static let cachedTrees = 64
+    /// Dropped uploads that are remembered.
+    static let droppedUploads = 1024
+
+    private struct DroppedUpload: Hashable {
+        var shard: ShardID
+        var writer: PeerID
+    }
 
     let environment: Environment
     let messaging: any PeerMessaging
@@ -18,6 +25,8 @@ package actor ShardHolder {
     let storedBytes: Counter
     let servedBytes: Counter
     var uploads = UploadTable()
+    /// Files that were given up lately, and by whom: what was on its way then comes too late.
+    private var dropped = BoundedCache<DroppedUpload, Bool>(capacity: ShardHolder.droppedUploads)
     var audits = AuditLimiter()
     var isAuditing = false
     var files = BoundedCache<ShardID, StoredFile>(capacity: ShardHolder.cachedTrees)
@@ -78,6 +87,9 @@ package actor ShardHolder {
             let shard = ShardID(segment: request.segment, index: request.index),
             request.offset <= UInt64(max(0, ShardFile.bytes - request.data.count))
         else { throw ShardRefusal.malformed.failure("append") }
+        guard dropped[DroppedUpload(shard: shard, writer: writer)] == nil else {
+            throw ShardRefusal.notFound.failure("the upload was dropped")
+        }
         if let answer = try await answerForFinished(shard, request) { return answer }
         let offset = Int(request.offset)
         let progress: UploadTable.Progress
@@ -118,6 +130,7 @@ package actor ShardHolder {
     ) async throws(RPCFailure) -> Step {
         let nonce = environment.random.bytes(HolderEntry.nonceBytes)
         let storeID = store.storeID
+        let stored = environment.wallTime()
         return try await environment.blocking.run { [signing] () throws(RPCFailure) in
             var progress = before
             let first = progress.storedPieces
@@ -137,7 +150,7 @@ package actor ShardHolder {
             else { throw ShardRefusal.wrongRoot.failure("finish") }
             let record = ShardRecord(
                 core: request.core, tree: Digests.join(tree.groups),
-                fileBytes: UInt64(progress.byteCount))
+                fileBytes: UInt64(progress.byteCount), storedMs: stored.milliseconds)
             puts.append((ShardFile.record(shard), record.protobufBytes()))
             let receipt = StoreReceipt.signed(
                 shard, root: tree.root, fileBytes: progress.byteCount, store: storeID, nonce: nonce,
@@ -208,7 +221,7 @@ package actor ShardHolder {
                     [(ShardFile.deletionNote(statement.segment), note.bytes)], durable: false)
             }
             // Also what was put since they were listed goes.
-            try await store.delete(segment: statement.segment)
+            try await store.trash(statement.segment, .ordered)
             return DeleteSegmentResponse(deleted: UInt32(keys.count)).protobufBytes()
         } catch { throw ShardHolder.refusal(error) }
     }
@@ -217,10 +230,35 @@ package actor ShardHolder {
         guard let request = Self.decoded(DropUploadRequest.self, bytes),
             let shard = ShardID(segment: request.segment, index: request.index)
         else { throw ShardRefusal.malformed.failure("drop") }
+        dropped[DroppedUpload(shard: shard, writer: writer)] = true
         if uploads.uploads[shard]?.writer == writer, uploads.drop(shard) {
             await removePieces(of: shard)
         }
         return DropUploadResponse().protobufBytes()
+    }
+
+    /// Moves a segment's files to the trash.
+    func trash(_ segment: SegmentID, _ reason: TrashReason) async throws(StoreError) {
+        for key in try await store.list(segment) where key.key.chunk == ShardFile.recordNumber {
+            files.remove(ShardID(segment: segment, index: Int(key.key.index)))
+        }
+        try await store.trash(segment, reason)
+    }
+
+    /// Removes the pieces of a file that was never finished and that nobody is writing: this peer
+    /// was restarted meanwhile. Nothing of it was ever acknowledged.
+    func dropAbandoned(_ shard: ShardID) async {
+        guard uploads.uploads[shard] == nil,
+            case .granted = uploads.claim(
+                shard, offset: 0, writer: messaging.localPeer, now: environment.now())
+        else { return }
+        // The claim keeps writers off until the pieces are gone.
+        do throws(StoreError) {
+            if try await record(of: shard) == nil { await removePieces(of: shard) }
+        } catch {
+            logger.debug("an abandoned file was left", [("error", "\(error)")])
+        }
+        uploads.remove(shard)
     }
 
     func removePieces(of shard: ShardID) async {

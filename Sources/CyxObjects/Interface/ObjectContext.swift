@@ -14,13 +14,16 @@ package struct ObjectContext: Sendable {
     package let standings: StandingBook
     /// What decides who takes over lost shards; the auditor adds to them.
     package let salts: PlacementSalts
+    /// The order of collection's steps.
+    let collection: CollectionRules
     let client: ShardClient
     let logger: Logger
 
     package init(
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
         tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook(),
-        salts: PlacementSalts = PlacementSalts()
+        salts: PlacementSalts = PlacementSalts(),
+        collection: CollectionRules = CollectionRules()
     ) {
         self.environment = environment
         self.messaging = messaging
@@ -29,6 +32,7 @@ package struct ObjectContext: Sendable {
         self.timings = timings
         self.standings = standings
         self.salts = salts
+        self.collection = collection
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }

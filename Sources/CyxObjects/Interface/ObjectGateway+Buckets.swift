@@ -96,8 +96,7 @@ extension ObjectGateway {
         buckets.remove(name)
         try await mark(handle, deleting: true)
         do {
-            let rows = try await heads(in: handle, limit: 1)
-            guard rows.isEmpty else { throw ObjectError.bucketNotEmpty }
+            guard try await isEmpty(handle) else { throw ObjectError.bucketNotEmpty }
         } catch {
             try await mark(handle, deleting: false)
             throw error
@@ -110,6 +109,12 @@ extension ObjectGateway {
         }
         try await setListed(name, handle.keys.bucket, handle.created, isListed: false)
         indexes.remove(handle.keys.bucket)
+    }
+
+    /// Whether the bucket has no object. Heads that hold only fences do not count.
+    private func isEmpty(_ handle: BucketHandle) async throws -> Bool {
+        guard try await !heads(in: handle, limit: 1).isEmpty else { return true }
+        return try await openHeads(in: handle).isEmpty
     }
 
     private func mark(_ handle: BucketHandle, deleting: Bool) async throws {
@@ -166,7 +171,7 @@ extension ObjectGateway {
         indexes[handle.keys.bucket] = index
         let page = ListingPage(keys: entries.map(\.key), request: request)
         var listing = ObjectListing()
-        listing.objects = page.objects.map { entries[$0].info }
+        listing.objects = page.objects.compactMap { entries[$0].info }
         listing.commonPrefixes = page.commonPrefixes
         listing.nextMarker = page.nextMarker
         return listing
@@ -175,7 +180,7 @@ extension ObjectGateway {
     /// Decrypts heads in the pool; what cannot be opened belongs to another bucket.
     private func opened(
         _ rows: [(RowKey, RegisterState)], in bucket: BucketHandle
-    ) async -> [RowKey: ObjectInfo] {
+    ) async -> [RowKey: ObjectInfo?] {
         guard !rows.isEmpty else { return [:] }
         let store = store(bucket)
         let heads = await context.environment.blocking.run {
@@ -185,7 +190,11 @@ extension ObjectGateway {
                 } catch { return nil }
             }
         }
-        return Dictionary(uniqueKeysWithValues: heads.map { ($0.0, info(of: $0.1)) })
+        let now = context.environment.wallTime()
+        let spent = heads.filter { !$0.1.isObject && $0.1.deleted(now: now) == nil }.map(\.0)
+        if !spent.isEmpty { await cleaner.submit(.fences(spent), in: store) }
+        return Dictionary(
+            uniqueKeysWithValues: heads.map { ($0.0, $0.1.isObject ? info(of: $0.1) : nil) })
     }
 
     /// The heads of a bucket, decrypted: for upkeep.
@@ -194,6 +203,7 @@ extension ObjectGateway {
         let store = store(bucket)
         return await context.environment.blocking.run {
             rows.compactMap { row in row.state.value.flatMap { store.head($0, at: row.key) } }
+                .filter(\.isObject)
         }
     }
 }

@@ -23,21 +23,37 @@ extension ObjectGateway {
             let head = try await readHead(key, in: handle)
             if let refusal = options.condition.refusal(head) { throw refusal }
         }
-        let writer = ObjectWriter(context: context, keys: keys, bucket: handle.keys)
+        let version = newVersion(of: key, in: handle)
+        let writer = ObjectWriter(
+            context: context, keys: keys, bucket: handle.keys,
+            reference: SegmentReference(handle.keys, version))
         do {
             let content = try await writer.write(body, size: options.size)
             var head = HeadRow(key: key, size: content.size, etag: Hex.encode(content.md5))
+            head.write = version.write
             head.headers = options.headers
             head.checksums = options.checksums
             for (name, value) in options.checksumsAtEnd?() ?? [:] { head.checksums[name] = value }
-            return try await publish(content, &head, options.condition, in: handle)
+            async let claimed: Void = writer.claim(content)
+            try await prepare(
+                &head, chunks: content.chunks, placed: content.segments.map(\.placed),
+                inline: content.inline, code: content.code, in: handle)
+            try await claimed
+            return try await commit(head, options.condition, in: handle)
         } catch let failure as CommitUnknown {
             // The head may yet take effect: its segments must stay.
             throw failure.error
         } catch {
-            await abandon(writer, in: handle)
+            await abandon(writer, SegmentReference(handle.keys, version), in: handle)
             throw error
         }
+    }
+
+    /// A name for a write that is about to begin.
+    func newVersion(of key: String, in bucket: BucketHandle) -> VersionID {
+        VersionID(
+            position: bucket.keys.position(of: key),
+            write: context.environment.random.bytes(VersionID.writeBytes))
     }
 
     /// A commit of which nobody knows whether it took effect.
@@ -46,37 +62,25 @@ extension ObjectGateway {
     }
 
     /// Removes, in the background, what a failed write had stored.
-    func abandon(_ writer: ObjectWriter, in bucket: BucketHandle) async {
+    func abandon(
+        _ writer: ObjectWriter, _ reference: SegmentReference, in bucket: BucketHandle
+    ) async {
         let store = store(bucket)
         let unfinished = await writer.unfinished
         if !unfinished.isEmpty { await cleaner.submit(.uploads(unfinished), in: store) }
         let segments = await writer.begun
         guard !segments.isEmpty else { return }
         let storers = context.membership.snapshot.storers.map(\.peer)
-        await cleaner.submit(.segments(segments, hints: storers), in: store)
+        await cleaner.submit(.segments(segments, [reference], hints: storers), in: store)
     }
 
-    /// Writes manifest and layout, then commits the head.
-    private func publish(
-        _ content: WrittenContent, _ head: inout HeadRow, _ condition: PutCondition,
-        in bucket: BucketHandle
-    ) async throws -> ObjectInfo {
-        let placed = content.segments.map(\.placed)
-        try await prepare(
-            &head, chunks: content.chunks, placed: placed, inline: content.inline,
-            code: content.code, in: bucket)
-        return try await commit(head, condition, in: bucket)
-    }
-
-    /// Everything of a version but its head: manifest pages and layout (B2's order).
+    /// Everything of the version `head.write` but its head: manifest pages and layout (B2's order).
     func prepare(
         _ head: inout HeadRow, chunks: [ManifestChunk], placed: [PlacedSegment],
         inline: [UInt8]?, code: Redundancy, in bucket: BucketHandle
     ) async throws {
         let version = VersionID(
-            position: bucket.keys.position(of: head.key),
-            write: context.environment.random.bytes(VersionID.writeBytes))
-        head.write = version.write
+            position: bucket.keys.position(of: head.key), write: head.write)
         head.modifiedMs = context.environment.wallTime().milliseconds
         let store = store(bucket)
         let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
@@ -108,9 +112,17 @@ extension ObjectGateway {
         let key = bucket.keys.head(head.key)
         let store = store(bucket)
         let outcome = Mutex<CommitOutcome?>(nil)
+        let now = context.environment.wallTime()
         do throws(TableError) {
             _ = try await context.tables.update(key) { state in
-                let current = state.value.flatMap { store.head($0, at: key) }
+                let found = state.value.flatMap { store.head($0, at: key) }
+                let current = found.flatMap { $0.isObject ? $0 : nil }
+                if let found, found.refuses(head.write) {
+                    outcome.withLock {
+                        $0 = .refused(.unavailable("the write took so long that it was given up"))
+                    }
+                    return .abandon
+                }
                 if let current, current.write == head.write {
                     outcome.withLock { if $0 == nil { $0 = .repeated(current) } }
                     return .abandon
@@ -121,6 +133,7 @@ extension ObjectGateway {
                 }
                 var next = head
                 next.previous = current?.version ?? []
+                next.fenced = found?.withoutOldFences(now: now).fenced ?? []
                 outcome.withLock { $0 = .committed(replaced: current) }
                 return .set(store.seal(next, at: key))
             }
@@ -143,7 +156,22 @@ extension ObjectGateway {
         let version = VersionID(position: bucket.keys.position(of: head.key), write: head.write)
         versions.remove(version)
         await cleaner.submit(
-            .version(version, manifestPages: Int(head.manifestPages)), in: store(bucket))
+            .version(version, manifestPages: Int(head.manifestPages), owners(of: head, in: bucket)),
+            in: store(bucket))
+    }
+
+    /// In whose name the segments of a version may have been stored: its own, and that of the upload
+    /// which was completed into it.
+    private func owners(of head: HeadRow, in bucket: BucketHandle) -> [SegmentReference] {
+        let position = bucket.keys.position(of: head.key)
+        let version = VersionID(position: position, write: head.write)
+        var owners = [SegmentReference(bucket.keys, version)]
+        if let upload = Hex.decode(head.upload), !upload.isEmpty {
+            owners.append(
+                SegmentReference(
+                    bucket: bucket.keys.bucket, position: position, owner: .upload(upload)))
+        }
+        return owners
     }
 
     /// After a version's layout has changed: notes the new code in its head if it is still current,
@@ -173,7 +201,9 @@ extension ObjectGateway {
         }
         let hints = Set(old.segments.flatMap { Digests.split($0.holders) }).subtracting([.zero])
         await cleaner.submit(
-            .segments(segments, hints: hints.map { PeerID($0) }.sorted()), in: store)
+            .segments(
+                segments, owners(of: head, in: bucket), hints: hints.map { PeerID($0) }.sorted()),
+            in: store)
         await cleaner.submit(.rows(store.layoutPages(of: version, old.row)), in: store)
     }
 
@@ -183,11 +213,15 @@ extension ObjectGateway {
         let row = handle.keys.head(key)
         let store = store(handle)
         let removed = Mutex<HeadRow?>(nil)
+        let now = context.environment.wallTime()
         try await withTables { () async throws(TableError) in
             _ = try await context.tables.update(row) { state in
                 guard let value = state.value else { return .abandon }
-                removed.withLock { $0 = store.head(value, at: row) }
-                return .delete
+                let head = store.head(value, at: row)
+                removed.withLock { $0 = head }
+                if let head, !head.isObject { return .abandon }
+                guard let rest = head?.deleted(now: now) else { return .delete }
+                return .set(store.seal(rest, at: row))
             }
         }
         if let head = removed.withLock({ $0 }) { await discard(head, in: handle) }

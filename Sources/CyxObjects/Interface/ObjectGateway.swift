@@ -44,9 +44,11 @@ package actor ObjectGateway: ObjectService {
     /// Read-ahead, clean-up and re-coding, until the task is cancelled.
     package func run() async throws {
         let recoder = Recoder(gateway: self, context: context)
+        let collector = Collector(gateway: self, context: context, keys: keys)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.runner.run() }
             group.addTask { try await recoder.run() }
+            group.addTask { try await collector.run() }
             group.addTask { await self.cleaner.kick() }
             try await group.waitForAll()
         }
@@ -67,7 +69,8 @@ package actor ObjectGateway: ObjectService {
         }
         guard let value = state.value else { return nil }
         do throws(RowError) {
-            return try store(bucket).open(HeadRow.self, value, at: row)
+            let head = try store(bucket).open(HeadRow.self, value, at: row)
+            return head.isObject ? head : nil
         } catch {
             throw ObjectError.dataLost("the head of an object cannot be read: \(error)")
         }

@@ -16,6 +16,8 @@ extension TableID {
     package static let segments = TableID(rawValue: 0x18)
     /// Who holds which index of a segment (merge row, two-phase).
     package static let holders = TableID(rawValue: 0x19)
+    /// Who needs a segment (merge row, two-phase).
+    package static let references = TableID(rawValue: 0x1b)
     /// Multipart uploads (register).
     package static let uploads = TableID(rawValue: 0x1a)
     /// Their parts (register).
@@ -43,6 +45,10 @@ package enum ObjectRows {
         RowKey(table: .holders, position: segment.digest)
     }
 
+    package static func references(_ segment: SegmentID) -> RowKey {
+        RowKey(table: .references, position: segment.digest)
+    }
+
     package static func accountBuckets(_ account: AccountID) -> RowKey {
         RowKey(table: .accountBuckets, position: account.digest)
     }
@@ -62,6 +68,8 @@ enum ObjectLimits {
     static let keyBytes = 1024
     /// System headers and user metadata of one object together.
     static let headerBytes = 64 << 10
+    /// One reference to a segment, sealed and signed.
+    static let referenceBytes = 512
     /// Content of a segment, tags not counted.
     static let segmentBytes = 64 << 20
     /// A chunk and its tag.

@@ -72,28 +72,35 @@ actor Recoder {
         let manifest = try await store.manifest(of: head, at: version.position)
         let content = try VersionContent(
             chunks: manifest.chunks, placed: old.segments, layoutGeneration: old.row.generation)
-        let mover = SegmentMover(context: context, signing: store.keys.signing, code: code)
+        let claims = SegmentClaims(
+            references: SegmentReferences(context: context, keys: store.keys),
+            reference: SegmentReference(bucket.keys, version))
+        let mover = SegmentMover(context: context, claims: claims, code: code)
         let begun: [SegmentID]
         do {
-            let placed = try await mover.move(content, fetcher: gateway.fetcher).map(\.placed)
+            let moved = try await mover.move(content, fetcher: gateway.fetcher)
+            try await claims.finish(moved)
             let sealed = try await store.prepareLayout(
-                placed, generation: old.row.generation + 1, of: version)
+                moved.map(\.placed), generation: old.row.generation + 1, of: version)
             if try await replace(old.row, with: sealed, at: version, store) {
                 await gateway.noteRecoded(head, code, old, in: bucket)
                 return
             }
             begun = await mover.begun
         } catch {
-            await discard(await mover.begun, store)
+            await discard(await mover.begun, of: version, store)
             throw error
         }
-        await discard(begun, store)
+        await discard(begun, of: version, store)
     }
 
-    private func discard(_ segments: [SegmentID], _ store: VersionStore) async {
+    private func discard(
+        _ segments: [SegmentID], of version: VersionID, _ store: VersionStore
+    ) async {
         guard !segments.isEmpty else { return }
         let hints = context.reachable().sorted()
-        await gateway.cleaner.submit(.segments(segments, hints: hints), in: store)
+        let owners = [SegmentReference(store.bucket, version)]
+        await gateway.cleaner.submit(.segments(segments, owners, hints: hints), in: store)
     }
 
     /// Swaps the layout unless somebody else did, or the version was deleted.
@@ -103,7 +110,7 @@ actor Recoder {
         let key = store.layoutKey(version)
         let state = try await context.tables.update(key) { state in
             guard let value = state.value, let row = store.layoutRow(value, at: key),
-                row.generation == old.generation
+                row.generation == old.generation, row.fences == old.fences
             else { return .abandon }
             return .set(sealed)
         }
@@ -124,12 +131,12 @@ actor SegmentMover {
         context.environment.executor.asUnownedSerialExecutor()
     }
 
-    init(context: ObjectContext, signing: SigningKey, code: Redundancy) {
+    init(context: ObjectContext, claims: SegmentClaims, code: Redundancy) {
         self.context = context
         self.code = code
-        encoder = SegmentEncoder(signing: signing)
+        encoder = SegmentEncoder(signing: claims.references.keys.signing)
         sender = SegmentSender(context: context)
-        recorder = SegmentRecorder(context: context, signing: signing)
+        recorder = SegmentRecorder(context: context, claims: claims)
     }
 
     func move(

@@ -20,6 +20,11 @@ private struct UploadHandle: Sendable {
     var id: [UInt8]
     var row: RowKey
     var upload: UploadRow
+
+    /// In whose name the parts are stored, also after their completion.
+    var reference: SegmentReference {
+        SegmentReference(bucket: bucket.keys.bucket, position: position, owner: .upload(id))
+    }
 }
 
 extension ObjectGateway {
@@ -66,11 +71,13 @@ extension ObjectGateway {
         let handle = try await self.upload(upload, key, in: bucket)
         guard handle.upload.state == .open else { throw ObjectError.noSuchUpload }
         let writer = ObjectWriter(
-            context: context, keys: keys, bucket: handle.bucket.keys, takesInline: false)
+            context: context, keys: keys, bucket: handle.bucket.keys,
+            reference: handle.reference, takesInline: false)
         let row = handle.bucket.keys.part(handle.position, handle.id, number)
         let store = store(handle.bucket)
         do {
             let content = try await writer.write(body, size: nil)
+            try await writer.claim(content)
             let part = PartRow(
                 number: UInt32(number), size: content.size, md5: content.md5,
                 modifiedMs: context.environment.wallTime().milliseconds, chunks: content.chunks,
@@ -85,13 +92,20 @@ extension ObjectGateway {
                 }
             }
             if let old = replaced.withLock({ $0 }) {
-                await cleaner.submit(.segments(old.segmentIDs, hints: []), in: store)
+                await discard(old.segmentIDs, of: handle)
             }
             return part.info
         } catch {
-            await abandon(writer, in: handle.bucket)
+            await abandon(writer, handle.reference, in: handle.bucket)
             throw error
         }
+    }
+
+    /// Has segments of parts removed that nobody will complete.
+    private func discard(_ segments: [SegmentID], of handle: UploadHandle) async {
+        guard !segments.isEmpty else { return }
+        await cleaner.submit(
+            .segments(segments, [handle.reference], hints: []), in: store(handle.bucket))
     }
 
     private func partRows(of handle: UploadHandle) async throws -> [(key: RowKey, part: PartRow)] {
@@ -161,6 +175,7 @@ extension ObjectGateway {
         let chosen = try MultipartSelection.choose(requested, from: rows.map(\.part))
         var head = MultipartSelection.head(of: handle.upload, chosen)
         let chunks = chosen.flatMap(\.chunks)
+        head.write = newVersion(of: key, in: handle.bucket).write
         let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
         try await advance(handle, to: .completing, VersionStore.version(of: manifest))
         if let current = try await readHead(key, in: handle.bucket), current.upload == upload {
@@ -207,7 +222,7 @@ extension ObjectGateway {
         let kept = Set(used.map(\.number))
         let store = store(handle.bucket)
         let unused = rows.filter { !kept.contains($0.part.number) }.flatMap(\.part.segmentIDs)
-        if !unused.isEmpty { await cleaner.submit(.segments(unused, hints: []), in: store) }
+        await discard(unused, of: handle)
         await cleaner.submit(.rows(rows.map(\.key)), in: store)
     }
 
@@ -217,7 +232,7 @@ extension ObjectGateway {
         let rows = try await partRows(of: handle)
         let store = store(handle.bucket)
         let segments = rows.flatMap(\.part.segmentIDs)
-        if !segments.isEmpty { await cleaner.submit(.segments(segments, hints: []), in: store) }
+        await discard(segments, of: handle)
         await cleaner.submit(.rows(rows.map(\.key) + [handle.row]), in: store)
     }
 }

@@ -22,7 +22,7 @@ actor ObjectWriter {
     static let pendingRecords = 2
 
     private let context: ObjectContext
-    private let keys: AccountKeys
+    private let claims: SegmentClaims
     private let encoder: ContentEncoder
     private let sender: SegmentSender
     private let takesInline: Bool
@@ -34,12 +34,15 @@ actor ObjectWriter {
         context.environment.executor.asUnownedSerialExecutor()
     }
 
-    /// `takesInline`: whether a small body may stay in memory for its head.
+    /// `reference`: whose the segments are. `takesInline`: whether a small body may stay in memory
+    /// for its head.
     init(
-        context: ObjectContext, keys: AccountKeys, bucket: BucketKeys, takesInline: Bool = true
+        context: ObjectContext, keys: AccountKeys, bucket: BucketKeys,
+        reference: SegmentReference, takesInline: Bool = true
     ) {
         self.context = context
-        self.keys = keys
+        claims = SegmentClaims(
+            references: SegmentReferences(context: context, keys: keys), reference: reference)
         self.takesInline = takesInline
         encoder = ContentEncoder(dedup: bucket.dedup, signing: keys.signing)
         sender = SegmentSender(context: context)
@@ -101,7 +104,7 @@ actor ObjectWriter {
             isSending = false
             guard let segment else { return }
             records += 1
-            let recorder = SegmentRecorder(context: context, signing: keys.signing)
+            let recorder = SegmentRecorder(context: context, claims: claims)
             group.addTask { .recorded(try await recorder.record(segment)) }
         case .recorded(let segment):
             records -= 1
@@ -164,6 +167,11 @@ actor ObjectWriter {
         let id = SegmentID(context.environment.random.digest())
         begun.append(id)
         encoder.segments.begin(id, code: code)
+    }
+
+    /// Makes sure that the segments stay, before anything that names them becomes visible.
+    nonisolated func claim(_ content: WrittenContent) async throws {
+        try await claims.finish(content.segments)
     }
 
     /// Where unfinished shards lie after a failure.

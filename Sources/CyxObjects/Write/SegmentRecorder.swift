@@ -2,10 +2,11 @@ internal import CyxCore
 internal import CyxCrypto
 internal import CyxTables
 
-/// Writes the rows of a stored segment: its core and its holders (B2: before any manifest).
+/// Writes the rows of a stored segment: its core, its holders and its first reference (B2: before
+/// any manifest).
 struct SegmentRecorder: Sendable {
     let context: ObjectContext
-    let signing: SigningKey
+    let claims: SegmentClaims
 
     /// Makes sure that n − ⌊m/2⌋ holders have the segment, then writes its rows.
     func record(_ stored: StoredSegment) async throws -> StoredSegment {
@@ -14,11 +15,14 @@ struct SegmentRecorder: Sendable {
             segment = try await mended(segment)
         }
         let final = segment
+        // A claim that begins with the state reads it when there is one.
+        let isFirst = context.collection.refersBeforeReadingState
+        async let early = isFirst ? claims.begin(final.shape.id) : nil
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await withTables { () async throws(TableError) in
-                    _ = try await context.tables.update(ObjectRows.core(final.shape.id)) { _ in
-                        .set(final.signedCore)
+                    _ = try await context.tables.update(ObjectRows.core(final.shape.id)) {
+                        $0.value == nil ? .set(final.signedCore) : .abandon
                     }
                 }
             }
@@ -30,7 +34,11 @@ struct SegmentRecorder: Sendable {
             }
             try await group.waitForAll()
         }
-        return final
+        segment.claim =
+            if let claim = try await early { claim } else {
+                try await claims.begin(final.shape.id)
+            }
+        return segment
     }
 
     /// Rebuilds missing shards from those that are there.

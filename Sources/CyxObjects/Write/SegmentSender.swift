@@ -8,6 +8,8 @@ struct StoredSegment: Sendable {
     var signedCore: [UInt8]
     /// By index; nil where nobody holds it yet.
     var holders: [(entry: HolderEntry, receipt: StoreReceipt)?]
+    /// Since the segment is registered.
+    var claim: SegmentClaim?
 
     var durable: Int { holders.count { $0 != nil } }
 
@@ -38,6 +40,8 @@ actor SegmentSender {
         /// By index; nil where the peer failed and none took its place.
         var peers: [PeerID?]
         var spares: [PeerID]
+        /// Everybody who may have been sent something, those that failed too.
+        var asked: [(index: Int, peer: PeerID)]
         var holders: [(entry: HolderEntry, receipt: StoreReceipt)?]
         var refusedForSpace = 0
         var lastFailure = ""
@@ -64,9 +68,7 @@ actor SegmentSender {
     /// Where unfinished shards lie, for cleaning up after a failed write.
     var unfinished: [(shard: ShardID, peer: PeerID)] {
         guard let open else { return [] }
-        return open.peers.enumerated().compactMap { index, peer in
-            peer.map { (ShardID(segment: open.id, index: index), $0) }
-        }
+        return open.asked.map { (ShardID(segment: open.id, index: $0.index), $0.peer) }
     }
 
     /// Sends one batch. Returns the segment once its last batch is durable with at least
@@ -110,6 +112,7 @@ actor SegmentSender {
         return Open(
             id: batch.segment, code: batch.code, peers: placement.holders,
             spares: placement.spares,
+            asked: placement.holders.enumerated().map { (index: $0.offset, peer: $0.element) },
             holders: Array(repeating: nil, count: batch.code.shards))
     }
 
@@ -187,6 +190,7 @@ actor SegmentSender {
         guard batch.offset == 0, let spare = open?.spares.first else { return nil }
         open?.spares.removeFirst()
         open?.peers[index] = spare
+        open?.asked.append((index, spare))
         return spare
     }
 }

@@ -10,6 +10,8 @@ final class FakeTables: Tables {
         var writes: [RowKey] = []
         /// Called before an operation; what it returns is thrown.
         var fault: (@Sendable (RowKey, _ isWrite: Bool) -> TableError?)?
+        /// Awaited before an operation.
+        var stall: (@Sendable (RowKey, _ isWrite: Bool) async -> Void)?
         /// Custodians of every row, in rank order.
         var custodians: [PeerID] = []
         var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
@@ -25,7 +27,8 @@ final class FakeTables: Tables {
         self.shared = shared
     }
 
-    private func check(_ key: RowKey, isWrite: Bool) throws(TableError) {
+    private func check(_ key: RowKey, isWrite: Bool) async throws(TableError) {
+        await shared.state.withLock { $0.stall }?(key, isWrite)
         let fault = shared.state.withLock { $0.fault }
         if let error = fault?(key, isWrite) { throw error }
     }
@@ -39,7 +42,7 @@ final class FakeTables: Tables {
 
     func read(_ key: RowKey) async throws(TableError) -> RegisterState {
         precondition(key.table.isRegister)
-        try check(key, isWrite: false)
+        try await check(key, isWrite: false)
         return shared.state.withLock { FakeTables.register($0.registers[key]) }
     }
 
@@ -47,7 +50,7 @@ final class FakeTables: Tables {
         _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
     ) async throws(TableError) -> RegisterState {
         precondition(key.table.isRegister)
-        try check(key, isWrite: true)
+        try await check(key, isWrite: true)
         let result: Result<RegisterState, TableError> = shared.state.withLock { state in
             let current = FakeTables.register(state.registers[key])
             let value: [UInt8]?
@@ -69,7 +72,7 @@ final class FakeTables: Tables {
 
     func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {
         precondition(!key.table.isRegister)
-        try check(key, isWrite: false)
+        try await check(key, isWrite: false)
         return shared.state.withLock { state in
             (state.merges[key] ?? [:]).filter { $0.value != nil }
                 .map { MergeElement(element: $0.key, value: $0.value) }
@@ -79,7 +82,7 @@ final class FakeTables: Tables {
 
     func merge(_ key: RowKey, _ elements: [MergeElement]) async throws(TableError) {
         precondition(!key.table.isRegister)
-        try check(key, isWrite: true)
+        try await check(key, isWrite: true)
         let refusal: String? = shared.state.withLock { state in
             for element in elements {
                 if let value = element.value, let reason = state.validate(key, value) {
@@ -104,7 +107,7 @@ final class FakeTables: Tables {
     func scan(
         _ table: TableID, position: Digest, prefixBits: Int, after: RowKey?, limit: Int
     ) async throws(TableError) -> [(key: RowKey, state: RegisterState)] {
-        try check(RowKey(table: table, position: position), isWrite: false)
+        try await check(RowKey(table: table, position: position), isWrite: false)
         return shared.state.withLock { state in
             let difference = { (key: RowKey) in (key.position ^ position).leadingZeroBitCount }
             let keys = state.registers.keys.filter { key in

@@ -196,6 +196,7 @@ final class ObjectWorld {
             let keeper = StandingKeeper(context: context, signing: node.signing)
             slots.auditors.withLock { $0[node.id] = auditor }
             let scrubber = Scrubber(context: context, holder: holder, store: store)
+            let collector = HolderCollector(context: context, holder: holder, store: store)
             let watch = StoreWatch(context: context, stores: ["shards"], state: serving) {}
             slots.scrubbers.withLock { $0[node.id] = scrubber }
             slots.books.withLock { $0[node.id] = context.standings }
@@ -205,6 +206,7 @@ final class ObjectWorld {
                 group.addTask { try await repairer.run() }
                 if upkeep {
                     group.addTask { try await scrubber.run() }
+                    group.addTask { try await collector.run() }
                     group.addTask { try await watch.run() }
                 }
                 if audits {

@@ -1,0 +1,167 @@
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxTables
+
+/// Finds what crashed gateways left behind: segments of the account that nothing needs any more
+/// (B5). Walks over the whole key space again and again, slowly; every gateway of the account does,
+/// and they do not disturb each other.
+actor Collector {
+    /// Parts of the key space that are looked at one after another.
+    static let steps = 256
+    private static let stepBits = 8
+
+    private unowned let gateway: ObjectGateway
+    private let context: ObjectContext
+    private let keys: AccountKeys
+    private let references: SegmentReferences
+    private let remover: SegmentRemover
+    private let collected: Counter
+    private let rounds: Counter
+    private let logger: Logger
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+        context.environment.executor.asUnownedSerialExecutor()
+    }
+
+    init(gateway: ObjectGateway, context: ObjectContext, keys: AccountKeys) {
+        self.gateway = gateway
+        self.context = context
+        self.keys = keys
+        references = SegmentReferences(context: context, keys: keys)
+        remover = SegmentRemover(references: references)
+        collected = context.environment.metrics.counter("cyxcloud_collected_segments_total")
+        rounds = context.environment.metrics.counter("cyxcloud_collection_rounds_total")
+        logger = context.environment.logger.labelled("collection")
+    }
+
+    func run() async throws {
+        var step = 0
+        while true {
+            try await context.environment.sleep(for: context.timings.collection.pause)
+            do {
+                try await collect(step)
+            } catch {
+                // The next round comes by here again.
+                logger.debug("a part was not collected", [("error", "\(error)")])
+            }
+            step = (step + 1) % Collector.steps
+            if step == 0 { rounds.add() }
+        }
+    }
+
+    private func collect(_ step: Int) async throws {
+        let position = Digest(UInt64(step) << (64 - UInt64(Collector.stepBits)), 0, 0, 0)
+        let own = keys.signing.verifyingKey.bytes
+        var after: RowKey?
+        while true {
+            let page = try await context.tables.scan(
+                .segments, position: position, prefixBits: Collector.stepBits, after: after,
+                limit: RowLimits.scanPageRows)
+            for row in page where row.key.suffix.isEmpty {
+                guard let value = row.state.value, Collector.account(of: value) == own else {
+                    continue
+                }
+                try await judge(SegmentID(row.key.position), value)
+            }
+            guard page.count == RowLimits.scanPageRows, let last = page.last else { return }
+            after = last.key
+        }
+    }
+
+    private static func account(of value: [UInt8]) -> [UInt8]? {
+        do { return try SignedRow(protobuf: value).accountKey } catch { return nil }
+    }
+
+    /// Removes the segment if nothing needs it.
+    private func judge(_ segment: SegmentID, _ value: [UInt8]) async throws {
+        let life = SegmentShape.life(value)
+        if life == .live {
+            guard let created = Collector.created(value, of: segment), isOld(created) else {
+                return
+            }
+        }
+        var stale: [StoredReference] = []
+        for stored in try await references.read(segment) {
+            guard isOld(stored.created), let reference = stored.reference,
+                try await !isNeeded(segment, reference)
+            else {
+                guard case .condemning = life else { return }
+                // Somebody condemned it and went away before lifting that again.
+                _ = try await remover.remove(segment, hints: [], isLastAttempt: false)
+                return
+            }
+            stale.append(stored)
+        }
+        try await references.remove(stale.map(\.element), of: segment)
+        // A holder that was reached and not told in an earlier round finds out by itself.
+        let isLastAttempt = life == .condemned
+        guard try await remover.remove(segment, hints: [], isLastAttempt: isLastAttempt) else {
+            return
+        }
+        collected.add()
+        logger.info("collected a segment that nothing needs", [("segment", "\(segment)")])
+    }
+
+    private static func created(_ value: [UInt8], of segment: SegmentID) -> WallTime? {
+        do { return try SegmentShape.verified(value, of: segment).shape.created } catch {
+            return nil
+        }
+    }
+
+    private func isOld(_ time: WallTime) -> Bool {
+        let age = context.environment.wallTime().milliseconds - time.milliseconds
+        return age > context.timings.collection.grace.nanoseconds / 1_000_000
+    }
+
+    // MARK: References
+
+    /// Whether an old reference still stands. One that does not is fenced first, so that no write
+    /// can make it stand again.
+    private func isNeeded(
+        _ segment: SegmentID, _ reference: SegmentReference
+    ) async throws -> Bool {
+        let store = VersionStore(
+            context: context, keys: keys, bucket: keys.keys(for: reference.bucket))
+        switch reference.owner {
+        case .version(let write):
+            let version = VersionID(position: reference.position, write: write)
+            switch try await store.fence(write, at: reference.position) {
+            case .isCurrent: return try await isPlaced(segment, in: version, store)
+            case .refused: return true
+            case .fenced:
+                let rows = try await store.rows(of: version)
+                await gateway.cleaner.submit(.rows(rows), in: store)
+                return false
+            }
+        case .upload(let id):
+            return try await isNeeded(segment, upload: id, at: reference.position, store)
+        }
+    }
+
+    private func isPlaced(
+        _ segment: SegmentID, in version: VersionID, _ store: VersionStore
+    ) async throws -> Bool {
+        guard let layout = try await store.layout(of: version) else { return false }
+        if layout.segments.contains(where: { $0.core?.segment == segment.bytes }) { return true }
+        return try await !store.fenceLayout(version, layout.row)
+    }
+
+    private func isNeeded(
+        _ segment: SegmentID, upload id: [UInt8], at position: Digest, _ store: VersionStore
+    ) async throws -> Bool {
+        let row = store.bucket.upload(position, id)
+        let upload = try await context.tables.read(row).value
+        if let upload {
+            guard let upload = store.upload(upload, at: row) else { return true }
+            if upload.state == .open || upload.state == .completing { return true }
+        }
+        let key = RowKey(table: .heads, position: position)
+        guard let value = try await context.tables.read(key).value else { return false }
+        guard let head = store.head(value, at: key) else { return true }
+        guard head.upload == Hex.encode(id) else { return false }
+        // The row has served its time: who asks again for the completion finds the head.
+        if upload != nil { await gateway.cleaner.submit(.rows([row]), in: store) }
+        return try await isPlaced(
+            segment, in: VersionID(position: position, write: head.write), store)
+    }
+}

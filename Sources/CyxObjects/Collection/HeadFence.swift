@@ -1,0 +1,105 @@
+internal import CyxCore
+internal import CyxTables
+
+/// Fences in heads: before what a write stored is collected, its head is made to refuse the write's
+/// commit, however late that comes (B5).
+extension HeadRow {
+    /// Writes that one head refuses at a time; the next ones are collected when older fences end.
+    static let fencesMax = 16
+
+    /// Whether there is an object, not only fences.
+    var isObject: Bool { !write.isEmpty }
+
+    func refuses(_ write: [UInt8]) -> Bool { fenced.contains { $0.write == write } }
+
+    func withoutOldFences(now: WallTime) -> HeadRow {
+        var head = self
+        head.fenced.removeAll { $0.untilMs <= now.milliseconds }
+        return head
+    }
+
+    /// What is left of this head when its object is deleted: nil unless there are fences.
+    func deleted(now: WallTime) -> HeadRow? {
+        let fenced = withoutOldFences(now: now).fenced
+        return fenced.isEmpty ? nil : HeadRow(key: key, fenced: fenced)
+    }
+
+    /// With one fence more; nil when there are too many.
+    func refusing(_ write: [UInt8], until: WallTime, now: WallTime) -> HeadRow? {
+        var head = withoutOldFences(now: now)
+        guard head.fenced.count < HeadRow.fencesMax else { return nil }
+        head.fenced.append(FencedWrite(write: write, untilMs: until.milliseconds))
+        return head
+    }
+}
+
+extension VersionStore {
+    /// What fencing a write found.
+    enum Fencing: Sendable {
+        /// The version is the current one.
+        case isCurrent
+        /// It never will be.
+        case fenced
+        /// There was no room, or the head cannot be read.
+        case refused
+    }
+
+    /// Makes the head at `position` refuse the commit of `write`, unless that is its version.
+    func fence(_ write: [UInt8], at position: Digest) async throws(TableError) -> Fencing {
+        let key = RowKey(table: .heads, position: position)
+        let now = context.environment.wallTime()
+        let end = WallTime(
+            milliseconds: now.milliseconds
+                + context.timings.collection.fence.nanoseconds / 1_000_000)
+        let state = try await context.tables.update(key) { state in
+            let current = state.value.map { self.head($0, at: key) } ?? HeadRow()
+            guard let current, current.write != write, !current.refuses(write),
+                let next = current.refusing(write, until: end, now: now)
+            else { return .abandon }
+            return .set(self.seal(next, at: key))
+        }
+        guard let head = state.value.flatMap({ self.head($0, at: key) }) else { return .refused }
+        return head.write == write ? .isCurrent : head.refuses(write) ? .fenced : .refused
+    }
+
+    /// Makes a re-coding of `version` that is under way fail. False if the layout changed since
+    /// `row` was read.
+    func fenceLayout(
+        _ version: VersionID, _ row: LayoutRow
+    ) async throws(TableError) -> Bool {
+        let key = layoutKey(version)
+        let fences = row.fences + 1
+        let state = try await context.tables.update(key) { state in
+            guard var current = state.value.flatMap({ self.layoutRow($0, at: key) }),
+                current.generation == row.generation, current.fences == row.fences
+            else { return .abandon }
+            current.fences = fences
+            return .set(self.seal(current, at: key))
+        }
+        guard let current = state.value.flatMap({ layoutRow($0, at: key) }) else { return false }
+        return current.generation == row.generation && current.fences == fences
+    }
+
+    /// All rows of a version but its head, found by its write.
+    func rows(of version: VersionID) async throws(TableError) -> [RowKey] {
+        var rows: [RowKey] = []
+        for table in [TableID.layouts, .manifests] {
+            var after: RowKey? = RowKey(
+                table: table, position: version.position, suffix: version.write)
+            // The layout itself has just this suffix, and `after` is exclusive.
+            if table == .layouts, let layout = after { rows.append(layout) }
+            while let start = after {
+                let page = try await context.tables.scan(
+                    table, position: version.position, prefixBits: 64, after: start,
+                    limit: RowLimits.scanPageRows)
+                let own = page.prefix {
+                    $0.key.position == version.position
+                        && $0.key.suffix.starts(with: version.write)
+                }
+                rows += own.map(\.key)
+                after = own.count == RowLimits.scanPageRows ? own.last?.key : nil
+            }
+        }
+        return rows
+    }
+}

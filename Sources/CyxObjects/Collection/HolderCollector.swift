@@ -1,0 +1,188 @@
+internal import CyxCore
+internal import CyxCrypto
+package import CyxStorage
+internal import CyxTables
+
+/// A holder's part of collection (B5): asks for every stored file whether anybody still knows its
+/// segment, and empties the trash.
+///
+/// Files go only on their owner's word, or when a quorum says that a segment is unknown which the
+/// holder has had for long enough to be registered. Either way they go to the trash first, and come
+/// back from there if their segment turns up again.
+package actor HolderCollector {
+    /// Rows of the store that are looked at in one step of a walk.
+    static let page = 512
+    /// Segments that are asked for at once.
+    static let concurrency = 8
+    /// Segments that are remembered as registered.
+    static let known = 1 << 16
+
+    private let context: ObjectContext
+    private let holder: ShardHolder
+    private let store: ShardStore
+    private let timings: CollectionTimings
+    /// When segments were found registered.
+    private var registered = BoundedCache<SegmentID, Instant>(capacity: HolderCollector.known)
+    private let trashed: Counter
+    private let restored: Counter
+    private let logger: Logger
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        context.environment.executor.asUnownedSerialExecutor()
+    }
+
+    package init(context: ObjectContext, holder: ShardHolder, store: ShardStore) {
+        self.context = context
+        self.holder = holder
+        self.store = store
+        timings = context.timings.collection
+        let metrics = context.environment.metrics
+        trashed = metrics.counter("cyxcloud_store_unregistered_segments_total")
+        restored = metrics.counter("cyxcloud_store_restored_segments_total")
+        logger = context.environment.logger.labelled("collection")
+    }
+
+    /// Walks until the task is cancelled.
+    package func run() async throws {
+        while true {
+            do {
+                try await emptyTrash()
+                try await walk()
+            } catch let error as CancellationError {
+                throw error
+            } catch {
+                logger.debug("the store cannot be walked", [("error", "\(error)")])
+            }
+            try await context.environment.sleep(for: timings.sweep.rest)
+        }
+    }
+
+    private var now: Int64 { context.environment.wallTime().milliseconds }
+
+    // MARK: Trash
+
+    /// Purges what has lain in the trash for long enough; the oldest entries come first.
+    private func emptyTrash() async throws {
+        let span = timings.trash.nanoseconds / 1_000_000
+        while true {
+            let page = try await store.trash(limit: HolderCollector.page)
+            let due = page.filter { now - $0.mark.since.milliseconds >= span }
+            guard !due.isEmpty else { return }
+            let segments = Set(due.filter { $0.mark.reason == .unregistered }.map(\.key.segment))
+            var kept: Set<SegmentID> = []
+            for segment in segments.sorted() {
+                // Nothing is thrown away before somebody could be asked.
+                guard let life = await life(of: segment, stored: nil) else {
+                    kept.insert(segment)
+                    continue
+                }
+                if life == .live { try await restore(segment) }
+            }
+            let purged = due.map(\.key).filter { !kept.contains($0.segment) }
+            // What was restored is not in the trash any more.
+            try await store.purge(purged)
+            guard page.count == HolderCollector.page, kept.isEmpty else { return }
+        }
+    }
+
+    private func restore(_ segment: SegmentID) async throws {
+        try await store.restore(segment)
+        restored.add()
+        logger.warning(
+            "a segment turned up again and left the trash", [("segment", "\(segment)")])
+    }
+
+    // MARK: Walking
+
+    private func walk() async throws {
+        var after: ShardKey?
+        // The files of one segment, which may go over a page's end.
+        var files: [ShardID: Bool] = [:]
+        while true {
+            let page = try await store.list(after: after, limit: HolderCollector.page)
+            for (key, _) in page {
+                let shard = ShardID(segment: key.segment, index: Int(key.index))
+                files[shard] = files[shard] == true || key.chunk == ShardFile.recordNumber
+            }
+            let isLast = page.count < HolderCollector.page
+            let open = page.last?.key.segment
+            let whole = files.filter { isLast || $0.key.segment != open }
+            try await look(whole)
+            for shard in whole.keys { files[shard] = nil }
+            guard !isLast, let last = page.last else { break }
+            after = last.key
+        }
+        try await lookAtTrash()
+    }
+
+    /// `files`: whether each is finished.
+    private func look(_ files: [ShardID: Bool]) async throws {
+        for shard in files.filter({ !$0.value }).keys.sorted() {
+            await holder.dropAbandoned(shard)
+        }
+        let limit = context.environment.now() - timings.recheck
+        var segments = Set(files.filter(\.value).keys.map(\.segment)).filter { segment in
+            registered[segment].map { $0 < limit } ?? true
+        }.sorted()[...]
+        while !segments.isEmpty {
+            let batch = segments.prefix(HolderCollector.concurrency)
+            segments = segments.dropFirst(HolderCollector.concurrency)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for segment in batch {
+                    let indices = files.keys.filter { $0.segment == segment }.sorted()
+                    group.addTask { try await self.look(segment, indices) }
+                }
+                try await group.waitForAll()
+            }
+            try await context.environment.sleep(for: timings.sweep.page)
+        }
+    }
+
+    private func look(_ segment: SegmentID, _ shards: [ShardID]) async throws {
+        var stored: Int64 = 0
+        var core: [UInt8]?
+        for shard in shards {
+            guard let record = try await holder.record(of: shard) else { continue }
+            stored = max(stored, record.storedMs)
+            core = record.core
+        }
+        guard let core, now - stored > timings.unregistered.nanoseconds / 1_000_000,
+            let life = await life(of: segment, stored: core)
+        else { return }
+        switch life {
+        case .live, .condemning: registered[segment] = context.environment.now()
+        case .condemned:
+            try await holder.trash(segment, .ordered)
+        case .absent:
+            try await holder.trash(segment, .unregistered)
+            trashed.add()
+            logger.info("nobody knows a stored segment", [("segment", "\(segment)")])
+        }
+    }
+
+    /// Brings back what is known after all.
+    private func lookAtTrash() async throws {
+        let page = try await store.trash(limit: HolderCollector.page)
+        let segments = Set(page.filter { $0.mark.reason == .unregistered }.map(\.key.segment))
+        for segment in segments.sorted() where await life(of: segment, stored: nil) == .live {
+            try await restore(segment)
+        }
+    }
+
+    /// What a quorum says of the segment; nil when none could be asked. Only whose core is `stored`
+    /// may condemn it.
+    private func life(of segment: SegmentID, stored: [UInt8]?) async -> SegmentLife? {
+        do throws(TableError) {
+            guard let value = try await context.tables.read(ObjectRows.core(segment)).value else {
+                return .absent
+            }
+            let life = SegmentShape.life(value)
+            if life == .condemned, let stored,
+                SegmentShape.owner(value, of: segment) != SegmentShape.owner(stored, of: segment)
+            {
+                return nil
+            }
+            return life
+        } catch { return nil }
+    }
+}

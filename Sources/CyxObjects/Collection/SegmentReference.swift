@@ -1,0 +1,117 @@
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxTables
+
+/// Who needs a segment: a version of an object, or the upload whose part it is.
+struct SegmentReference: Hashable, Sendable {
+    enum Owner: Hashable, Sendable {
+        /// The write that the version has its name from.
+        case version([UInt8])
+        case upload([UInt8])
+    }
+
+    var bucket: Digest
+    /// Of the object's rows.
+    var position: Digest
+    var owner: Owner
+
+    private static let elementBytes = 16
+
+    /// Its name among a segment's references. Whoever cleans up after a write makes it again.
+    func element(of segment: SegmentID) -> [UInt8] {
+        let kind: [UInt8]
+        switch owner {
+        case .version(let write): kind = [0] + write
+        case .upload(let upload): kind = [1] + upload
+        }
+        let digest = BLAKE3.hash(
+            Array("cyx segment reference v1\0".utf8) + segment.bytes + position.bytes + kind)
+        return Array(digest.bytes.prefix(SegmentReference.elementBytes))
+    }
+
+    func row(created: WallTime) -> SegmentRefRow {
+        var row = SegmentRefRow(
+            bucket: bucket.bytes, position: position.bytes, createdMs: created.milliseconds)
+        switch owner {
+        case .version(let write): row.write = write
+        case .upload(let upload): row.upload = upload
+        }
+        return row
+    }
+
+    init(bucket: Digest, position: Digest, owner: Owner) {
+        self.bucket = bucket
+        self.position = position
+        self.owner = owner
+    }
+
+    init(_ bucket: BucketKeys, _ version: VersionID) {
+        self.init(
+            bucket: bucket.bucket, position: version.position, owner: .version(version.write))
+    }
+
+    /// Nil for a row that names nobody.
+    init?(_ row: SegmentRefRow) {
+        guard let bucket = Digest(bytes: row.bucket), let position = Digest(bytes: row.position),
+            row.write.isEmpty != row.upload.isEmpty
+        else { return nil }
+        self.init(
+            bucket: bucket, position: position,
+            owner: row.write.isEmpty ? .upload(row.upload) : .version(row.write))
+    }
+}
+
+/// One reference as a segment's row has it.
+struct StoredReference: Sendable {
+    var element: [UInt8]
+    /// Nil where it is the account's and cannot be read: then it counts, and is never taken back.
+    var reference: SegmentReference?
+    var created: WallTime
+}
+
+/// Reads and writes the references of an account's segments.
+struct SegmentReferences: Sendable {
+    let context: ObjectContext
+    let keys: AccountKeys
+
+    func write(_ reference: SegmentReference, to segment: SegmentID) async throws(TableError) {
+        let key = ObjectRows.references(segment)
+        let row = reference.row(created: context.environment.wallTime())
+        let sealed = Rows.seal(
+            row, at: key, keys: (keys.rowKey, keys.signing), random: context.environment.random)
+        try await context.tables.merge(
+            key, [MergeElement(element: reference.element(of: segment), value: sealed)])
+    }
+
+    func remove(_ elements: [[UInt8]], of segment: SegmentID) async throws(TableError) {
+        guard !elements.isEmpty else { return }
+        try await context.tables.merge(
+            ObjectRows.references(segment),
+            elements.map { MergeElement(element: $0, value: nil) })
+    }
+
+    /// What refers to a segment, read at a quorum. Rows of other accounts do not count: they could
+    /// only keep the segment's owner from ever getting its space back.
+    func read(_ segment: SegmentID) async throws(TableError) -> [StoredReference] {
+        let key = ObjectRows.references(segment)
+        return try await context.tables.readMerge(key).compactMap { element in
+            guard let value = element.value, isOwn(value) else { return nil }
+            do {
+                let row = try Rows.open(SegmentRefRow.self, value, at: key, key: keys.rowKey)
+                return StoredReference(
+                    element: element.element, reference: SegmentReference(row),
+                    created: WallTime(milliseconds: row.createdMs))
+            } catch {
+                return StoredReference(
+                    element: element.element, reference: nil,
+                    created: context.environment.wallTime())
+            }
+        }
+    }
+
+    private func isOwn(_ value: [UInt8]) -> Bool {
+        do {
+            return try SignedRow(protobuf: value).accountKey == keys.signing.verifyingKey.bytes
+        } catch { return false }
+    }
+}

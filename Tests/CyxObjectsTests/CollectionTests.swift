@@ -1,0 +1,226 @@
+import CyxCore
+import CyxObjects
+import CyxStorage
+import CyxTables
+import SimulationHarness
+import Synchronization
+import Testing
+
+/// What crashes leave behind goes in the end, and what is needed never does.
+@Suite struct CollectionTests {
+    private static let timings: ObjectTimings = {
+        var timings = ObjectTimings.devnet
+        timings.unfinishedUpload = .seconds(16)
+        timings.collection.grace = .seconds(20)
+        timings.collection.fence = .seconds(90)
+        timings.collection.pause = .milliseconds(20)
+        timings.collection.unregistered = .seconds(10)
+        timings.collection.sweep = (.milliseconds(20), .seconds(2))
+        timings.collection.recheck = .seconds(20)
+        timings.collection.trash = .seconds(6)
+        return timings
+    }()
+
+    private func world(
+        _ storers: Int = 4, _ adjust: (inout ObjectTimings) -> Void = { _ in }
+    ) throws -> ObjectWorld {
+        var timings = Self.timings
+        adjust(&timings)
+        let world = try ObjectWorld(storers: storers, upkeep: true, timings: timings)
+        try world.createBucket()
+        return world
+    }
+
+    /// Rows of objects by table that still hold something.
+    private func rows(_ world: ObjectWorld) -> [TableID: Int] {
+        let tables: [TableID] = [
+            .heads, .manifests, .layouts, .segments, .holders, .references, .uploads, .parts,
+        ]
+        return world.shared.state.withLock { state in
+            var counts: [TableID: Int] = [:]
+            for key in state.registers.keys where state.registers[key]?.value != nil {
+                counts[key.table, default: 0] += 1
+            }
+            for (key, row) in state.merges where row.contains(where: { $0.value != nil }) {
+                counts[key.table, default: 0] += 1
+            }
+            return counts.filter { tables.contains($0.key) }
+        }
+    }
+
+    private func usage(_ world: ObjectWorld) throws -> (used: Int64, trash: Int64) {
+        var sum: (used: Int64, trash: Int64) = (0, 0)
+        for node in world.nodes {
+            let store = world.store(node)
+            let usage = try world.world.perform(on: node.peer) { await store.usage }
+            #expect(usage.used + usage.trash + usage.free == usage.allocated)
+            sum.used += usage.used
+            sum.trash += usage.trash
+        }
+        return sum
+    }
+
+    /// A gateway that dies at any moment of a write, and starts again: nothing of the write is left,
+    /// or all of it is there.
+    @Test(arguments: [1, 4, 8, 12, 16, 20, 26, 34, 48])
+    func aWriteThatDiedLeavesNothing(after milliseconds: Int) throws {
+        let world = try world()
+        let gateway = world.gateway
+        let bytes = noise(2_500_000)
+        _ = world.world.spawn(world.gatewayNode.peer) {
+            try await gateway.put(
+                "key", in: "bucket", options: PutOptions(), body: Pieces(bytes, of: 64 << 10))
+        }
+        world.world.run(for: .milliseconds(milliseconds))
+        world.gatewayNode.peer.crash()
+        world.world.run(for: .seconds(1))
+        try world.startGateway()
+        world.world.run(for: .seconds(140))
+        let listed = try world.perform { try await $0.list("bucket", ListRequest()) }
+        if listed.objects.isEmpty {
+            // The fence of the write in its head went with the listing above.
+            world.world.run(for: .seconds(5))
+            #expect(rows(world) == [:])
+            #expect(try usage(world) == (0, 0))
+        } else {
+            #expect(try world.get("key") == bytes)
+            #expect(rows(world)[.segments] == 1)
+        }
+    }
+
+    @Test func aVersionWhoseRemovalWasForgottenIsCollected() throws {
+        let world = try world()
+        _ = try world.put("key", noise(1_000_000, seed: 1))
+        _ = try world.put("gone", noise(900_000, seed: 2))
+        let old = Set(world.holders().map(\.segment))
+        // The gateway dies before it has removed what these two make superfluous.
+        let second = noise(1_100_000, seed: 3)
+        world.shared.state.withLock { state in
+            state.fault = { key, isWrite in
+                isWrite && key.table == .references && old.contains(SegmentID(key.position))
+                    ? .unavailable("slow") : nil
+            }
+        }
+        _ = try world.put("key", second)
+        try world.perform { try await $0.delete("gone", in: "bucket") }
+        world.gatewayNode.peer.crash()
+        world.shared.state.withLock { $0.fault = nil }
+        try world.startGateway()
+        world.world.run(for: .seconds(60))
+        let left = Set(world.holders().map(\.segment))
+        #expect(left.count == 1 && left.isDisjoint(with: old))
+        #expect(rows(world)[.layouts] == 1)
+        #expect(rows(world)[.references] == 1)
+        #expect(try world.get("key") == second)
+        #expect(throws: ObjectError.noSuchKey) { try world.get("gone") }
+    }
+
+    @Test func whatIsNeededStays() throws {
+        let world = try world()
+        let bytes = noise(6 << 20, seed: 5)
+        _ = try world.put("single", noise(700_000))
+        let upload = try world.perform {
+            try await $0.createUpload("parts", in: "bucket", options: PutOptions())
+        }
+        let open = try world.perform {
+            try await $0.createUpload("open", in: "bucket", options: PutOptions())
+        }
+        let parts = try world.perform { gateway in
+            let first = try await gateway.putPart(
+                1, upload: upload, key: "parts", in: "bucket", body: Pieces(bytes, of: 1 << 20))
+            // A part that will not be used.
+            _ = try await gateway.putPart(
+                2, upload: upload, key: "parts", in: "bucket",
+                body: Pieces(noise(50_000), of: 1 << 20))
+            return [first]
+        }
+        let waiting = try world.perform {
+            try await $0.putPart(
+                1, upload: open, key: "open", in: "bucket", body: Pieces(bytes, of: 1 << 20))
+        }
+        _ = try world.perform {
+            try await $0.completeUpload(
+                upload, key: "parts", in: "bucket", parts: parts.map { ($0.number, $0.etag) })
+        }
+        world.world.run(for: .seconds(60))
+        #expect(rows(world)[.segments] == 3)
+        #expect(try world.get("single") == noise(700_000))
+        #expect(try world.get("parts") == bytes)
+        // An upload may wait for as long as its owner likes.
+        _ = try world.perform {
+            try await $0.completeUpload(
+                open, key: "open", in: "bucket", parts: [(waiting.number, waiting.etag)])
+        }
+        #expect(try world.get("open") == bytes)
+        for key in ["single", "parts", "open"] {
+            try world.perform { try await $0.delete(key, in: "bucket") }
+        }
+        world.world.run(for: .seconds(60))
+        #expect(rows(world) == [.uploads: 1])
+        #expect(try usage(world) == (0, 0))
+    }
+
+    /// A write that is slower than anybody waits for, before it has made sure of its segment or
+    /// before its commit: it is given up, and cannot be committed.
+    @Test(arguments: [
+        (TableID.segments, false, "collected"), (TableID.heads, true, "given up"),
+    ])
+    func aWriteThatWasGivenUpCannotBeCommitted(
+        table: TableID, isWrite: Bool, reason: String
+    ) throws {
+        let world = try world()
+        let environment = world.gatewayNode.peer.environment
+        let isFirst = Mutex(true)
+        world.shared.state.withLock { state in
+            state.stall = { key, isWriting in
+                guard key.table == table, isWriting == isWrite,
+                    isFirst.withLock({ first in
+                        defer { first = false }
+                        return first
+                    })
+                else { return }
+                do { try await environment.sleep(for: .seconds(45)) } catch {}
+            }
+        }
+        do {
+            _ = try world.put("key", noise(300_000, seed: 1))
+            Issue.record("it was committed")
+        } catch let ObjectError.unavailable(words) {
+            #expect(words.contains(reason), "\(words)")
+        }
+        #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
+        // The name is free for others.
+        _ = try world.put("key", noise(5000))
+        world.world.run(for: .seconds(30))
+        #expect(try world.get("key") == noise(5000))
+        #expect(rows(world)[.segments] == 1)
+    }
+
+    @Test func aFileThatNobodyKnowsComesBackWhenItsSegmentTurnsUp() throws {
+        let world = try world { $0.collection.trash = .seconds(60) }
+        let bytes = noise(400_000)
+        _ = try world.put("key", bytes)
+        let used = try usage(world).used
+        let segment = try #require(world.holders().first?.segment)
+        let row = ObjectRows.core(segment)
+        let lost = world.shared.state.withLock { $0.registers.removeValue(forKey: row) }
+        world.world.run(for: .seconds(34))
+        #expect(try usage(world).used == 0)
+        #expect(try usage(world).trash == used)
+        world.shared.state.withLock { $0.registers[row] = lost }
+        world.world.run(for: .seconds(5))
+        #expect(try usage(world) == (used, 0))
+        #expect(try world.get("key") == bytes)
+    }
+
+    @Test func piecesOfAnUploadThatARestartInterruptedAreDropped() throws {
+        let world = try world(2)
+        let node = world.nodes[0]
+        let store = world.store(node)
+        let key = ShardKey(segment: SegmentID(Digest(1, 2, 3, 4)), index: 0, chunk: 0)
+        _ = try world.world.perform(on: node.peer) { try await store.put([(key, [1, 2, 3])]) }
+        #expect(try usage(world).used > 0)
+        world.world.run(for: .seconds(5))
+        #expect(try usage(world) == (0, 0))
+    }
+}
