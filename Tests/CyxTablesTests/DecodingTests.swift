@@ -57,7 +57,7 @@ import Testing
 
     @Test func certificatesComeBackAndNoFlippedBitIsValid() throws {
         let certificate = Self.certificate()
-        #expect(certificate.isValid)
+        #expect(certificate.isValid(adminKey: nil))
         #expect(try ViewCertificate(bytes: certificate.bytes) == certificate)
         attack(certificate.bytes) { try ViewCertificate(bytes: $0).bytes == certificate.bytes }
         let bytes = certificate.bytes
@@ -65,11 +65,59 @@ import Testing
             var mutated = bytes
             mutated[index] ^= 1
             do {
-                #expect(!(try ViewCertificate(bytes: mutated).isValid), "byte \(index)")
+                #expect(
+                    !(try ViewCertificate(bytes: mutated).isValid(adminKey: nil)), "byte \(index)")
             } catch {
                 continue
             }
         }
+    }
+
+    private static func recovery() -> ViewCertificate {
+        let lost = certificate().view
+        var next = lost
+        next.id.generation = 7
+        next.id.epoch = 0
+        return RecoveryPlan(view: next, previous: lost, survivors: lost.members)
+            .certificate(signedBy: key)
+    }
+
+    @Test func recoveriesComeBackAndOnlyTheAdminsWholeWordIsValid() throws {
+        let certificate = Self.recovery()
+        let admin = Self.key.verifyingKey
+        #expect(certificate.isValid(adminKey: admin))
+        #expect(!certificate.isValid(adminKey: nil))
+        let other = SigningKey(seed: [UInt8](repeating: 8, count: 32)).verifyingKey
+        #expect(!certificate.isValid(adminKey: other))
+        #expect(try ViewCertificate(bytes: certificate.bytes) == certificate)
+        attack(certificate.bytes) { try ViewCertificate(bytes: $0).bytes == certificate.bytes }
+        let bytes = certificate.bytes
+        for index in bytes.indices {
+            var mutated = bytes
+            mutated[index] ^= 1
+            do {
+                let isValid = try ViewCertificate(bytes: mutated).isValid(adminKey: admin)
+                #expect(!isValid, "byte \(index)")
+            } catch {
+                continue
+            }
+        }
+        var plan = RecoveryPlan(
+            view: certificate.view, previous: certificate.previous, survivors: [])
+        #expect(try RecoveryPlan(bytes: plan.bytes) == plan)
+        attack(plan.bytes) { try RecoveryPlan(bytes: $0) == plan }
+        // No generation comes twice.
+        plan.view.id.generation = 0
+        plan.view.id.epoch = 9
+        #expect(!plan.certificate(signedBy: Self.key).isValid(adminKey: admin))
+    }
+
+    @Test func aFounderBeginsNoGeneration() {
+        var view = Self.certificate().view
+        view.id.epoch = 0
+        #expect(ViewCertificate.genesis(view, key: Self.key).isValid(adminKey: nil))
+        view.id.generation = 1
+        #expect(!ViewCertificate.genesis(view, key: Self.key).isValid(adminKey: nil))
     }
 
     @Test func aQuorumIsOfDifferentMembers() {
@@ -83,7 +131,7 @@ import Testing
         let signature = ViewSignature(
             key: Self.key.verifyingKey.bytes, signature: Self.key.sign(statement))
         certificate.signatures = [signature, signature]
-        #expect(!certificate.isValid)
+        #expect(!certificate.isValid(adminKey: nil))
     }
 
     @Test func mergeRowsComeBack() throws {

@@ -315,7 +315,7 @@ package struct RowReply: ProtobufMessage {
 /// `cyx.tables.v1.ViewRequest`.
 package struct ViewRequest: ProtobufMessage {
     package var operation: ViewOperation = .init(rawValue: 0)
-    /// The view that is to change; FIND: its partition only.
+    /// The view that is to change; FIND and HOLDINGS: its partition only.
     package var view: ViewReference?
     package var round: UInt32 = 0
     /// PROPOSE and PRECOMMIT: the successor.
@@ -400,6 +400,55 @@ package struct ViewRequest: ProtobufMessage {
     }
 }
 
+/// What a peer knows and has of one partition.
+package struct PartitionHoldingMessage: ProtobufMessage {
+    /// Proof of the newest view that it knows.
+    package var certificate: [UInt8] = []
+    /// The view whose rows lie there; absent: none do.
+    package var held: ViewReference?
+    /// Whether these are all of that view's.
+    package var isSynced: Bool = false
+    /// The view before that, whose frozen rows it can give; absent: none.
+    package var frozen: ViewReference?
+
+    package init() {}
+
+    package init(
+        certificate: [UInt8] = [],
+        held: ViewReference? = nil,
+        isSynced: Bool = false,
+        frozen: ViewReference? = nil
+    ) {
+        self.certificate = certificate
+        self.held = held
+        self.isSynced = isSynced
+        self.frozen = frozen
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.certificate, as: ProtobufBytes.self)
+            case 2:
+                try reader.readOptional(&self.held, as: ProtobufNested<ViewReference>.self)
+            case 3:
+                try reader.read(&self.isSynced, as: ProtobufBool.self)
+            case 4:
+                try reader.readOptional(&self.frozen, as: ProtobufNested<ViewReference>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.certificate, field: 1, as: ProtobufBytes.self)
+        writer.writeOptional(self.held, field: 2, as: ProtobufNested<ViewReference>.self)
+        writer.write(self.isSynced, field: 3, as: ProtobufBool.self)
+        writer.writeOptional(self.frozen, field: 4, as: ProtobufNested<ViewReference>.self)
+    }
+}
+
 /// `cyx.tables.v1.ViewReply`.
 package struct ViewReply: ProtobufMessage {
     package var status: ViewStatus = .init(rawValue: 0)
@@ -415,9 +464,12 @@ package struct ViewReply: ProtobufMessage {
     package var signature: [UInt8] = []
     /// PULL
     package var rows: [ScannedRow] = []
+    /// PULL and HOLDINGS: nothing follows.
     package var isComplete: Bool = false
     /// INSTALL: the answerer is synced in that view.
     package var isSynced: Bool = false
+    /// HOLDINGS: in the order of partitions.
+    package var holdings: [PartitionHoldingMessage] = []
 
     package init() {}
 
@@ -432,7 +484,8 @@ package struct ViewReply: ProtobufMessage {
         signature: [UInt8] = [],
         rows: [ScannedRow] = [],
         isComplete: Bool = false,
-        isSynced: Bool = false
+        isSynced: Bool = false,
+        holdings: [PartitionHoldingMessage] = []
     ) {
         self.status = status
         self.certificate = certificate
@@ -445,6 +498,7 @@ package struct ViewReply: ProtobufMessage {
         self.rows = rows
         self.isComplete = isComplete
         self.isSynced = isSynced
+        self.holdings = holdings
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -472,6 +526,9 @@ package struct ViewReply: ProtobufMessage {
                 try reader.read(&self.isComplete, as: ProtobufBool.self)
             case 11:
                 try reader.read(&self.isSynced, as: ProtobufBool.self)
+            case 12:
+                try reader.readRepeated(
+                    &self.holdings, as: ProtobufNested<PartitionHoldingMessage>.self)
             default: try reader.skip()
             }
         }
@@ -489,6 +546,8 @@ package struct ViewReply: ProtobufMessage {
         writer.writeRepeated(self.rows, field: 9, as: ProtobufNested<ScannedRow>.self)
         writer.write(self.isComplete, field: 10, as: ProtobufBool.self)
         writer.write(self.isSynced, field: 11, as: ProtobufBool.self)
+        writer.writeRepeated(
+            self.holdings, field: 12, as: ProtobufNested<PartitionHoldingMessage>.self)
     }
 }
 
@@ -604,6 +663,8 @@ package enum ViewOperation: ProtobufEnum {
     case install
     /// Give me a page of the state that you froze when you sealed.
     case pull
+    /// What do you have of the partitions from that of `view` on?
+    case holdings
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -616,6 +677,7 @@ package enum ViewOperation: ProtobufEnum {
         case 4: self = .precommit
         case 5: self = .install
         case 6: self = .pull
+        case 7: self = .holdings
         default: self = .unrecognized(rawValue)
         }
     }
@@ -629,6 +691,7 @@ package enum ViewOperation: ProtobufEnum {
         case .precommit: 4
         case .install: 5
         case .pull: 6
+        case .holdings: 7
         case .unrecognized(let value): value
         }
     }

@@ -1,4 +1,5 @@
 internal import CyxCore
+package import CyxCrypto
 
 /// How a peer's tables behave.
 package struct TablesConfiguration: Sendable {
@@ -13,6 +14,8 @@ package struct TablesConfiguration: Sendable {
     /// the view still serves; fewer than a page of rows are pulled in no time.
     package var lessonRowsMin = RowLimits.scanPageRows
     package var timings = TableTimings.production
+    /// Whose word brings partitions back that have lost their quorum (A5); nil: nobody's.
+    package var adminKey: VerifyingKey?
     /// Why a row's value (of a merge row: an element's) must not be stored or believed; nil: fine.
     /// Called by custodians when they accept and by readers.
     package var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }

@@ -9,8 +9,12 @@ struct OperationBudget {
     private(set) var contentions = 0
     private var pause: Duration
     private let longestPause: Duration
-    /// What the last attempt failed for.
-    var reason = "no custodian answered"
+    /// Whether the last attempt failed because another writer was faster.
+    private(set) var isContended = false
+    /// What the last attempt that nobody else contended failed for.
+    var reason = "no custodian answered" {
+        didSet { isContended = false }
+    }
 
     init(now: Instant, timings: TableTimings) {
         deadline = now + timings.operationTimeout
@@ -30,6 +34,7 @@ struct OperationBudget {
 
     mutating func countContention() throws(TableError) {
         contentions += 1
+        isContended = true
         guard contentions < OperationBudget.contentionLimit else { throw .contended }
     }
 }

@@ -220,7 +220,7 @@ extension TableService {
     func pause(_ budget: inout OperationBudget) async throws(TableError) {
         let wait = budget.nextPause(using: &random)
         guard environment.now() + wait < budget.deadline else {
-            if budget.contentions > 0 { throw .contended }
+            if budget.isContended { throw .contended }
             throw .unavailable(budget.reason)
         }
         do {

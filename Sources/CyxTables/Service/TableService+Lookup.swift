@@ -57,7 +57,7 @@ extension TableService {
         guard certificate.view.partition == partition else { return nil }
         let known = knownCertificate(partition)
         if known?.view == certificate.view { return known }
-        guard certificate.isValid else { return nil }
+        guard certificate.isValid(adminKey: configuration.adminKey) else { return nil }
         if let known, !certificate.view.id.isNewer(than: known.view.id) { return certificate }
         catalog[partition] = certificate
         return certificate
@@ -90,7 +90,7 @@ extension TableService {
     }
 
     /// Asks the likeliest custodians once for a later view.
-    private func ask(about partition: Partition) async {
+    func ask(about partition: Partition) async {
         let request = ViewRequest(
             operation: .find,
             view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))

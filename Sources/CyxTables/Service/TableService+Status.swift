@@ -51,7 +51,8 @@ extension TableService {
             let view = replica.view
             // FNV-1a over what tells one custody from another (Fowler, Noll and Vo).
             for word in [
-                partition.lowerBound.word0, UInt64(view.id.epoch), replica.isSynced ? 1 : 0,
+                partition.lowerBound.word0, UInt64(view.id.generation), UInt64(view.id.epoch),
+                replica.isSynced ? 1 : 0,
             ] {
                 health.custody = (health.custody ^ word) &* 0x100_0000_01b3
             }

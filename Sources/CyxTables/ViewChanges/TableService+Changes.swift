@@ -14,6 +14,7 @@ extension TableService {
             return
         }
         let now = environment.now()
+        changes.watchingSince = changes.watchingSince ?? now
         let tick = configuration.timings.tick
         guard now < changes.lookUntil else { return }
         let planner = currentPlanner()
@@ -24,6 +25,7 @@ extension TableService {
             guard let replica = replicas[partition] else { continue }
             if !replica.isAtRest { changes.lookUntil = max(changes.lookUntil, now + tick * 2) }
             if replica.successor != nil || replica.frozen != nil { remind(replica, now: now) }
+            seekNews(replica, planner, now: now)
             if replica.successor != nil { continue }
             if replica.isSynced {
                 consider(replica, planner, now: now)

@@ -9,7 +9,7 @@ extension TableService {
         if let certificate = adopt(request.certificate, for: old.partition) {
             _ = installLocally(certificate)
         }
-        guard isSource(of: old) || mayTeach(old, request) else {
+        guard let given = given(old, request) else {
             // Perhaps the view that the asker wants to join has been succeeded already.
             if let known = knownCertificate(old.partition), known.view.id.isNewer(than: old) {
                 return ViewReply(status: .decided, certificate: known.bytes)
@@ -23,16 +23,25 @@ extension TableService {
         }
         let store = rows.store
         let reply = try await environment.blocking.run { () throws(StoreError) in
-            if try TableService.isSame(store, request, within: range.to, old: old) {
+            if try TableService.isSame(store, request, within: range.to, old: given) {
                 return ViewReply(status: .same)
             }
-            return try TableService.frozenPage(store, from: request.key, to: range.to, old: old)
+            return try TableService.frozenPage(store, from: request.key, to: range.to, old: given)
         }
         // Whether what was read is still what was frozen.
-        guard isSource(of: old) || mayTeach(old, request) else {
+        guard self.given(old, request) == given else {
             return ViewReply(status: .busy, detail: "released")
         }
         return reply
+    }
+
+    /// The view whose rows answer a request for those of `old`; nil: they are not to be had here.
+    private func given(_ old: ViewID, _ request: ViewRequest) -> ViewID? {
+        if isSource(of: old) || mayTeach(old, request) { return old }
+        guard let certificate = adopt(request.certificate, for: old.partition),
+            certificate.recovery != nil, certificate.previous?.id == old
+        else { return nil }
+        return replicas[old.partition]?.heritage(for: certificate)
     }
 
     /// A learner brings no decision along and takes what is there: rows may be changed behind its

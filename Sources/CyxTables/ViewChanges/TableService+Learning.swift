@@ -69,7 +69,7 @@ extension TableService {
     }
 
     private func learn(_ view: View, from peer: PeerID) async {
-        let pull = Pull(old: view, view: view.id)
+        let pull = Pull(old: view.id, view: view.id)
         var isDone = false
         do throws(StoreError) {
             if try await clear(for: pull) {

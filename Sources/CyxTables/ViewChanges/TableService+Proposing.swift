@@ -161,9 +161,7 @@ extension TableService {
 
     /// Sends a decision to everyone it concerns, this peer included.
     func announce(_ certificate: ViewCertificate) {
-        var peers = certificate.view.peers
-        peers += (certificate.previous?.peers ?? []).filter { !peers.contains($0) }
-        for peer in peers { install(certificate, at: peer) }
+        for peer in certificate.concerned { install(certificate, at: peer) }
     }
 
     /// Whether someone answered that the change is decided already.

@@ -21,6 +21,7 @@ extension TableService {
                 return
             }
             if replica.successor != nil {
+                guard await handOver(replica) else { return }
                 try await forget(replica)
             } else if let frozen = replica.frozen {
                 replica.frozen = nil
@@ -87,6 +88,9 @@ extension TableService {
         var peers = reachable(certificate.view)
         if let old = certificate.previous {
             peers += reachable(old).filter { !certificate.view.contains($0) }
+        }
+        for survivor in certificate.recovery?.survivors ?? [] where !peers.contains(survivor.peer) {
+            peers.append(survivor.peer)
         }
         for peer in peers where !synced.contains(peer) { install(certificate, at: peer) }
     }

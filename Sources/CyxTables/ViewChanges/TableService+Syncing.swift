@@ -4,7 +4,7 @@ internal import CyxTransport
 /// One gathering of a partition's state from members of a view.
 struct Pull {
     /// The view whose state is pulled.
-    var old: View
+    var old: ViewID
     /// As of which view the rows are written here.
     var view: ViewID
     /// Proof of the successor that this peer enters; nil: it only learns.
@@ -12,7 +12,7 @@ struct Pull {
 }
 
 /// Entering a view: pulling the frozen state from a quorum of the sealed, synced members of the
-/// view before, never from one (A3).
+/// view before, never from one (A3); after a recovery, from every survivor (A5).
 extension TableService {
     func startSync(_ partition: Partition) {
         guard let replica = replicas[partition], !replica.isSynced, replica.successor == nil,
@@ -23,7 +23,7 @@ extension TableService {
     }
 
     private func sync(_ partition: Partition) async {
-        let isSynced = await pullFromQuorum(partition)
+        let isSynced = await pullFromSources(partition)
         changes.syncing.remove(partition)
         // Others wait their turn; ticks start them, and this does so sooner.
         if isSynced, let next = replicas.keys.sorted().first(where: { isWaiting($0) }) {
@@ -37,33 +37,48 @@ extension TableService {
             && !changes.syncing.contains(partition)
     }
 
-    private func pullFromQuorum(_ partition: Partition) async -> Bool {
-        guard let replica = replicas[partition], let old = replica.certificate.previous else {
-            return false
+    /// Whose state a view begins with, this peer aside, and how many of them have to give it.
+    private func sources(_ certificate: ViewCertificate) -> (peers: [PeerID], needed: Int)? {
+        if let survivors = certificate.recovery?.survivors {
+            return (survivors.map(\.peer).filter { $0 != localPeer }, survivors.count)
         }
+        return certificate.previous.map { old in
+            (reachable(old).filter { $0 != localPeer }, old.quorum)
+        }
+    }
+
+    private func pullFromSources(_ partition: Partition) async -> Bool {
+        guard let replica = replicas[partition], let known = sources(replica.certificate)
+        else { return false }
+        let needed = known.needed
+        var others = known.peers
+        let old = replica.certificate.previous?.id ?? replica.view.id
         do {
             // The view and what of it is frozen here are durable before anything is merged in.
             try await rows.settle()
             let pull = Pull(old: old, view: replica.view.id, certificate: replica.certificate)
             var sources = 0
-            if replica.frozen?.isSource == true {
-                sources = 1
+            if let frozen = replica.frozen, frozen.isSource {
+                let own = ViewMember(peer: localPeer, store: storeID)
+                let counts =
+                    replica.certificate.recovery == nil
+                    ? frozen.view == old : replica.certificate.merges(own)
+                sources = counts ? 1 : 0
             } else {
                 guard try await clear(for: pull) else { return false }
             }
-            var others = reachable(old).filter { $0 != localPeer }
             // Not everyone from the same source.
             others.shuffle(using: &random)
-            for peer in others where sources < old.quorum {
+            for peer in others where sources < needed {
                 if try await carryOut(pull, from: peer) { sources += 1 }
                 guard isWanted(pull) else { return false }
             }
-            guard sources >= old.quorum else {
+            guard sources >= needed else {
                 logger.debug(
                     "too few sources",
                     [
                         ("partition", "\(partition)"), ("epoch", "\(replica.view.id.epoch)"),
-                        ("sources", "\(sources)"), ("needed", "\(old.quorum)"),
+                        ("sources", "\(sources)"), ("needed", "\(needed)"),
                     ])
                 return false
             }
@@ -93,7 +108,7 @@ extension TableService {
         changes.gathered[replica.partition] = nil
         note(localPeer, holds: replica.view)
         // Those who keep something frozen for this view wait for that.
-        for peer in replica.certificate.previous?.peers ?? [] where peer != localPeer {
+        for peer in replica.certificate.concerned where peer != localPeer {
             install(replica.certificate, at: peer, isNotice: true)
         }
     }
@@ -103,13 +118,13 @@ extension TableService {
     /// is not wanted any more.
     func clear(for pull: Pull) async throws(StoreError) -> Bool {
         let partition = pull.old.partition
-        guard changes.gathered[partition] != pull.old.id else { return true }
+        guard changes.gathered[partition] != pull.old else { return true }
         let range = StorageKey.rows(of: partition)
         rows.forget(from: range.from, to: range.to)
         comparisons.forget(partition)
         try await delete(range) { self.isWanted(pull) }
         guard isWanted(pull) else { return false }
-        changes.gathered[partition] = pull.old.id
+        changes.gathered[partition] = pull.old
         return true
     }
 
@@ -117,7 +132,7 @@ extension TableService {
     func isWanted(_ pull: Pull) -> Bool {
         let partition = pull.old.partition
         guard let certificate = pull.certificate else {
-            return replicas[partition] == nil && changes.learning[partition]?.view == pull.old.id
+            return replicas[partition] == nil && changes.learning[partition]?.view == pull.old
         }
         return replicas[partition]?.certificate == certificate
     }
@@ -133,7 +148,7 @@ extension TableService {
             let page = try await pageHere(from: from, to: range.to)
             guard isWanted(pull) else { return false }
             let request = ViewRequest(
-                operation: .pull, view: ViewReference(old.id),
+                operation: .pull, view: ViewReference(old),
                 certificate: pull.certificate?.bytes ?? [], key: from, end: page.end,
                 known: page.digest.bytes)
             let reply = await requestPage(request, from: peer)

@@ -52,6 +52,8 @@ extension TableService {
             return answerReady(request, id.partition, from: remote)
         case .propose, .precommit:
             return answerVote(request, id, from: remote, needsSettling: &needsSettling)
+        case .holdings:
+            return answerHoldings(from: id.partition)
         case .install:
             return answerInstall(request, id, from: remote, needsSettling: &needsSettling)
         default:
@@ -169,7 +171,12 @@ extension TableService {
             return true
         }
         var replica = Replica(certificate: certificate, isSynced: false)
-        if let held, held.view.id == certificate.previous?.id {
+        if let held, held.view.id.generation < view.id.generation {
+            // What lies here of a lost generation, complete or not, may lie nowhere else: the view's
+            // state is merged into it, and who is no survivor of a recovery that it missed gives the
+            // others what they lack when they compare rows.
+            replica.frozen = Replica.Frozen(view: held.view.id, isSource: true)
+        } else if let held, held.view.id == certificate.previous?.id {
             replica.frozen = Replica.Frozen(view: held.view.id, isSource: held.isSynced)
         }
         catalog[view.partition] = nil

@@ -66,6 +66,12 @@ struct ViewChanges {
     var synced: [ViewID: Set<PeerID>] = [:]
     /// When installs of a view were last repeated.
     var remindedAt: [Partition: Instant] = [:]
+    /// When to look again for news of partitions that have no quorum, as far as is known here.
+    var seekAt: [Partition: Instant] = [:]
+    /// Partitions of a lost generation whose rows go to the members of a later one.
+    var handingOver: Set<Partition> = []
+    /// Since when this peer looks at the network, in this life of the process.
+    var watchingSince: Instant?
 
     /// Takes in what membership shows now.
     mutating func observe(

@@ -46,6 +46,17 @@ package struct Replica: Hashable, Sendable {
         return frozen.map { $0.view == old && $0.isSource } ?? false
     }
 
+    /// The view of which what lies here is given to the members of the view that `recovery` proves;
+    /// nil: not known here yet, or nothing is left. It need not be the lost view itself, nor all of
+    /// its state: of what is lost, any part is worth having.
+    package func heritage(for recovery: ViewCertificate) -> ViewID? {
+        if certificate == recovery { return frozen?.view }
+        guard let successor, view.id.generation < recovery.view.id.generation,
+            !recovery.view.id.isNewer(than: successor.view.id)
+        else { return nil }
+        return view.id
+    }
+
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: 1024)
         writer.write(UInt8(1))

@@ -12,7 +12,8 @@ package struct ViewSignature: Hashable, Sendable {
     }
 }
 
-/// Proof that a view is the only successor of the one before: a quorum's precommits of one round.
+/// Proof that a view follows the one before: a quorum's precommits of one round, or else, where a
+/// quorum is lost for good, the word of the network's admin (A5).
 ///
 /// A genesis view has no predecessor and is signed by its founder, its one member. The certificate
 /// carries the view before, so that a new member knows whom to pull the frozen state from. Who
@@ -22,9 +23,12 @@ package struct ViewCertificate: Hashable, Sendable {
     package static let byteLimit = 16 << 10
 
     package var view: View
+    /// Nil for a genesis view, and for a recovery of a partition of which nobody is left.
     package var previous: View?
     package var round: UInt32
     package var signatures: [ViewSignature]
+    /// Nil: decided by votes.
+    package var recovery: Recovery?
 
     package init(view: View, previous: View?, round: UInt32, signatures: [ViewSignature]) {
         self.view = view
@@ -50,8 +54,20 @@ package struct ViewCertificate: Hashable, Sendable {
             signatures: [ViewSignature(key: key.verifyingKey.bytes, signature: signature)])
     }
 
-    /// Whether enough members of the view before signed it, each once.
-    package var isValid: Bool {
+    /// Whom the view concerns: its members, and those whose state they pull.
+    package var concerned: [PeerID] {
+        var peers = view.peers
+        for peer in (previous?.peers ?? []) + (recovery?.survivors.map(\.peer) ?? [])
+        where !peers.contains(peer) {
+            peers.append(peer)
+        }
+        return peers
+    }
+
+    /// Whether enough members of the view before signed it, each once, or the admin whose key is
+    /// `adminKey` did; where there is none, no recovery is valid.
+    package func isValid(adminKey: VerifyingKey?) -> Bool {
+        if let recovery { return isValid(recovery, adminKey: adminKey) }
         let signers = previous ?? view
         if let previous {
             guard view.partition == previous.partition,
@@ -59,7 +75,10 @@ package struct ViewCertificate: Hashable, Sendable {
                 view.id.epoch == previous.id.epoch &+ 1
             else { return false }
         } else {
-            guard view.id.epoch == 0, view.members.count == 1 else { return false }
+            // Only recoveries begin a generation: a founder by its own word begins none.
+            guard view.id.generation == 0, view.id.epoch == 0, view.members.count == 1 else {
+                return false
+            }
         }
         let statement = ViewCertificate.statement(view: view, previous: previous, round: round)
         var valid: Set<PeerID> = []
@@ -74,10 +93,14 @@ package struct ViewCertificate: Hashable, Sendable {
 
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: 2048)
-        writer.write(UInt8(1))
+        writer.write(UInt8(recovery == nil ? 1 : 2))
         view.write(to: &writer)
         writer.write(UInt8(previous == nil ? 0 : 1))
         previous?.write(to: &writer)
+        if let recovery {
+            recovery.write(to: &writer)
+            return writer.bytes
+        }
         writer.write(round)
         writer.write(UInt8(signatures.count))
         for signature in signatures {
@@ -93,17 +116,25 @@ package struct ViewCertificate: Hashable, Sendable {
         }
         var reader = ByteReader(bytes.span.bytes)
         let version = try reader.readUInt8()
-        guard version == 1 else { throw .unknown(field: "version", value: UInt64(version)) }
+        guard version == 1 || version == 2 else {
+            throw .unknown(field: "version", value: UInt64(version))
+        }
         view = try View(from: &reader)
         switch try reader.readUInt8() {
         case 0: previous = nil
         case 1: previous = try View(from: &reader)
         case let other: throw .unknown(field: "previous", value: UInt64(other))
         }
+        signatures = []
+        if version == 2 {
+            round = 0
+            recovery = try Recovery(from: &reader)
+            try reader.finish()
+            return
+        }
         round = try reader.readUInt32()
         let count = Int(try reader.readUInt8())
         guard count <= View.memberLimit else { throw .outOfRange(field: "signatures") }
-        signatures = []
         for _ in 0..<count {
             let key = try reader.readBytes(VerifyingKey.byteCount)
             let signature = try reader.readBytes(SigningKey.signatureSize)

@@ -93,6 +93,20 @@ package struct ViewPlanner: Sendable {
         return assemble(view, Array(live.prefix(size.members)), [], count: size.members)
     }
 
+    /// The view `id` of a partition that lost its quorum: with `survivors` as far as there is room,
+    /// and otherwise as the network's present size would have it; nil if no peer stores anything.
+    package func recovered(_ id: ViewID, survivors: [ViewMember]) -> View? {
+        let seats = survivors.filter { survivor in
+            storers.contains { $0.peer == survivor.peer && $0.info.store == survivor.store }
+        }
+        let kept = Array(seats.prefix(target.members))
+        let start = View(id: id, members: kept, quorum: target.quorum)
+        var view = assemble(
+            start, kept, candidates(for: start, excluding: []), count: target.members)
+        view.id = id
+        return view.members.count == target.members ? view : nil
+    }
+
     /// Reachable storing peers outside the view, best rank first.
     private func candidates(for view: View, excluding excluded: Set<PeerID>) -> [Member] {
         let outside = storers.filter { !view.contains($0.peer) && !excluded.contains($0.peer) }

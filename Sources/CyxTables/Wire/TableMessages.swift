@@ -21,6 +21,8 @@ enum TableMessageLimits {
     static let pageBytes = 256 << 10
     /// Batches of one kind under way to one peer; what comes meanwhile joins the next batch.
     static let batchesInFlight = 4
+    /// Partitions in one answer on holdings, each with a certificate of 2 KiB.
+    static let holdings = 64
 }
 
 extension ViewReference {

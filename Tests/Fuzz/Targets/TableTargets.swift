@@ -30,31 +30,54 @@ let tableTargets: [FuzzTarget] = [
                     ).protobufBytes(),
                 [3]
                     + ViewReply(
-                        status: .done, certificate: certificate, round: 1, isComplete: true
+                        status: .done, certificate: certificate, round: 1, isComplete: true,
+                        holdings: [
+                            PartitionHoldingMessage(
+                                certificate: certificate, held: view, isSynced: true)
+                        ]
                     ).protobufBytes(),
             ]
         },
         decode: tableMessages.decode),
     FuzzTarget(
         name: "certificate", bytesMax: 6000, trials: 1500,
-        seeds: { [TableSamples.certificate.bytes] },
+        seeds: { [TableSamples.certificate.bytes, TableSamples.recovery.bytes] },
         decode: { bytes in
             let certificate = try exactRoundTrip(
                 bytes,
                 { bytes in try taken(DecodingError.self) { try ViewCertificate(bytes: bytes) } },
                 { $0.bytes })
             guard let certificate else { return false }
-            if certificate.isValid, certificate.previous != nil {
-                try BrokenProperty.check(bytes == TableSamples.certificate.bytes, "a forgery")
+            if certificate.isValid(adminKey: TableSamples.adminKey), certificate.previous != nil {
+                let known = [TableSamples.certificate.bytes, TableSamples.recovery.bytes]
+                try BrokenProperty.check(known.contains(bytes), "a forgery")
             }
             return true
+        }),
+    FuzzTarget(
+        name: "recovery-plan", bytesMax: 6000,
+        seeds: {
+            let recovery = TableSamples.recovery
+            return [
+                RecoveryPlan(
+                    view: recovery.view, previous: recovery.previous,
+                    survivors: recovery.recovery?.survivors ?? []
+                ).bytes,
+                RecoveryPlan(view: recovery.view, previous: nil, survivors: []).bytes,
+            ]
+        },
+        decode: { bytes in
+            try exactRoundTrip(
+                bytes,
+                { bytes in try taken(DecodingError.self) { try RecoveryPlan(bytes: bytes) } },
+                { $0.bytes }) != nil
         }),
     FuzzTarget(
         name: "replica", bytesMax: 8192,
         seeds: {
             var replica = Replica(certificate: TableSamples.certificate, isSynced: true)
             _ = replica.vote.precommit(replica.view, round: 4)
-            replica.successor = TableSamples.certificate
+            replica.successor = TableSamples.recovery
             replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
             return [replica.bytes]
         },
@@ -110,7 +133,9 @@ private let tableMessages = Choice(decoders: [
     },
     { bytes in
         guard let reply = try message(RowReply.self, bytes) else { return false }
-        _ = try taken(DecodingError.self) { try ViewCertificate(bytes: reply.certificate).isValid }
+        _ = try taken(DecodingError.self) {
+            try ViewCertificate(bytes: reply.certificate).isValid(adminKey: nil)
+        }
         for row in reply.scanned {
             if let key = StorageKey.decodeRow(row.key) { _ = try storedContent(key.table, row.row) }
         }
@@ -121,13 +146,17 @@ private let tableMessages = Choice(decoders: [
         _ = request.view?.id
         _ = try taken(DecodingError.self) { try View(bytes: request.successor) }
         _ = try taken(DecodingError.self) {
-            try ViewCertificate(bytes: request.certificate).isValid
+            try ViewCertificate(bytes: request.certificate).isValid(adminKey: nil)
         }
         return true
     },
     { bytes in
         guard let reply = try message(ViewReply.self, bytes) else { return false }
         _ = try taken(DecodingError.self) { try View(bytes: reply.locked) }
+        for holding in reply.holdings {
+            _ = try taken(DecodingError.self) { try ViewCertificate(bytes: holding.certificate) }
+            _ = holding.held?.id
+        }
         return true
     },
 ])
@@ -180,5 +209,15 @@ enum TableSamples {
                 ViewSignature(
                     key: signing.verifyingKey.bytes, signature: signing.sign(statement))
             ])
+    }()
+    static let adminKey = SigningKey(seed: [UInt8](repeating: 8, count: 32)).verifyingKey
+
+    static let recovery: ViewCertificate = {
+        let lost = certificate.view
+        var next = lost
+        next.id.generation = 1
+        next.id.epoch = 0
+        return RecoveryPlan(view: next, previous: lost, survivors: lost.members)
+            .certificate(signedBy: SigningKey(seed: [UInt8](repeating: 8, count: 32)))
     }()
 }
