@@ -91,7 +91,7 @@ let package = Package(
                 "CyxObjects", "CyxAssembly", "CyxHTTP", "CyxGateway", "CYAML",
             ]),
         program("cyxpeer", ["CyxPeerProcess"]),
-        program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxClient"]),
+        program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxTables", "CyxClient"]),
         .target(
             name: "CBaselines", dependencies: ["CISAL", "COpenSSL", "CIPSecMB"],
             path: "Sources/cyxbench-baselines"),
@@ -162,7 +162,9 @@ let package = Package(
         tests(
             "CyxGatewayTests",
             ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
-        tests("CyxPeerProcessTests", ["CyxCore", "CyxOverlay", "CyxTransport", "CyxPeerProcess"]),
+        tests(
+            "CyxPeerProcessTests",
+            ["CyxCore", "CyxCrypto", "CyxOverlay", "CyxTransport", "CyxPeerProcess"]),
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(
             "SimulationTests",

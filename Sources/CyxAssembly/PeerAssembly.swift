@@ -76,6 +76,7 @@ package final class PeerAssembly: Sendable {
         var tablesConfiguration = TablesConfiguration()
         tablesConfiguration.genesisDepth = plan.genesisDepth
         tablesConfiguration.lessonRowsMin = plan.lessonRowsMin
+        tablesConfiguration.adminKey = plan.adminKey
         tablesConfiguration.isFounder = plan.bootstrap.isEmpty
         tablesConfiguration.twoPhaseTables = ObjectRowRules.twoPhaseTables
         tablesConfiguration.timings = plan.profile.tables

@@ -62,6 +62,8 @@ package struct PeerPlan: Sendable {
     /// What it gives to others with the relay role.
     package var relayLimits = RelayLimits()
     package var zone = "default"
+    /// Who may recover partitions that lost their quorum for good; nil: nobody.
+    package var adminKey: VerifyingKey?
     package var allocatedBytes: Int64
     package var profile = TimingProfile.production
     package var congestion = CongestionAlgorithm.cubic

@@ -55,12 +55,15 @@ struct PeerEdges: Sendable {
             s3 = nil
         }
         let report = StatusReport(peer: peer, stores: stores)
+        let recovery = RecoveryAPI(tables: peer.tables)
         let api = AdminAPI(
             environment: environment, token: token,
             routes: [
                 "/api/v1/status": { _ in await report.status().encoded },
                 "/api/v1/where": { query in try await report.place(query).encoded },
-            ], actions: PeerEdges.departures(peer, stop: stop))
+                "/api/v1/recovery": { _ in try await recovery.assess().encoded },
+            ], actions: PeerEdges.departures(peer, stop: stop),
+            uploads: ["/api/v1/recover": { try await recovery.install($0).encoded }])
         admin = try HTTPServer(
             environment: environment, reactor: reactor,
             listen: try SocketAddress(parsing: configuration.adminListen), handler: api.handle)

@@ -94,6 +94,7 @@ struct PeerProgram: Sendable {
         plan.bootstrap = bootstrap
         plan.roles = configuration.roles
         plan.zone = configuration.zone
+        plan.adminKey = configuration.adminKey
         plan.relayLimits = configuration.relayLimits
         plan.addresses = configuration.ownRanges.map { AddressRule(ownRanges: $0) }
         plan.congestion = configuration.congestion

@@ -30,6 +30,7 @@ struct Command: Sendable {
         DevnetCommand.command, UploadCommand.command, DownloadCommand.command, ListCommand.command,
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
         BucketCommand.remove, NodeCommand.stop, NodeCommand.leave,
+        RecoverCommand.key, RecoverCommand.recover,
     ]
 
     /// The first words, without repeats: `bucket` once.

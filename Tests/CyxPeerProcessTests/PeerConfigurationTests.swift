@@ -1,4 +1,5 @@
 import CyxCore
+import CyxCrypto
 import CyxOverlay
 import CyxTransport
 import Testing
@@ -39,6 +40,18 @@ import Testing
         #expect(
             throws: ConfigurationError("--congestion: `reno` is not one of cubic, bbr")
         ) { try combine(["--congestion", "reno"]) }
+    }
+
+    @Test func theAdminsKeyIsAPublicKey() throws {
+        let hex = String(repeating: "a5", count: 32)
+        #expect(try combine().adminKey == nil)
+        #expect(
+            try combine(["--admin-key", hex]).adminKey?.bytes == [UInt8](repeating: 0xa5, count: 32)
+        )
+        #expect(try combine(file: "network:\n  admin_key: \(hex)").adminKey != nil)
+        #expect(throws: ConfigurationError.self) {
+            try combine(["--admin-key", String(hex.dropLast(2))])
+        }
     }
 
     @Test(arguments: [

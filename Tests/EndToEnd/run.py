@@ -13,11 +13,12 @@ import faults
 import growth
 import linearizability
 import losses
+import recovery
 from harness import Cases, Devnet, expect
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
-    "linearizability": linearizability,
+    "linearizability": linearizability, "recovery": recovery,
 }
 
 

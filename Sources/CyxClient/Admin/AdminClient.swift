@@ -15,16 +15,39 @@ package struct AdminClient: Sendable {
     }
 
     package func status() throws(ClientError) -> PeerStatus {
-        let response = try get("/api/v1/status")
-        let json: JSONValue
+        try PeerStatus(try json("/api/v1/status"))
+    }
+
+    /// Which partitions have no quorum, as all peers that this one reaches say.
+    package func recovery() throws(ClientError) -> RecoveryStatus {
+        try RecoveryStatus(try json("/api/v1/recovery"))
+    }
+
+    /// Has the peer install signed recoveries wherever they concern anyone; throws `RECOVER-08`
+    /// unless it takes them all.
+    package func recover(_ certificates: [[UInt8]]) throws(ClientError) {
+        let lines = certificates.map { Hex.encode($0) + "\n" }.joined()
+        let response = try perform("POST", "/api/v1/recover", body: Array(lines.utf8))
+        guard try parse(response)["installed"]?.integer == Int64(certificates.count) else {
+            throw ClientError(
+                code: "RECOVER-08", message: "the peer at \(address) does not take all recoveries",
+                cause: String(decoding: response.body.prefix(200), as: UTF8.self),
+                remedy: "check that its --admin-key is the one that every peer has")
+        }
+    }
+
+    private func json(_ path: String) throws(ClientError) -> JSONValue {
+        try parse(try get(path))
+    }
+
+    private func parse(_ response: HTTPResponse) throws(ClientError) -> JSONValue {
         do {
-            json = try JSONValue(parsing: response.body)
+            return try JSONValue(parsing: response.body)
         } catch {
             throw ClientError(
                 code: "NET-09", message: "\(address) answered with something other than JSON",
                 remedy: "check --admin: it is not the S3 port")
         }
-        return try PeerStatus(json)
     }
 
     /// Has the peer announce that it is off for `duration`, whole seconds up to a day, and stop.
@@ -42,10 +65,11 @@ package struct AdminClient: Sendable {
     }
 
     private func perform(
-        _ method: String, _ path: String
+        _ method: String, _ path: String, body: [UInt8]? = nil
     ) throws(ClientError) -> HTTPResponse {
         var request = HTTPRequest(method: method, url: "http://\(address)\(path)")
         request.headers = [("authorization", "Bearer \(token)")]
+        if let body { request.body = .bytes(body) }
         let response = try http.perform(request)
         if response.isSuccess { return response }
         switch response.status {

@@ -14,6 +14,7 @@ extension PeerConfiguration {
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
             FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of the usable)"),
             FlagSpec("network-key", "FILE", "64 hex digits that make the network private"),
+            FlagSpec("admin-key", "HEX", "public key of who may recover lost partitions (nobody)"),
             FlagSpec(
                 "own-ranges", "CIDR,…", "private ranges to dial (all with a key)"),
             FlagSpec("relay-circuits", "N", "pairs of peers that a relay carries for (1024)"),
@@ -32,7 +33,7 @@ extension PeerConfiguration {
     /// Settings that are copied from flags as they are; keys and file need more than that.
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
-        "allocated", "network-key", "own-ranges", "relay-circuits", "relay-rate",
+        "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog",
     ]
 
@@ -83,7 +84,7 @@ extension PeerConfiguration {
     private static let fileKeys = [
         "listen": "listen", "bootstrap": "bootstrap", "roles": "roles", "zone": "zone",
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
-        "own_ranges": "own-ranges",
+        "network.admin_key": "admin-key", "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate",
         "profile": "profile", "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",

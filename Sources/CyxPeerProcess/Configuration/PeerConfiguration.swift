@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 internal import CyxOverlay
 internal import CyxTransport
 
@@ -24,6 +25,8 @@ struct PeerConfiguration: Equatable {
     /// Nil: nine tenths of what the volume has beyond its reserve at start.
     var allocatedBytes: UInt64?
     var networkKeyFile: String?
+    /// Who may recover what the network has lost for good; nil: nobody.
+    var adminKey: VerifyingKey?
     /// Ranges that are this network's own beside public addresses; nil: all in a private network,
     /// none in a public one.
     var ownRanges: [AddressRange]?
@@ -69,6 +72,11 @@ extension PeerConfiguration {
             }
             allocatedBytes = bytes
         case "network-key": networkKeyFile = try nonEmpty(text, origin: origin)
+        case "admin-key":
+            guard let key = Hex.decode(text).flatMap({ VerifyingKey(bytes: $0) }) else {
+                throw refuse("64 hex digits, as `cyxcloud network admin-key` prints them")
+            }
+            adminKey = key
         case "relay-circuits":
             guard let count = Int(text), (1...65_536).contains(count) else {
                 throw refuse("a number of circuits from 1 to 65536")

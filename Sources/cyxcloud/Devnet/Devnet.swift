@@ -1,5 +1,6 @@
 internal import CyxClient
 internal import CyxCore
+internal import CyxCrypto
 internal import Glibc
 
 /// A running network of processes on this machine. It belongs to one thread, which starts the
@@ -49,6 +50,7 @@ struct Devnet {
             let key = Hex.encode(KernelRandom().bytes(32))
             try SmallFile.write(key + "\n", to: plan.keyFile, mode: 0o600)
         }
+        if SmallFile.read(plan.adminKeyFile) == nil { try AdminKeyFile.make(plan.adminKeyFile) }
         console.note("starting \(plan.peers) peers in \(plan.directory)")
         try startPeer(0, bootstrap: nil)
         let address = try waitForFile("listen", of: 0)
@@ -72,7 +74,9 @@ struct Devnet {
         children.append(
             try PeerProcess(
                 index: index, folder: folder,
-                arguments: plan.arguments(of: index, listen: listen, bootstrap: bootstrap),
+                arguments: plan.arguments(
+                    of: index, listen: listen, bootstrap: bootstrap,
+                    adminKey: try AdminKeyFile.read(plan.adminKeyFile).verifyingKey),
                 environment: environment))
     }
 

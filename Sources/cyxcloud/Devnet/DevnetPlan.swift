@@ -1,5 +1,6 @@
 internal import CyxClient
 internal import CyxCore
+internal import CyxCrypto
 internal import Glibc
 
 /// What a devnet is to be, from its flags and from what its folder remembers.
@@ -51,13 +52,17 @@ struct DevnetPlan {
 
     func folder(of peer: Int) -> String { "\(directory)/peers/\(peer)" }
     var keyFile: String { directory + "/network.key" }
+    var adminKeyFile: String { directory + "/admin.key" }
 
     /// The command line of one peer. `listen` is where it was before, if that is free.
-    func arguments(of peer: Int, listen: String, bootstrap: String?) -> [String] {
+    func arguments(
+        of peer: Int, listen: String, bootstrap: String?, adminKey: VerifyingKey
+    ) -> [String] {
         var words = [
             program, "--data-dir", folder(of: peer), "--listen", listen,
             "--admin-listen", "127.0.0.1:0", "--zone", "z\(peer % zones)",
-            "--network-key", keyFile, "--profile", "devnet", "--allocated", "\(allocatedBytes)",
+            "--network-key", keyFile, "--admin-key", Hex.encode(adminKey.bytes), "--profile",
+            "devnet", "--allocated", "\(allocatedBytes)",
         ]
         if let bootstrap { words += ["--bootstrap", bootstrap] }
         if peer == 0 {
