@@ -16,11 +16,15 @@ package struct TablesConfiguration: Sendable {
     package var timings = TableTimings.production
     /// Whose word brings partitions back that have lost their quorum (A5); nil: nobody's.
     package var adminKey: VerifyingKey?
+    /// Rules that are not kept: none, except in `simulate rules`.
+    package var brokenRules: Set<TableRule> = []
     /// Why a row's value (of a merge row: an element's) must not be stored or believed; nil: fine.
     /// Called by custodians when they accept and by readers.
     package var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
 
     package init() {}
+
+    func keeps(_ rule: TableRule) -> Bool { !brokenRules.contains(rule) }
 }
 
 package struct TableTimings: Sendable {

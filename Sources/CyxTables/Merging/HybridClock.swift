@@ -30,9 +30,12 @@ package struct HybridClock: Sendable {
         return last
     }
 
-    /// Takes note of another peer's stamp; false, and no note, if it is too far ahead.
-    package mutating func observe(_ stamp: HybridStamp, now: WallTime) -> Bool {
-        guard HybridClock.isPlausible(stamp, now: now) else { return false }
+    /// Takes note of another peer's stamp; false, and no note, if it is too far ahead. `isBounded`:
+    /// false only where a simulation shows why (`TableRule.boundsClocks`).
+    package mutating func observe(
+        _ stamp: HybridStamp, now: WallTime, isBounded: Bool = true
+    ) -> Bool {
+        guard !isBounded || HybridClock.isPlausible(stamp, now: now) else { return false }
         last = max(last, stamp)
         return true
     }

@@ -36,6 +36,9 @@ package struct RegisterProposer: Sendable {
         self.proposer = proposer
     }
 
+    /// Forgets what earlier rounds tried (`TableRule.remembersAttempts`).
+    mutating func forgetAttempts() { attempts = [] }
+
     /// A ballot above all that this operation has seen. `nonce` is random, so that a proposer that
     /// restarted never proposes two values under one ballot.
     package mutating func nextBallot(in view: ViewID, nonce: UInt64) -> RegisterVersion {
@@ -55,13 +58,16 @@ package struct RegisterProposer: Sendable {
     /// What a quorum of replies to a one-round read tells; nil unless `quorum` of them are
     /// identical and readable.
     package static func settledState(
-        _ replies: [RegisterRecord], in view: ViewID, quorum: Int
+        _ replies: [RegisterRecord], in view: ViewID, quorum: Int,
+        without broken: Set<TableRule> = []
     ) -> RegisterState? {
         guard let candidate = replies.max(by: { $0.accepted < $1.accepted }) else { return nil }
         let agreeing = replies.count {
-            $0.accepted == candidate.accepted && $0.isReadable(in: view)
+            $0.accepted == candidate.accepted
+                && ($0.isReadable(in: view) || broken.contains(.readsSettledRows))
         }
-        return agreeing >= quorum ? candidate.state : nil
+        let needed = broken.contains(.readsFromQuorum) ? 1 : quorum
+        return agreeing >= needed ? candidate.state : nil
     }
 
     /// What to do after a quorum promised `ballot`.

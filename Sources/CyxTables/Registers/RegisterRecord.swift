@@ -66,28 +66,34 @@ package struct RegisterRecord: Hashable, Sendable {
         case refused(promised: RegisterVersion)
     }
 
-    /// Promises to accept nothing below `ballot`.
-    package mutating func prepare(_ ballot: RegisterVersion) -> PrepareOutcome {
-        guard ballot > promised else { return .refused(promised: promised) }
+    /// Promises to accept nothing below `ballot`. `inOrder`, here and below: false only where a
+    /// simulation shows why the order counts (`TableRule.ordersBallots`).
+    package mutating func prepare(
+        _ ballot: RegisterVersion, inOrder: Bool = true
+    ) -> PrepareOutcome {
+        guard ballot > promised || !inOrder else { return .refused(promised: promised) }
         let wasClean = isClean
         promised = ballot
         return .promised(self, wasClean: wasClean)
     }
 
     /// Takes `proposal`, unless a newer ballot was promised; returns the promise that refused it.
-    package mutating func accept(_ proposal: RegisterRecord) -> RegisterVersion? {
-        guard proposal.accepted >= promised else { return promised }
+    package mutating func accept(
+        _ proposal: RegisterRecord, inOrder: Bool = true
+    ) -> RegisterVersion? {
+        guard proposal.accepted >= promised || !inOrder else { return promised }
         self = proposal
         promised = proposal.accepted
         return nil
     }
 
     /// What a new member makes of the frozen states of several: the highest accepted ballot and
-    /// the highest promise, each on its own (A3).
-    package mutating func absorb(_ other: RegisterRecord) {
-        let promise = max(promised, other.promised)
+    /// the highest promise, each on its own (A3). `withPromise`: false only where a simulation
+    /// shows why the promise counts (`TableRule.pullsPromises`).
+    package mutating func absorb(_ other: RegisterRecord, withPromise: Bool = true) {
+        let promise = withPromise ? max(promised, other.promised) : accepted
         if other.accepted > accepted { self = other }
-        promised = promise
+        promised = max(promise, accepted)
     }
 }
 

@@ -24,7 +24,10 @@ extension TableService {
                 case .compare: replies.append(try await answerComparison(request))
                 default:
                     replies.append(try await answerPoint(request))
-                    needsSettling = needsSettling || !rows.isDurable(request.key)
+                    needsSettling =
+                        needsSettling
+                        || !rows.isDurable(request.key)
+                            && configuration.keeps(.acceptsDurably)
                 }
             }
             if needsSettling { try await rows.settle() }
@@ -58,9 +61,10 @@ extension TableService {
             return RowReply(status: .otherView, certificate: known.bytes)
         }
         guard let replica = replicas[id.partition], replica.view.id == id,
-            replica.view.contains(ViewMember(peer: localPeer, store: storeID))
+            isListed(in: replica.view)
         else { return RowReply(status: .behind) }
-        return replica.isServing ? nil : RowReply(status: .busy)
+        return replica.isServing(without: configuration.brokenRules)
+            ? nil : RowReply(status: .busy)
     }
 
     private func answerPoint(_ request: RowRequest) async throws(StoreError) -> RowReply {
@@ -127,7 +131,7 @@ extension TableService {
     private func prepare(
         _ record: inout RegisterRecord, _ ballot: RegisterVersion, _ request: RowRequest
     ) -> RowReply {
-        switch record.prepare(ballot) {
+        switch record.prepare(ballot, inOrder: configuration.keeps(.ordersBallots)) {
         case .refused(let promised): return RowReply(status: .refused, ballot: promised.bytes)
         case .promised(let record, let wasClean):
             change(request, .register(record))
@@ -142,7 +146,8 @@ extension TableService {
         if let value = proposal.value, let reason = configuration.validate(key, value) {
             return RowReply(status: .rejected, detail: reason)
         }
-        if let promised = record.accept(proposal) {
+        let inOrder = configuration.keeps(.ordersBallots)
+        if let promised = record.accept(proposal, inOrder: inOrder) {
             return RowReply(status: .refused, ballot: promised.bytes)
         }
         change(request, .register(record))
@@ -155,13 +160,13 @@ extension TableService {
         let now = environment.wallTime()
         for element in addition.sortedElements {
             guard let entry = addition.entries[element] else { continue }
-            guard HybridClock.isPlausible(entry.stamp, now: now) else {
+            guard isPlausible(entry.stamp, now: now) else {
                 return RowReply(status: .rejected, detail: "a stamp more than 10 s ahead")
             }
             if let value = entry.value, let reason = configuration.validate(key, value) {
                 return RowReply(status: .rejected, detail: reason)
             }
-            _ = clock.observe(entry.stamp, now: now)
+            _ = observe(entry.stamp)
         }
         let twoPhase = configuration.twoPhaseTables.contains(key.table)
         let superseding = row.conflict(with: addition, twoPhase: twoPhase)

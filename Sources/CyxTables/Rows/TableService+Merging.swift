@@ -25,11 +25,13 @@ extension TableService {
                 var merged = MergeRow()
                 for copy in copies { merged.absorb(copy, twoPhase: twoPhase) }
                 for entry in merged.entries.values {
-                    _ = clock.observe(entry.stamp, now: environment.wallTime())
+                    _ = observe(entry.stamp)
                 }
                 // Where copies differ, what is about to be told must first be on a quorum.
                 let agreeing = copies.count { $0 == merged }
-                if agreeing >= view.quorum { return valid(merged, key) }
+                if agreeing >= view.quorum || !configuration.keeps(.repairsMergeRows) {
+                    return valid(merged, key)
+                }
                 let repaired = await write(merged, key, certificate)
                 if repaired.isAcknowledged { return valid(merged, key) }
                 budget.reason = describe(repaired.call, view)
@@ -55,7 +57,7 @@ extension TableService {
             if outcome.isAcknowledged {
                 // Someone's clock is ahead of ours: what we write now must win over what was there.
                 guard let ahead = outcome.superseding, restamps < TableService.restampLimit,
-                    clock.observe(ahead, now: environment.wallTime())
+                    observe(ahead)
                 else { return }
                 restamps += 1
                 addition = try stamped(elements, key)
@@ -120,6 +122,16 @@ extension TableService {
         }
         await learn(from: call, view: certificate)
         return call
+    }
+
+    /// Takes note of another peer's stamp, unless it is too far ahead (A7).
+    func observe(_ stamp: HybridStamp) -> Bool {
+        clock.observe(
+            stamp, now: environment.wallTime(), isBounded: configuration.keeps(.boundsClocks))
+    }
+
+    func isPlausible(_ stamp: HybridStamp, now: WallTime) -> Bool {
+        HybridClock.isPlausible(stamp, now: now) || !configuration.keeps(.boundsClocks)
     }
 
     private static func mergeRow(_ reply: RowReply) -> MergeRow? {

@@ -21,16 +21,16 @@ extension TableService {
         let view = certificate.view
         let request = RowRequest(
             view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
+        let broken = configuration.brokenRules
         let call = await ask(
             reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
         ) { answers in
-            if TableService.settled(answers, in: view) != nil { return .finish }
+            if TableService.settled(answers, in: view, broken) != nil { return .finish }
             return answers.count { $0.reply.status == .done } >= view.quorum ? .finishSoon : .goOn
         }
         await learn(from: call, view: certificate)
-        return try TableService.settled(call.answers, in: view).map { (state) throws(TableError) in
-            try checked(key, state)
-        }
+        guard let state = TableService.settled(call.answers, in: view, broken) else { return nil }
+        return try checked(key, state)
     }
 
     package func update(
@@ -97,7 +97,9 @@ extension TableService {
         _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> Outcome {
         let view = certificate.view
-        let ballot = proposer.nextBallot(in: view.id, nonce: environment.random.next())
+        if !configuration.keeps(.remembersAttempts) { proposer.forgetAttempts() }
+        let nonce = configuration.keeps(.drawsNonces) ? environment.random.next() : 0
+        let ballot = proposer.nextBallot(in: view.id, nonce: nonce)
         let prepare = await round(
             .prepare, key, certificate, ballot: ballot, row: [], proposer: &proposer)
         let promises = prepare.answers.compactMap { answer -> RegisterPromise? in
@@ -196,11 +198,12 @@ extension TableService {
     }
 
     private static func settled(
-        _ answers: [QuorumCall<RowReply>.Answer], in view: View
+        _ answers: [QuorumCall<RowReply>.Answer], in view: View, _ broken: Set<TableRule>
     ) -> RegisterState? {
         let records = answers.compactMap { $0.reply.status == .done ? record($0.reply) : nil }
         guard records.count >= view.quorum else { return nil }
-        return RegisterProposer.settledState(records, in: view.id, quorum: view.quorum)
+        return RegisterProposer.settledState(
+            records, in: view.id, quorum: view.quorum, without: broken)
     }
 
     private func checked(

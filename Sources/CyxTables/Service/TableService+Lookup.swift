@@ -57,7 +57,10 @@ extension TableService {
         guard certificate.view.partition == partition else { return nil }
         let known = knownCertificate(partition)
         if known?.view == certificate.view { return known }
-        guard certificate.isValid(adminKey: configuration.adminKey) else { return nil }
+        guard
+            certificate.isValid(
+                adminKey: configuration.adminKey, without: configuration.brokenRules)
+        else { return nil }
         if let known, !certificate.view.id.isNewer(than: known.view.id) { return certificate }
         catalog[partition] = certificate
         return certificate

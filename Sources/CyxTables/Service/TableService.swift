@@ -70,39 +70,23 @@ package actor TableService: Tables {
         random = environment.random.generator()
         (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)
         let device = environment.storage
-        let (store, replicas, mark) = try await environment.blocking.run {
+        let (store, held, left, mark) = try await environment.blocking.run {
             () throws(StoreError) in
             let store = try device.open("tables", kind: .rows)
             let mark = try store.get(StorageKey.networkMark)
-            return (store, try TableService.loadReplicas(store), mark)
+            let held = try TableService.load(store, StorageKey.replicaTag) {
+                bytes throws(DecodingError) in try Replica(bytes: bytes)
+            }
+            let left = try TableService.load(store, StorageKey.leftTag) {
+                bytes throws(DecodingError) in try ViewCertificate(bytes: bytes)
+            }
+            return (store, held, left, mark)
         }
         rows = RowStore(store: store, blocking: environment.blocking)
-        self.replicas = replicas
+        for replica in held { replicas[replica.partition] = replica }
+        for certificate in left { catalog[certificate.view.partition] = certificate }
         hasNetwork = mark != nil || !replicas.isEmpty
         precondition(key.verifyingKey.peerID == localPeer, "a peer's key gives its ID")
-    }
-
-    private static func loadReplicas(
-        _ store: any KeyValueStore
-    ) throws(StoreError) -> [Partition: Replica] {
-        var replicas: [Partition: Replica] = [:]
-        var from: [UInt8] = [StorageKey.replicaTag]
-        while true {
-            let page = try store.scan(
-                from: from, to: [StorageKey.replicaTag + 1], limit: TableMessageLimits.pageRows)
-            for entry in page {
-                do {
-                    let replica = try Replica(bytes: entry.value)
-                    replicas[replica.partition] = replica
-                } catch {
-                    throw .corrupt(detail: "the state of a partition")
-                }
-            }
-            guard page.count == TableMessageLimits.pageRows, let last = page.last else {
-                return replicas
-            }
-            from = StorageKey.next(after: last.key)
-        }
     }
 
     // MARK: Running
@@ -164,6 +148,12 @@ package actor TableService: Tables {
     }
 
     // MARK: Partitions
+
+    /// Whether this peer, with the store that it has, is a member of `view`.
+    func isListed(in view: View) -> Bool {
+        view.contains(ViewMember(peer: localPeer, store: storeID))
+            || !configuration.keeps(.tellsStoresApart) && view.contains(localPeer)
+    }
 
     func partition(holding position: Digest) -> Partition {
         Partition(holding: position, depth: configuration.genesisDepth)

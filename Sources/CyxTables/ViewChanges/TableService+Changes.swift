@@ -75,7 +75,7 @@ extension TableService {
             deathDelay: configuration.timings.deathDelay, snapshot: snapshot,
             absentSince: changes.absentSince,
             isSettled: changes.isSettled(now: now, delay: configuration.timings.settleDelay),
-            now: now, salts: salts.recent)
+            now: now, salts: salts.recent, brokenRules: configuration.brokenRules)
         changes.planner = planner
         return planner
     }

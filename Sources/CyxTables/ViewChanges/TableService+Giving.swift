@@ -6,7 +6,9 @@ extension TableService {
     func answerPull(_ request: ViewRequest) async throws(StoreError) -> ViewReply {
         guard let old = request.view?.id else { return ViewReply(status: .refused) }
         // Whoever asks brings the decision along, should this member not have heard of it.
-        if let certificate = adopt(request.certificate, for: old.partition) {
+        if configuration.keeps(.seals),
+            let certificate = adopt(request.certificate, for: old.partition)
+        {
             _ = installLocally(certificate)
         }
         guard let given = given(old, request) else {
@@ -47,9 +49,9 @@ extension TableService {
     /// A learner brings no decision along and takes what is there: rows may be changed behind its
     /// back, which the pull after the seal mends.
     private func mayTeach(_ view: ViewID, _ request: ViewRequest) -> Bool {
-        guard request.certificate.isEmpty, let replica = replicas[view.partition] else {
-            return false
-        }
+        guard request.certificate.isEmpty || !configuration.keeps(.seals),
+            let replica = replicas[view.partition]
+        else { return false }
         return replica.view.id == view && replica.isSynced
     }
 

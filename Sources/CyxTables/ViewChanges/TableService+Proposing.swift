@@ -51,7 +51,7 @@ extension TableService {
         let view = replica.view
         var candidate: View
         var validRound: UInt32 = 0
-        if let lock = replica.vote.lock {
+        if let lock = replica.vote.lock, configuration.keeps(.locksVotes) {
             (candidate, validRound) = (lock.successor, lock.round)
         } else {
             guard let plan = await readySuccessor(of: view) else { return false }
@@ -66,7 +66,11 @@ extension TableService {
             seen = round
             let votes = await vote(.propose, candidate, view, round, validRound)
             if adoptDecision(votes, partition) { return true }
-            let agreed = votes.answers.count { $0.reply.status == .done }
+            let answered = Set(votes.answers.map(\.peer))
+            changes.silent[partition] = Set(view.peers).subtracting(answered)
+            let agreed = agreeing(
+                votes.answers.filter { $0.reply.status == .done }.map(\.peer), to: candidate,
+                validRound)
             if agreed >= view.quorum {
                 if await commit(candidate, view, round) { return true }
                 validRound = round
@@ -93,9 +97,9 @@ extension TableService {
         var silent: Set<PeerID> = []
         // Each pass finds someone silent or ends.
         for _ in 0..<View.memberLimit {
-            guard let plan = currentPlanner().successor(of: view, excluding: silent) else {
-                return nil
-            }
+            let plan = currentPlanner().successor(
+                of: view, excluding: silent, silent: changes.silent[view.partition] ?? [])
+            guard let plan else { return nil }
             let added = plan.members.filter { !view.contains($0) }.map(\.peer)
             guard !added.isEmpty else { return plan }
             let request = ViewRequest(
@@ -121,14 +125,27 @@ extension TableService {
         let request = ViewRequest(
             operation: operation, view: ViewReference(view.id), round: round,
             successor: successor.bytes, validRound: validRound)
+        let needed =
+            operation == .precommit
+            ? view.precommitsNeeded(without: configuration.brokenRules) : view.quorum
         return await ask(
             reachable(view), .tableViews, request.protobufBytes(), as: ViewReply.self
         ) { answers in
             if answers.contains(where: { $0.reply.status == .decided }) { return .finish }
-            let done = answers.count { $0.reply.status == .done }
-            if done >= view.quorum { return .finish }
-            return answers.count - done > view.tolerance ? .finish : .goOn
+            let done = answers.filter { $0.reply.status == .done }.map(\.peer)
+            let counting =
+                operation == .propose ? self.agreeing(done, to: successor, validRound) : done.count
+            if counting >= needed { return .finish }
+            return answers.count - done.count > view.tolerance ? .finish : .goOn
         }
+    }
+
+    /// How many prevotes count. Who goes may vanish at once, and what new members pull must then
+    /// still be had from a quorum (A3): a change begins only when a quorum of those who stay agrees,
+    /// who all have the view's state. Once members may be sealed on it, any quorum ends it.
+    private func agreeing(_ peers: [PeerID], to successor: View, _ validRound: UInt32) -> Int {
+        guard validRound == 0, configuration.keeps(.boundsChanges) else { return peers.count }
+        return peers.count { successor.contains($0) }
     }
 
     /// Collects precommits; with a quorum of them the successor is decided.
@@ -136,16 +153,17 @@ extension TableService {
         let votes = await vote(.precommit, successor, view, round)
         if adoptDecision(votes, view.partition) { return true }
         let statement = ViewCertificate.statement(view: successor, previous: view, round: round)
+        let needed = view.precommitsNeeded(without: configuration.brokenRules)
         var signatures: [ViewSignature] = []
         for answer in votes.answers where answer.reply.status == .done {
-            guard signatures.count < view.quorum,
+            guard signatures.count < needed,
                 let key = VerifyingKey(bytes: answer.reply.signingKey), key.peerID == answer.peer,
                 key.isValid(signature: answer.reply.signature, for: statement)
             else { continue }
             signatures.append(
                 ViewSignature(key: key.bytes, signature: answer.reply.signature))
         }
-        guard signatures.count >= view.quorum else { return false }
+        guard signatures.count >= needed else { return false }
         let certificate = ViewCertificate(
             view: successor, previous: view, round: round, signatures: signatures)
         logger.info(

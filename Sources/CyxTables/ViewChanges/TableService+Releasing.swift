@@ -43,6 +43,9 @@ extension TableService {
         comparisons.forget(partition)
         rows.stage([
             .delete(key: StorageKey.replica(partition)),
+            // Else a late decision on an earlier view would make it a member anew, that has
+            // forgotten how it voted there.
+            .put(key: StorageKey.left(partition), value: replica.newest.bytes),
             // What showed that this store belongs to a network may go with its last replica.
             .put(key: StorageKey.networkMark, value: []),
         ])

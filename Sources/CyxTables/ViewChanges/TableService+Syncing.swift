@@ -43,7 +43,10 @@ extension TableService {
             return (survivors.map(\.peer).filter { $0 != localPeer }, survivors.count)
         }
         return certificate.previous.map { old in
-            (reachable(old).filter { $0 != localPeer }, old.quorum)
+            (
+                reachable(old).filter { $0 != localPeer },
+                configuration.keeps(.pullsFromQuorum) ? old.quorum : 1
+            )
         }
     }
 
@@ -69,6 +72,9 @@ extension TableService {
             }
             // Not everyone from the same source.
             others.shuffle(using: &random)
+            // Who left or is held for dead may still be there, and have what nobody else has.
+            let members = replica.certificate.recovery == nil ? replica.certificate.previous : nil
+            others += (members?.peers ?? []).filter { $0 != localPeer && !others.contains($0) }
             for peer in others where sources < needed {
                 if try await carryOut(pull, from: peer) { sources += 1 }
                 guard isWanted(pull) else { return false }
@@ -170,6 +176,12 @@ extension TableService {
                 guard attempts < ViewChanges.pullAttempts else { return false }
                 continue
             default:
+                logger.debug(
+                    "no source",
+                    [
+                        ("peer", "\(peer)"), ("partition", "\(old.partition)"),
+                        ("detail", reply?.detail ?? ""),
+                    ])
                 return false
             }
             attempts = 0
@@ -259,7 +271,7 @@ extension TableService {
         switch (here?.content ?? .empty(key.table), pulled) {
         case (.register(var record), .register(let other)):
             let before = record
-            record.absorb(other)
+            record.absorb(other, withPromise: configuration.keeps(.pullsPromises))
             if record != before || here == nil {
                 stage(row.key, .register(record), in: pull.view)
             }

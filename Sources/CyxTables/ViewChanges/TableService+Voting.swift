@@ -72,7 +72,7 @@ extension TableService {
         }
         // A member without the state has no say: its vote would count toward a seal that
         // nobody can pull from.
-        guard replica.isSynced, replica.view.contains(ViewMember(peer: localPeer, store: storeID))
+        guard replica.isSynced, isListed(in: replica.view)
         else { return ViewReply(status: .busy, detail: "not synced") }
         let view = replica.view
         guard request.round > 0,
@@ -90,7 +90,7 @@ extension TableService {
             answer = replica.vote.prevote(
                 successor, round: request.round,
                 validRound: request.validRound == 0 ? nil : request.validRound,
-                objection: objection)
+                objection: objection, honoursLock: configuration.keeps(.locksVotes))
         } else {
             answer = replica.vote.precommit(successor, round: request.round)
         }
@@ -102,9 +102,13 @@ extension TableService {
                 locked: lock?.successor.bytes ?? [])
         case .agreed:
             // From here on a sealed member answers no operation, whether or not the disk agrees.
-            stage(replica)
+            if configuration.keeps(.votesDurably) {
+                stage(replica)
+                needsSettling = true
+            } else {
+                replicas[id.partition] = replica
+            }
             if replica.vote.isSealed { changes.causeSince[id.partition] = environment.now() }
-            needsSettling = true
             var reply = ViewReply(status: .done)
             if request.operation == .precommit {
                 let statement = ViewCertificate.statement(
@@ -158,7 +162,7 @@ extension TableService {
     func installLocally(_ certificate: ViewCertificate) -> Bool {
         let view = certificate.view
         let held = replicas[view.partition]
-        let isMember = view.contains(ViewMember(peer: localPeer, store: storeID))
+        let isMember = isListed(in: view)
         if let known = knownCertificate(view.partition), known.view.id.isNewer(than: view.id) {
             return false
         }
@@ -183,6 +187,7 @@ extension TableService {
         if let held { changes.synced[held.view.id] = nil }
         changes.causeSince[view.partition] = nil
         changes.retryAt[view.partition] = nil
+        changes.silent[view.partition] = nil
         changes.learning[view.partition] = nil
         stage(replica)
         if let old = held?.frozen?.view { start { [weak self] in await self?.dropFrozen(old) } }

@@ -53,6 +53,8 @@ struct ViewChanges {
     var proposing: Set<Partition> = []
     /// Partitions that should change too, as of the last look.
     var waiting: [Partition] = []
+    /// Members that gave no answer when a change was last proposed.
+    var silent: [Partition: Set<PeerID>] = [:]
     /// When a change that failed may be tried again.
     var retryAt: [Partition: Instant] = [:]
     var syncing: Set<Partition> = []

@@ -32,7 +32,13 @@ package struct Replica: Hashable, Sendable {
     package var partition: Partition { view.partition }
 
     /// Whether operations of `view` are answered here: listed, synced and unsealed.
-    package var isServing: Bool { isSynced && !vote.isSealed && successor == nil }
+    package var isServing: Bool { isServing(without: []) }
+
+    /// The same where `broken` rules are not kept.
+    func isServing(without broken: Set<TableRule>) -> Bool {
+        (isSynced || broken.contains(.servesWhenSynced))
+            && (!vote.isSealed || broken.contains(.seals)) && successor == nil
+    }
 
     /// Whether nothing is under way: a view in service, with nothing kept for the one before.
     package var isAtRest: Bool { isServing && frozen == nil }

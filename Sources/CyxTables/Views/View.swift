@@ -33,6 +33,11 @@ package struct View: Hashable, Sendable {
     /// How many members may be lost, or replaced at once (A3).
     package var tolerance: Int { members.count - quorum }
 
+    /// How many precommits of one round decide what follows this view.
+    func precommitsNeeded(without broken: Set<TableRule>) -> Int {
+        broken.contains(.decidesByQuorum) ? max(1, tolerance) : quorum
+    }
+
     package func rank(of peer: PeerID) -> Int? { members.firstIndex { $0.peer == peer } }
     package func contains(_ peer: PeerID) -> Bool { rank(of: peer) != nil }
     package func contains(_ member: ViewMember) -> Bool { members.contains(member) }

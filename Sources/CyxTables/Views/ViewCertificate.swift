@@ -66,7 +66,9 @@ package struct ViewCertificate: Hashable, Sendable {
 
     /// Whether enough members of the view before signed it, each once, or the admin whose key is
     /// `adminKey` did; where there is none, no recovery is valid.
-    package func isValid(adminKey: VerifyingKey?) -> Bool {
+    package func isValid(
+        adminKey: VerifyingKey?, without broken: Set<TableRule> = []
+    ) -> Bool {
         if let recovery { return isValid(recovery, adminKey: adminKey) }
         let signers = previous ?? view
         if let previous {
@@ -88,7 +90,7 @@ package struct ViewCertificate: Hashable, Sendable {
             else { return false }
             valid.insert(key.peerID)
         }
-        return valid.count >= signers.quorum
+        return valid.count >= signers.precommitsNeeded(without: broken)
     }
 
     package var bytes: [UInt8] {

@@ -14,6 +14,8 @@ package struct ViewPlanner: Sendable {
     package let now: Instant
     /// What candidates are ranked under, the newest first.
     package let salts: [PlacementSalt]
+    /// Rules that are not kept, in simulations.
+    private let brokenRules: Set<TableRule>
     /// Peers that store and can be reached.
     private let storers: [Member]
     private let order: PlacementOrder
@@ -23,8 +25,10 @@ package struct ViewPlanner: Sendable {
 
     package init(
         deathDelay: Duration, snapshot: MembershipSnapshot, absentSince: [PeerID: Instant],
-        isSettled: Bool, now: Instant, salts: [PlacementSalt] = []
+        isSettled: Bool, now: Instant, salts: [PlacementSalt] = [],
+        brokenRules: Set<TableRule> = []
     ) {
+        self.brokenRules = brokenRules
         self.deathDelay = deathDelay
         self.snapshot = snapshot
         self.absentSince = absentSince
@@ -49,17 +53,23 @@ package struct ViewPlanner: Sendable {
         switch seen.state {
         case .left: return true
         case .dead: return now - seen.since >= delay
-        case .alive, .suspect, .away: return seen.info.store != member.store
+        case .alive, .suspect, .away:
+            return seen.info.store != member.store && !brokenRules.contains(.tellsStoresApart)
         }
     }
 
     /// The view that should follow `view`; nil when there is no cause to change it.
-    /// `excluded`: candidates that did not answer.
-    package func successor(of view: View, excluding excluded: Set<PeerID> = []) -> View? {
-        let gone = view.members.filter { isGone($0, for: deathDelay) }
+    /// `excluded`: candidates that did not answer. `silent`: members that did not, who go before
+    /// others that only said that they would: those can still give their state to the next view.
+    package func successor(
+        of view: View, excluding excluded: Set<PeerID> = [], silent: Set<PeerID> = []
+    ) -> View? {
+        let all = view.members.filter { isGone($0, for: deathDelay) }
+        let gone =
+            all.filter { silent.contains($0.peer) } + all.filter { !silent.contains($0.peer) }
         let canGrow = isSettled && target.members > view.members.count
         guard !gone.isEmpty || canGrow else { return nil }
-        let removed = Set(gone.prefix(view.tolerance).map(\.peer))
+        let removed = Set(gone.prefix(changesMax(view)).map(\.peer))
         let kept = view.members.filter { !removed.contains($0.peer) }
         let candidates = candidates(for: view, excluding: excluded)
         let wanted = canGrow ? target.members : view.members.count
@@ -78,6 +88,11 @@ package struct ViewPlanner: Sendable {
         let seats = view.members.filter { removed.contains($0.peer) }
         let still = seats.suffix(max(0, seats.count - candidates.count))
         return assemble(view, kept + still, candidates, count: view.members.count)
+    }
+
+    /// How many members may go at once (A3).
+    private func changesMax(_ view: View) -> Int {
+        brokenRules.contains(.boundsChanges) ? view.members.count - 1 : view.tolerance
     }
 
     /// The sizes that views have.
@@ -164,7 +179,7 @@ package struct ViewPlanner: Sendable {
         else { return "not a successor" }
         let removed = view.members.filter { !successor.contains($0) }
         let added = successor.members.filter { !view.contains($0) }
-        guard removed.count <= view.tolerance else { return "too many members at once" }
+        guard removed.count <= changesMax(view) else { return "too many members at once" }
         for member in added {
             guard let seen = snapshot.members[member.peer], seen.isReachable,
                 seen.info.roles.contains(.storage), seen.info.store == member.store

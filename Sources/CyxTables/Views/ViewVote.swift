@@ -55,9 +55,12 @@ package struct ViewVote: Hashable, Sendable {
 
     /// Prevotes `successor`, or says why not. `validRound` is a round in which a quorum prevoted
     /// it; `objection` is this member's own judgement, which only a lock elsewhere overrides.
+    /// `honoursLock`: false only where a simulation shows why locks count (`TableRule.locksVotes`).
     package mutating func prevote(
-        _ successor: View, round newRound: UInt32, validRound: UInt32?, objection: String?
+        _ successor: View, round newRound: UInt32, validRound: UInt32?, objection: String?,
+        honoursLock: Bool = true
     ) -> Answer {
+        let lock = honoursLock ? lock : nil
         let digest = successor.digest
         if newRound == round, prevote == digest { return .agreed }
         guard newRound > round, newRound - round <= ViewVote.roundStride else {

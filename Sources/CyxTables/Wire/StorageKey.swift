@@ -6,6 +6,7 @@ package enum StorageKey {
     static let rowTag: UInt8 = 1
     static let replicaTag: UInt8 = 2
     static let frozenTag: UInt8 = 3
+    static let leftTag: UInt8 = 5
     /// Present once this store has belonged to a network: it must never found another, although
     /// its peer may have left every view since.
     static let networkMark: [UInt8] = [4]
@@ -52,9 +53,16 @@ package enum StorageKey {
     /// The least key that comes after `key`.
     package static func next(after key: [UInt8]) -> [UInt8] { key + [0] }
 
+    /// All that is kept of partitions, and all rows.
+    package static let replicas: (from: [UInt8], to: [UInt8]) = ([replicaTag], [replicaTag + 1])
+    package static let allRows: (from: [UInt8], to: [UInt8]) = (rowBound(.zero), rowBound(nil))
+
     package static func replica(_ partition: Partition) -> [UInt8] {
         tagged(replicaTag, partition)
     }
+
+    /// Proof of the view that this peer let go of a partition for.
+    package static func left(_ partition: Partition) -> [UInt8] { tagged(leftTag, partition) }
 
     /// Before a row changes in a new epoch, its frozen state of the view before goes here.
     package static func frozen(_ view: ViewID, row: [UInt8]) -> [UInt8] {
