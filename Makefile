@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection soak consistency clean proto \
+.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection rules soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -69,6 +69,9 @@ links: build ## goodput over lossy and clean links with CUBIC and BBR, beside th
 
 detection: build ## failure detection among slow members: plain SWIM, Lifeguard, and as peers run it
 	$(RELEASE)/simulate detection
+
+rules: build ## each rule of the tables left out, and the seed at which an invariant then breaks
+	$(RELEASE)/simulate rules
 
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice

@@ -2,7 +2,8 @@
 /// for `nat`, where transports and reachability run whole.
 package enum ProtocolFigures {
     package static let names = [
-        "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links", "grinding",
+        "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links", "grinding", "rules",
+        "tables",
     ]
 
     /// Mean hops may differ from the model by this share (architecture §7).
@@ -19,6 +20,8 @@ package enum ProtocolFigures {
         switch name {
         case "lookup":
             return lookup(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, cpuSeconds, print)
+        case "rules": return RuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
+        case "tables": return RuleTable.runClean(seed: seed, print: print)
         case "links": return LinkTable.run(seed: seed, print: print)
         case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)

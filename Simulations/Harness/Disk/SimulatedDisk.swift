@@ -10,6 +10,8 @@ package struct DiskFaults: Sendable {
     /// After a crash a random prefix of the unflushed writes survives, as on a real disk; without
     /// it none does.
     package var keepsPrefixAtCrash = false
+    /// Flushes of shards are acknowledged and not carried out: a crash loses what they covered.
+    package var liesAboutShards = false
     package init() {}
 }
 
@@ -51,6 +53,23 @@ package final class SimulatedDisk: StorageDevice {
         state.withLock { $0.volumes[name] != nil }
     }
 
+    // MARK: Looking, past all faults
+
+    /// What a store holds between two keys, unflushed writes included.
+    package func entries(
+        in name: String, _ range: (from: [UInt8], to: [UInt8])
+    ) -> [(key: [UInt8], value: [UInt8])] {
+        state.withLock { state in
+            guard let map = state.volumes[name]?.map else { return [] }
+            let span = map.lowerBound(range.from)..<map.lowerBound(range.to)
+            return span.map { (map.keys[$0], map.values[$0]) }
+        }
+    }
+
+    package func value(of key: [UInt8], in name: String) -> [UInt8]? {
+        state.withLock { $0.volumes[name]?.map[key] }
+    }
+
     package var usedBytes: Int64 { state.withLock { $0.used } }
 
     package func setCapacity(_ bytes: Int64) { state.withLock { $0.capacity = bytes } }
@@ -87,16 +106,17 @@ package final class SimulatedDisk: StorageDevice {
         }
     }
 
-    /// Flips one bit of the stored values of up to `count` entries of a store; returns how many.
+    /// Flips one bit of the stored values of up to `count` entries of a store, of none that is
+    /// shorter than `valueBytesMin`; returns how many.
     @discardableResult
-    package func flipBits(in name: String, count: Int) -> Int {
+    package func flipBits(in name: String, count: Int, valueBytesMin: Int = 1) -> Int {
         state.withLock { state in
             guard var volume = state.volumes[name], volume.map.count > 0 else { return 0 }
             var flipped = 0
             for _ in 0..<count {
                 let index = Int.random(in: 0..<volume.map.count, using: &state.generator)
                 var value = volume.map.values[index]
-                guard !value.isEmpty else { continue }
+                guard value.count >= max(1, valueBytesMin) else { continue }
                 let position = Int.random(in: 0..<value.count, using: &state.generator)
                 value[position] ^= 1 << UInt8.random(in: 0..<8, using: &state.generator)
                 _ = volume.map.set(volume.map.keys[index], value)

@@ -58,6 +58,7 @@ package final class SimulatedStore: KeyValueStore {
             if self.strikes(state.faults.writeError, &state) {
                 throw .failed(operation: "flush", detail: "injected write error")
             }
+            if state.faults.liesAboutShards, case .shards = volume.kind { return }
             volume.undo = []
         }
     }

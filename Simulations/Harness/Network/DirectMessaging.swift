@@ -205,6 +205,11 @@ package final class DirectMessaging: PeerMessaging, PeerDatagrams {
                 guard let owner else { return }
                 executor.engine.schedule(
                     at: first, kind: .message, owner: owner, digest: digest, deliver)
+                // A replay finds whoever lives there then.
+                if let again = links.replay(of: first) {
+                    executor.engine.schedule(
+                        at: again, kind: .message, owner: nil, digest: digest, deliver)
+                }
                 return
             }
             time = time + wait

@@ -11,6 +11,10 @@ package struct LinkQuality: Sendable, Equatable {
     /// How many datagrams are held back by `reorderingDelay`, so that later ones overtake them.
     package var reordering = 0.0
     package var reorderingDelay: Duration = .milliseconds(20)
+    /// How many messages arrive once more, up to `replayDelay` later. Of messages alone: between
+    /// packets, the transport's packet numbers stand in the way.
+    package var replay = 0.0
+    package var replayDelay: Duration = .seconds(2)
     package init() {}
 }
 
@@ -85,6 +89,15 @@ package final class LinkModel: Sendable {
     package func clog(from: SimulatedPeer, to: SimulatedPeer, until: Instant) {
         let link = Link(from: from.address.ip, to: to.address.ip)
         state.withLock { $0.cloggedUntil[link] = until }
+    }
+
+    /// When a message that arrives at `time` arrives again, if it does.
+    func replay(of time: Instant) -> Instant? {
+        state.withLock { state in
+            guard Self.strikes(state.quality.replay, &state.generator) else { return nil }
+            let most = state.quality.replayDelay.nanoseconds
+            return time + .nanoseconds(Int64.random(in: 0...most, using: &state.generator))
+        }
     }
 
     /// When the copies of a datagram sent now arrive: none if it is lost, two if duplicated.

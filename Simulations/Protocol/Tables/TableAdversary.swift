@@ -1,0 +1,217 @@
+import CyxCore
+import CyxOverlay
+import CyxTables
+import SimulationHarness
+
+/// What may go wrong in a world of tables; a seed draws some of it.
+enum TableNemesis: String, CaseIterable, Sendable {
+    /// Members that live are held for dead, and for alive again.
+    case falseDeaths = "false death"
+    case crashes = "crash and restart"
+    /// A disk is replaced, at most as many as a view may lose.
+    case wipes = "wiped store"
+    /// Several peers leave at once; each vanishes once the newest view does without it.
+    case departures = "departure"
+    case oneWayBlocks = "one-way block"
+    /// The proposer of a change that members are sealed for is heard by newcomers alone.
+    case midSealBlocks = "one-way block in mid-seal"
+    /// It dies when all but one of the members that it needs are sealed.
+    case proposerKills = "proposer killed after q - 1 seals"
+    case partitions = "partition"
+    /// A link that holds everything back for a while.
+    case clogs = "clogged link"
+    /// Messages arrive again, much later: in other epochs, in other lives.
+    case replays = "replayed messages"
+    case loss = "lossy links"
+    /// A peer without a store whose clock is an hour ahead.
+    case fastClock = "fast clock"
+}
+
+/// Injects faults from the seed.
+struct TableAdversary {
+    private static let wipesMax = 2
+    private static let departuresMax = 4
+
+    private let world: TableWorld
+    private let kinds: [TableNemesis]
+    private var generator: SeededGenerator
+    private var restarts: [(peer: TablePeer, at: Instant)] = []
+    private var revivals: [(peer: TablePeer, at: Instant)] = []
+    private var unblocks: [(from: TablePeer, to: TablePeer, at: Instant)] = []
+    private var wholeAt: Instant?
+    private var leaving: [TablePeer] = []
+    private var next: Instant
+    private var wipes = 0
+    private var departures = 0
+    private(set) var counts: [String: Int] = [:]
+
+    init(world: TableWorld, favouring favourites: [TableNemesis]) {
+        self.world = world
+        generator = world.world.generator()
+        var kinds = favourites
+        for kind in TableNemesis.allCases where !kinds.contains(kind) {
+            // What is lost for good in one way must not be lost in another as well.
+            if kind == .wipes, kinds.contains(.departures) { continue }
+            if kind == .departures, kinds.contains(.wipes) { continue }
+            if kind == .fastClock { continue }
+            if Bool.random(using: &generator) { kinds.append(kind) }
+        }
+        self.kinds = kinds
+        next = world.world.now
+        if kinds.contains(.replays) { world.world.links.change { $0.replay = 0.1 } }
+        let isSlow = Bool.random(using: &generator)
+        let loss = kinds.contains(.loss) ? 0.15 : 0
+        world.world.links.change {
+            $0.loss = loss
+            $0.jitter = isSlow ? .milliseconds(60) : .milliseconds(5)
+        }
+        if kinds.contains(.fastClock) {
+            world.addPeer(storing: false).machine.clock.step(byMilliseconds: 3_600_000)
+        }
+    }
+
+    private mutating func count(_ kind: TableNemesis) { counts[kind.rawValue, default: 0] += 1 }
+
+    private mutating func random(_ least: Int64, _ most: Int64) -> Duration {
+        .milliseconds(Int64.random(in: least...most, using: &generator))
+    }
+
+    /// Peers with a store that have not left.
+    private var storers: [TablePeer] {
+        world.peers.filter { peer in
+            peer.isStoring && !peer.isGone && !leaving.contains { $0 === peer }
+        }
+    }
+
+    private mutating func pick() -> TablePeer? { storers.randomElement(using: &generator) }
+
+    /// Takes back what is over and injects what is due.
+    mutating func step(_ evidence: TableEvidence) {
+        let now = world.world.now
+        for (peer, at) in restarts where at <= now { world.restart(peer) }
+        restarts.removeAll { $0.at <= now }
+        for (peer, at) in revivals where at <= now {
+            if peer.tables != nil, world.directory.state(of: peer.id) == .dead {
+                world.directory.change(peer.id, to: .alive, at: now)
+            }
+        }
+        revivals.removeAll { $0.at <= now }
+        for (from, to, at) in unblocks where at <= now {
+            world.world.links.unblock(from: from.machine, to: to.machine)
+        }
+        unblocks.removeAll { $0.at <= now }
+        if let at = wholeAt, at <= now {
+            world.world.links.partition([])
+            wholeAt = nil
+        }
+        depart(evidence.newest)
+        disturbSealing(evidence, now)
+        guard next <= now, let kind = kinds.randomElement(using: &generator) else { return }
+        next = now + random(5, 150)
+        inject(kind, evidence, now)
+    }
+
+    private mutating func inject(
+        _ kind: TableNemesis, _ evidence: TableEvidence, _ now: Instant
+    ) {
+        guard let peer = pick() else { return }
+        switch kind {
+        case .falseDeaths:
+            count(kind)
+            world.directory.change(peer.id, to: .dead, at: now)
+            revivals.append((peer, now + random(20, 800)))
+        case .crashes:
+            guard restarts.count < 2, peer.tables != nil else { return }
+            count(kind)
+            crash(peer, now)
+        case .wipes:
+            // A member that has not got the state yet is one that the view can do without already.
+            guard restarts.count < 2, peer.tables != nil, wipes < Self.wipesMax,
+                peer.machine.index > 1, evidence.hasConverged(world)
+            else { return }
+            wipes += 1
+            count(kind)
+            crash(peer, now)
+            peer.wipe()
+        case .departures:
+            guard departures < Self.departuresMax else { return }
+            let group = storers.filter { $0.machine.index > 1 && $0.tables != nil }
+                .shuffled(using: &generator).prefix(Self.departuresMax - departures)
+            for peer in group {
+                departures += 1
+                count(kind)
+                leaving.append(peer)
+                world.directory.change(peer.id, to: .left, at: now)
+            }
+            for _ in group { world.addPeer() }
+        case .oneWayBlocks:
+            guard let other = pick(), other !== peer else { return }
+            count(kind)
+            world.world.links.block(from: peer.machine, to: other.machine)
+            unblocks.append((peer, other, now + random(20, 600)))
+        case .partitions:
+            guard wholeAt == nil else { return }
+            count(kind)
+            let size = Int.random(in: 1...3, using: &generator)
+            let group = storers.shuffled(using: &generator).prefix(size).map(\.machine)
+            world.world.links.partition([Array(group)])
+            wholeAt = now + random(20, 600)
+        case .clogs:
+            guard let other = pick(), other !== peer else { return }
+            count(kind)
+            world.world.links.clog(
+                from: peer.machine, to: other.machine, until: now + random(20, 280))
+        case .replays, .loss, .fastClock, .midSealBlocks, .proposerKills:
+            return
+        }
+    }
+
+    /// Strikes in the midst of a change of view.
+    private mutating func disturbSealing(_ evidence: TableEvidence, _ now: Instant) {
+        guard let (proposer, sealed, view) = evidence.sealing(in: world), proposer.tables != nil
+        else { return }
+        if kinds.contains(.proposerKills), sealed == view.quorum - 1, restarts.count < 2 {
+            count(.proposerKills)
+            crash(proposer, now)
+        }
+        if kinds.contains(.midSealBlocks), sealed >= view.quorum, unblocks.isEmpty {
+            count(.midSealBlocks)
+            for peer in storers where peer !== proposer && view.contains(peer.id) {
+                world.world.links.block(from: proposer.machine, to: peer.machine)
+                unblocks.append((proposer, peer, now + .milliseconds(400)))
+            }
+        }
+    }
+
+    private mutating func crash(_ peer: TablePeer, _ now: Instant) {
+        // Whoever is about to leave ends in that way alone.
+        guard storers.contains(where: { $0 === peer }) else { return }
+        peer.crash()
+        world.directory.change(peer.id, to: .dead, at: now)
+        restarts.append((peer, now + random(5, 400)))
+    }
+
+    /// Who said good-bye and is no member of the newest view may go at any time, and does at once.
+    private mutating func depart(_ newest: View?) {
+        guard let newest else { return }
+        for peer in leaving where !newest.contains(peer.id) { peer.leave() }
+        leaving.removeAll { $0.isGone }
+    }
+
+    /// Takes everything back.
+    mutating func stop() {
+        world.world.links.heal()
+        world.world.links.change {
+            $0.loss = 0
+            $0.replay = 0
+            $0.jitter = .milliseconds(5)
+        }
+        for (peer, _) in restarts { world.restart(peer) }
+        restarts = []
+        for (peer, _) in revivals
+        where peer.tables != nil && world.directory.state(of: peer.id) == .dead {
+            world.directory.change(peer.id, to: .alive, at: world.world.now)
+        }
+        revivals = []
+    }
+}

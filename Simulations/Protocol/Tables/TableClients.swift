@@ -1,0 +1,215 @@
+import CyxCore
+import CyxTables
+import SimulationHarness
+import Synchronization
+
+/// Clients of a world of tables: they change and read a few rows from everywhere at once and note
+/// what they were told.
+final class TableClients: Sendable {
+    private struct Element {
+        /// What was last told to be in effect.
+        var acknowledged: UInt64 = 0
+        var attempted: UInt64 = 0
+        /// The highest that anyone was told.
+        var read: UInt64 = 0
+        var isBusy = false
+    }
+
+    private struct Operation {
+        var task: SimulatedTask<Void>
+        var machine: SimulatedPeer
+        var life: Int
+
+        /// Ended, or cut off by a crash.
+        var isOver: Bool { task.result != nil || !machine.isRunning || machine.lives != life }
+    }
+
+    private struct State {
+        var generator: SeededGenerator
+        var evidence = TableEvidence()
+        var elements = [Element](repeating: Element(), count: TableClients.elements)
+        var operations: [Operation] = []
+        var counts: [String: Int] = [:]
+    }
+
+    static let rowsMax = 2
+    /// Elements of the one merge row, each with one writer at a time.
+    private static let elements = 3
+    private static let operationsMax = 8
+    /// Operations that begin within one step of the run.
+    private static let startsMax = 2
+    private static let mergeElement: [[UInt8]] = (0..<UInt8(elements)).map { [$0] }
+
+    private let world: TableWorld
+    private let histories: [RegisterHistory]
+    private let state: Mutex<State>
+
+    /// `rows`: how many registers share the clients; one is contended most.
+    init(world: TableWorld, rows: Int) {
+        self.world = world
+        histories = (0..<rows).map { _ in RegisterHistory() }
+        state = Mutex(State(generator: world.world.generator()))
+    }
+
+    var counts: [String: Int] { state.withLock { $0.counts } }
+
+    func withEvidence<Value>(_ body: (inout TableEvidence) -> sending Value) -> sending Value {
+        state.withLock { body(&$0.evidence) }
+    }
+
+    // MARK: Operations
+
+    /// Starts operations until as many are under way as may be.
+    func step() {
+        let running = world.running
+        guard !running.isEmpty else { return }
+        state.withLock { $0.operations.removeAll(where: \.isOver) }
+        for _ in 0..<Self.startsMax {
+            let draw = state.withLock { state -> (peer: Int, kind: Int, row: Int)? in
+                guard state.operations.count < Self.operationsMax else { return nil }
+                return (
+                    Int.random(in: 0..<running.count, using: &state.generator),
+                    Int.random(in: 0..<20, using: &state.generator),
+                    Int.random(in: 0..<histories.count, using: &state.generator)
+                )
+            }
+            guard let draw, let tables = running[draw.peer].tables else { return }
+            let machine = running[draw.peer].machine
+            switch draw.kind {
+            case ..<9: start(machine) { try await self.update(draw.row, tables) }
+            case ..<14: start(machine) { try await self.read(draw.row, tables) }
+            case ..<15: start(machine) { try await self.scan(tables) }
+            case ..<18: start(machine) { try await self.merge(draw.row, tables) }
+            default: start(machine) { try await self.readMerge(tables) }
+            }
+        }
+    }
+
+    private func start(
+        _ machine: SimulatedPeer, _ body: @escaping @Sendable () async throws -> Void
+    ) {
+        let task = world.world.spawn(machine) {
+            do {
+                try await body()
+                self.state.withLock { $0.counts["operations done", default: 0] += 1 }
+            } catch {
+                self.state.withLock { $0.counts["operations failed", default: 0] += 1 }
+            }
+        }
+        state.withLock {
+            $0.operations.append(Operation(task: task, machine: machine, life: machine.lives))
+        }
+    }
+
+    private func update(_ row: Int, _ tables: TableService) async throws {
+        let history = histories[row]
+        let (operation, value) = history.invoke(isUpdate: true)
+        let served = withEvidence { $0.servedEpoch }
+        let state = try await tables.update(TableWorld.key(TableWorld.registers, row)) { state in
+            history.see(operation, Self.number(state.value))
+            return .set(Self.bytes(value))
+        }
+        history.finish(operation)
+        withEvidence {
+            $0.acknowledge(
+                .init(key: row, version: state.version, servedAtCall: served), in: world)
+        }
+    }
+
+    private func read(_ row: Int, _ tables: TableService) async throws {
+        let (operation, _) = histories[row].invoke(isUpdate: false)
+        let state = try await tables.read(TableWorld.key(TableWorld.registers, row))
+        histories[row].see(operation, Self.number(state.value))
+        histories[row].finish(operation)
+    }
+
+    /// A list shows every row as a read would (ListFresh).
+    private func scan(_ tables: TableService) async throws {
+        let operations = histories.map { $0.invoke(isUpdate: false).operation }
+        let found = try await tables.scan(
+            TableWorld.registers, position: .zero, prefixBits: 0, after: nil, limit: 100)
+        for row in 0..<histories.count {
+            let key = TableWorld.key(TableWorld.registers, row)
+            let value = found.first { $0.key == key }?.state.value
+            histories[row].see(operations[row], Self.number(value))
+            histories[row].finish(operations[row])
+        }
+        state.withLock { $0.counts["lists answered", default: 0] += 1 }
+    }
+
+    private func merge(_ number: Int, _ tables: TableService) async throws {
+        let drawn = state.withLock { state -> (element: Int, value: UInt64)? in
+            let element = Int.random(in: 0..<Self.elements, using: &state.generator)
+            guard !state.elements[element].isBusy else { return nil }
+            state.elements[element].isBusy = true
+            state.elements[element].attempted += 1
+            return (element, state.elements[element].attempted)
+        }
+        guard let drawn else { return }
+        let element = MergeElement(
+            element: Self.mergeElement[drawn.element], value: Self.bytes(Int(drawn.value)))
+        do {
+            try await tables.merge(TableWorld.key(TableWorld.merges, 0), [element])
+            state.withLock { state in
+                state.elements[drawn.element].acknowledged = drawn.value
+                state.elements[drawn.element].isBusy = false
+            }
+        } catch {
+            state.withLock { $0.elements[drawn.element].isBusy = false }
+            throw error
+        }
+    }
+
+    private func readMerge(_ tables: TableService) async throws {
+        let least = state.withLock { $0.elements.map { max($0.acknowledged, $0.read) } }
+        let found = try await tables.readMerge(TableWorld.key(TableWorld.merges, 0))
+        state.withLock { state in
+            state.counts["merge rows read", default: 0] += 1
+            for index in 0..<Self.elements {
+                let here = found.first { $0.element == Self.mergeElement[index] }?.value
+                let value = UInt64(Self.number(here))
+                if value < least[index] {
+                    state.evidence.violate(
+                        "NoResurrection",
+                        "an element was \(least[index]) and is \(value) again")
+                }
+                state.elements[index].read = max(state.elements[index].read, value)
+            }
+        }
+    }
+
+    private static func number(_ bytes: [UInt8]?) -> Int {
+        guard let bytes else { return RegisterHistory.initial }
+        return bytes.reduce(0) { $0 << 8 | Int($1) }
+    }
+
+    private static func bytes(_ number: Int) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) }
+    }
+
+    // MARK: Verdict
+
+    /// Reads every row from every peer that runs; false if one of them got no answer.
+    func readEverything(limit: Duration) -> Bool {
+        let tasks = world.running.flatMap { peer in
+            peer.tables.map { tables in
+                (0..<histories.count).map { row in
+                    world.world.spawn(peer.machine) { try await self.read(row, tables) }
+                } + [world.world.spawn(peer.machine) { try await self.readMerge(tables) }]
+            } ?? []
+        }
+        world.world.run(limit: limit) { tasks.allSatisfy { $0.result != nil } }
+        return tasks.allSatisfy { task in
+            if case .success? = task.result { true } else { false }
+        }
+    }
+
+    /// Holds what clients saw of each register against all orders that could explain it.
+    func judge() {
+        for (row, history) in histories.enumerated() where !history.isLinearizable {
+            withEvidence {
+                $0.violate("RegisterLinear", "no order explains what clients saw of row \(row)")
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import CyxCore
+import CyxTables
+import SimulationHarness
+
+/// What a run of a world of tables showed.
+struct TableOutcome: Sendable, Equatable {
+    var seed: UInt64
+    var virtualSeconds = 0.0
+    var epochs = 0
+    var trace = TraceHash()
+    var counts: [String: Int] = [:]
+    /// How often each invariant was held against something.
+    var checks: [String: Int] = [:]
+    var violations: [String] = []
+
+    /// Names of the invariants that broke, in the order in which they did.
+    var broken: [String] {
+        var names: [String] = []
+        for violation in violations {
+            let name = String(violation.prefix { $0 != ":" })
+            if !names.contains(name) { names.append(name) }
+        }
+        return names
+    }
+}
+
+/// One seed: the network grows to its size, faults and clients go on for some seconds, then all is
+/// taken back and must come to rest.
+enum TableRun {
+    private static let faults = Duration.seconds(3)
+    private static let recovery = Duration.seconds(20)
+    private static let pace = Duration.milliseconds(10)
+    /// What of a stamp is due to time that passed between its making and the look at it.
+    private static let stampTolerance: Int64 = 1000
+
+    static func run(
+        seed: UInt64, without broken: Set<TableRule> = [], favouring kinds: [TableNemesis] = [],
+        rows: Int = TableClients.rowsMax, printed: LogLevel? = nil
+    ) -> TableOutcome {
+        let world = TableWorld(seed: seed, without: broken, printed: printed)
+        for _ in 0..<TableWorld.storers { world.addPeer() }
+        let clients = TableClients(world: world, rows: rows)
+        var outcome = TableOutcome(seed: seed)
+        if settle(world, clients, .seconds(10)) {
+            underFaults(world, clients, TableAdversary(world: world, favouring: kinds), &outcome)
+        } else {
+            clients.withEvidence { $0.violate("Converge", "the view did not grow at the start") }
+        }
+        clients.judge()
+        outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
+        outcome.trace = world.world.trace
+        outcome.counts.merge(clients.counts) { $1 }
+        let evidence = clients.withEvidence { $0 }
+        outcome.epochs = evidence.epochs
+        outcome.checks = evidence.checks
+        outcome.violations = evidence.violations
+        world.world.end(grace: .milliseconds(500))
+        return outcome
+    }
+
+    private static func underFaults(
+        _ world: TableWorld, _ clients: TableClients, _ adversary: TableAdversary,
+        _ outcome: inout TableOutcome
+    ) {
+        var adversary = adversary
+        let end = world.world.now + faults
+        while world.world.now < end {
+            adversary.step(clients.withEvidence { $0 })
+            clients.step()
+            world.world.run(for: pace)
+            clients.withEvidence { $0.look(at: world) }
+            // What follows from a violation says nothing more.
+            if clients.withEvidence({ !$0.violations.isEmpty }) { return }
+        }
+        adversary.stop()
+        outcome.counts.merge(adversary.counts) { $1 }
+        let isWhole = settle(world, clients, recovery)
+        let isReadable = clients.readEverything(limit: .seconds(10))
+        clients.withEvidence {
+            let state = $0.standings(world)
+            // No more members are lost than a view can do without.
+            if !isReadable {
+                $0.violate("AckedDurable", "rows cannot be read after the faults: \(state)")
+            } else if !isWhole {
+                $0.violate("Converge", "the newest view is not whole after the faults: \(state)")
+            }
+        }
+        let civil = WallTime(
+            milliseconds: SimulatedWallClock.startMilliseconds
+                + world.world.now.nanoseconds / 1_000_000)
+        clients.withEvidence { $0.checkClocks(world, now: civil, tolerance: stampTolerance) }
+    }
+
+    /// Runs until the newest view has five members that all hold it.
+    private static func settle(
+        _ world: TableWorld, _ clients: TableClients, _ limit: Duration
+    ) -> Bool {
+        let deadline = world.world.now + limit
+        while world.world.now < deadline {
+            world.world.run(for: .milliseconds(50))
+            let isWhole = clients.withEvidence { evidence in
+                evidence.look(at: world)
+                return evidence.newest?.members.count == 5 && evidence.hasConverged(world)
+            }
+            if isWhole { return true }
+        }
+        return false
+    }
+}

@@ -1,0 +1,84 @@
+import CyxCore
+import CyxOverlay
+import CyxTables
+import CyxTransport
+import SimulationHarness
+import Synchronization
+
+/// Peers that run the replicated tables alone: one partition, short timeouts, and a membership that
+/// the adversary writes. Some thousand such worlds run in a minute, which is what it takes to come
+/// upon the orders of events that a rule is there for.
+final class TableWorld: Sendable {
+    /// Peers at the start: views have 5 members, so two stand by.
+    static let storers = 7
+    static let registers = TableID(rawValue: 2)
+    static let merges = TableID(rawValue: 3)
+
+    let world: SimulatedWorld
+    let directory = TableDirectory()
+    let configuration: TablesConfiguration
+    private let state = Mutex<[TablePeer]>([])
+    private let messagings = Mutex<[PeerID: DirectMessaging]>([:])
+
+    /// Production's timings divided by some hundred: many view changes in seconds of virtual time.
+    private static let timings: TableTimings = {
+        var timings = TableTimings.devnet
+        timings.callTimeout = .milliseconds(300)
+        timings.operationTimeout = .milliseconds(1500)
+        timings.graceDelay = .milliseconds(5)
+        timings.backoff = (.milliseconds(2), .milliseconds(40))
+        timings.deathDelay = .milliseconds(100)
+        timings.settleDelay = .milliseconds(100)
+        timings.rankStagger = .milliseconds(40)
+        timings.reminder = .milliseconds(150)
+        timings.tick = .milliseconds(40)
+        return timings
+    }()
+
+    /// Peers' log lines at or above `printed` are printed.
+    init(seed: UInt64, without broken: Set<TableRule>, printed: LogLevel? = nil) {
+        var options = WorldOptions()
+        options.printedLogLevel = printed
+        options.links.latency = .milliseconds(1)
+        options.minimumLogLevel = printed ?? .warning
+        world = SimulatedWorld(seed: seed, options: options)
+        var configuration = TablesConfiguration()
+        configuration.genesisDepth = 0
+        configuration.timings = Self.timings
+        configuration.brokenRules = broken
+        self.configuration = configuration
+    }
+
+    var peers: [TablePeer] { state.withLock { $0 } }
+    var running: [TablePeer] { peers.filter { $0.tables != nil } }
+
+    static func key(_ table: TableID, _ number: Int) -> RowKey {
+        RowKey(table: table, position: Digest(UInt64(number + 1) << 32, 0, 0, 0))
+    }
+
+    /// Adds a machine, starts it and lets everyone know it; the first one founds the network.
+    @discardableResult
+    func addPeer(storing: Bool = true) -> TablePeer {
+        let peer = TablePeer(machine: world.addPeer(), isStoring: storing)
+        state.withLock { $0.append(peer) }
+        peer.boot(self, isFounder: peer.machine.index == 1)
+        directory.set(Member(info: peer.info, state: .alive, since: world.now))
+        world.run(limit: .seconds(2)) { peer.tables != nil }
+        return peer
+    }
+
+    func restart(_ peer: TablePeer) {
+        peer.machine.restart()
+        directory.set(Member(info: peer.info, state: .alive, since: world.now))
+    }
+
+    /// Everyone who runs learns the address of a peer that starts.
+    func introduce(_ peer: TablePeer) {
+        let contact = PeerContact(peer: peer.id, address: peer.machine.address)
+        for messaging in messagings.withLock({ Array($0.values) }) { messaging.learn(contact) }
+    }
+
+    func join(_ messaging: DirectMessaging) {
+        messagings.withLock { $0[messaging.localPeer] = messaging }
+    }
+}
