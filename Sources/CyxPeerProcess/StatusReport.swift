@@ -147,7 +147,8 @@ struct Verdict {
                 ? "\(segments.lost) segments have too few shards to be read"
                 : code == nil
                     ? "no reachable peer can store data"
-                    : "\(tables.unavailablePartitions) partitions have no quorum"
+                    : "\(tables.unavailablePartitions) partitions have no quorum: start their peers again; "
+                        + "if they are lost for good, `cyxcloud network recover`"
         } else if code?.parityShards == 0 {
             health = "amber"
             sentence = "one copy: a single disk holds everything; add peers to survive a loss"

@@ -36,8 +36,8 @@ package enum RecoveryError: Error, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .silent(let peers):
-            "these peers are alive and did not say what they hold, try again: "
-                + peers.map { "\($0)" }.joined(separator: ", ")
+            "these peers are alive and do not say what they hold; try again, or stop them if they "
+                + "hang: " + peers.map { "\($0)" }.joined(separator: ", ")
         case .noStorage: "no reachable peer stores anything"
         case .noNetwork: "no reachable peer knows any partition"
         }
@@ -52,7 +52,7 @@ extension TableService {
 
     /// Asks every reachable peer what it holds, and says of each partition how it is.
     package func assessRecovery() async throws(RecoveryError) -> RecoveryReport {
-        // As of now: an operator waits for it, and for nobody's benefit should it be a little old.
+        // Not what was seen a moment ago: what is decided on this cannot be undone.
         changes.planner = nil
         let planner = currentPlanner()
         let peers = planner.snapshot.reachable.map(\.peer)

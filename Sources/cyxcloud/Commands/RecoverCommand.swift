@@ -43,6 +43,7 @@ enum RecoverCommand {
         try check(status, key)
         if !status.lost.isEmpty {
             console.say(RecoveryText.losses(status))
+            console.emit(RecoveryText.json(status))
             if parsed.has("dry-run") { return }
             try confirm(status, parsed, console)
         } else if parsed.has("dry-run") {
@@ -92,7 +93,7 @@ enum RecoverCommand {
     private static func confirm(
         _ status: RecoveryStatus, _ parsed: ParsedCommand, _ console: Console
     ) throws {
-        let phrase = "recover \(status.lost.count) partitions"
+        let phrase = RecoveryText.phrase(status)
         if let given = parsed.value("confirm") {
             guard given == phrase else {
                 throw UsageError("--confirm: it is `\(phrase)` now")
@@ -163,13 +164,15 @@ private struct Recovering {
     private static let certificatesPerRequest = 32
 
     func run(_ certificates: [[UInt8]]) throws(ClientError) {
+        var before: Int?
         for _ in 0..<Self.rounds {
             try send(certificates)
             for _ in 0..<Self.looksPerRound {
                 poll(nil, 0, Self.pollMilliseconds)
-                let left = try unfinished()
-                console.note("\(max(0, certificates.count - left)) of \(certificates.count) serve")
+                guard let left = try unfinished() else { continue }
                 if left == 0 { return }
+                if left != before { console.note("\(left) partitions do not serve yet") }
+                before = left
             }
         }
         throw ClientError(
@@ -185,14 +188,14 @@ private struct Recovering {
         }
     }
 
-    /// Partitions without a quorum whose peers are not just off for a while.
-    private func unfinished() throws(ClientError) -> Int {
+    /// Partitions without a quorum whose peers are not just off for a while; nil while a peer that is
+    /// alive does not say what it holds.
+    private func unfinished() throws(ClientError) -> Int? {
         do {
             let status = try admin.recovery()
             return status.lost.count + status.signed.count
         } catch let error where error.code == "ADMIN-02" {
-            // A peer is alive and does not answer: look again.
-            return .max
+            return nil
         }
     }
 }
@@ -228,6 +231,33 @@ enum RecoveryText {
         )
         lines.append("same gives back rows that nobody has changed since, and serves nothing old.")
         return lines.joined(separator: "\n")
+    }
+
+    /// What `losses` says, for programs.
+    static func json(_ status: RecoveryStatus) -> JSONValue {
+        let peers = Set(status.lost.flatMap(\.missing)).sorted { $0.peer < $1.peer }
+        return .object([
+            ("partitions", .integer(status.partitions)),
+            ("lost", .integer(Int64(status.lost.count))),
+            ("without_copies", .integer(Int64(status.lost.count { $0.survivors == 0 }))),
+            ("waiting", .integer(Int64(status.waiting.count))),
+            ("confirm", .string(phrase(status))),
+            (
+                "peers",
+                .array(
+                    peers.map { peer in
+                        .object([
+                            ("peer", .string(peer.peer)), ("reason", .string(peer.reason)),
+                            ("seconds", peer.seconds.map { .integer($0) } ?? .null),
+                        ])
+                    })
+            ),
+        ])
+    }
+
+    /// What is to be typed.
+    static func phrase(_ status: RecoveryStatus) -> String {
+        "recover \(status.lost.count) partitions"
     }
 
     /// A line for each peer.

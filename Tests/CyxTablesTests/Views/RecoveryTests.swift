@@ -194,6 +194,35 @@ import Testing
         }
     }
 
+    /// A member is being replaced when the majority goes: some of the rows then lie with members of
+    /// the view before, some with members of the next that have not got all of it.
+    @Test(arguments: (1...6).map { UInt64($0) })
+    func aMajorityLostInMidChangeIsRecovered(seed: UInt64) throws {
+        let network = TestNetwork(seed: seed, peers: 10, depth: 1) {
+            $0.adminKey = Self.admin.verifyingKey
+        }
+        for index in 0..<10 { network.start(index) }
+        #expect(try network.converge(forPeers: 10) == [])
+        try network.write([1], to: Self.keys, on: 0)
+        var random = SeededGenerator(seed: seed)
+        network.crash(9)
+        // The others decide on its replacement about then, and the members of the new view have pulled
+        // all of it some 4 ms later.
+        let moment = Int64.random(in: 2_730_000...2_740_500, using: &random)
+        network.world.run(for: .microseconds(moment))
+        for index in 4..<9 { network.crash(index) }
+        network.world.run(for: .seconds(4))
+        let report = try network.perform(on: 0) { try await $0.assessRecovery() }
+        #expect(report.waiting == [])
+        #expect(try network.recover(report, on: 0) == report.lost.count)
+        #expect(try network.converge(forPeers: 4) == [])
+        for index in 0..<4 {
+            for key in Self.keys {
+                #expect(try network.perform(on: index) { try await $0.read(key) }.value == [1])
+            }
+        }
+    }
+
     @Test func nobodyIsGivenUpWhoMayComeBackSoon() throws {
         let network = try network(seed: 7)
         let whole = try network.perform(on: 0) { try await $0.assessRecovery() }
