@@ -110,8 +110,8 @@ clean: ## remove what was built
 
 # Each schema of Sources/CyxRPC/Schemas, and the target whose Generated folder its Swift belongs to:
 # SCHEMA:TARGET, or SCHEMA:TARGET:MODULE,MODULE where its Swift must import further targets.
-SCHEMAS := overlay:CyxOverlay reachability:CyxOverlay tables:CyxTables objects:CyxObjects audits:CyxObjects \
-    transport:CyxTransport
+SCHEMAS := overlay:CyxOverlay reachability:CyxOverlay tables:CyxTables objects:CyxObjects repair:CyxObjects \
+    audits:CyxObjects transport:CyxTransport
 
 proto: ## regenerate the Swift of every protobuf schema; the result is checked in
 	swift build $(SWIFT_FLAGS) --product protoc-gen-cyx

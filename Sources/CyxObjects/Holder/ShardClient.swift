@@ -74,6 +74,13 @@ struct ShardClient: Sendable {
             ReportSegmentResponse.self, timings.readTimeout)
     }
 
+    /// Tells another custodian that this one rebuilds a segment.
+    func claim(_ segment: SegmentID, to custodian: PeerID) async throws(Failure) {
+        _ = try await call(
+            custodian, .claimSegment, ClaimSegmentRequest(segment: segment.bytes),
+            ClaimSegmentResponse.self, timings.readTimeout)
+    }
+
     private func call<Answer: ProtobufMessage>(
         _ peer: PeerID, _ method: RPCMethod, _ request: some ProtobufMessage,
         _ type: Answer.Type, _ timeout: Duration

@@ -8,6 +8,7 @@ extension RPCMethod {
     package static let dropUpload = RPCMethod(rawValue: 0x0304)
     package static let reportSegment = RPCMethod(rawValue: 0x0305)
     package static let auditShard = RPCMethod(rawValue: 0x0306)
+    package static let claimSegment = RPCMethod(rawValue: 0x0310)
 }
 
 /// Why a holder refused, as `RPCFailure.code`.

@@ -44,29 +44,39 @@ extension RepairMachine {
     private func crowded(
         _ good: [HolderEntry], _ code: Redundancy, _ peers: RepairPeers
     ) -> HolderEntry? {
-        var seen: Set<PeerID> = []
-        var byZone: [String: [HolderEntry]] = [:]
+        let zones = good.map { peers[$0.peer]?.zone ?? "" }
+        var inZone: [(zone: String, count: Int, last: Int)] = []
+        var holders = 0
         var doubled: HolderEntry?
-        for entry in good {
-            guard let zone = peers[entry.peer]?.zone else { continue }
-            if !seen.insert(entry.peer).inserted { doubled = entry }
-            let isElsewhereToo = good.contains {
-                $0.index == entry.index && $0 != entry && peers[$0.peer]?.zone != zone
+        for (number, entry) in good.enumerated() {
+            if good[..<number].contains(where: { $0.peer == entry.peer }) {
+                doubled = entry
+            } else {
+                holders += 1
             }
-            if !isElsewhereToo { byZone[zone, default: []].append(entry) }
+            let isElsewhereToo =
+                good.count > code.shards
+                && good.indices.contains {
+                    good[$0].index == entry.index && zones[$0] != zones[number]
+                }
+            if isElsewhereToo { continue }
+            guard let place = inZone.firstIndex(where: { $0.zone == zones[number] }) else {
+                inZone.append((zones[number], 1, number))
+                continue
+            }
+            inZone[place].count += 1
+            if entry.index > good[inZone[place].last].index { inZone[place].last = number }
         }
-        if let doubled, peers.peers.count > seen.count { return doubled }
+        if let doubled, peers.peers.count > holders { return doubled }
         let cap = Placement.zoneCap(code, zones: peers.zones.count)
-        let fullest = byZone.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
-        guard let fullest, Set(fullest.value.map(\.index)).count > cap else { return nil }
+        let fullest = inZone.max { ($0.count, $1.zone) < ($1.count, $0.zone) }
+        guard let fullest, fullest.count > cap else { return nil }
         // Somewhere there has to be room, or it would be tried in vain for ever.
-        var holders: [String: Int] = [:]
-        for peer in seen { holders[peers[peer]?.zone ?? "", default: 0] += 1 }
         let hasRoom = peers.zones.contains { zone, count in
-            let here = holders[zone, default: 0]
-            return zone != fullest.key && here < cap && here < count
+            let here = zones.count { $0 == zone }
+            return zone != fullest.zone && here < cap && here < count
         }
-        return hasRoom ? fullest.value.max { $0.index < $1.index } : nil
+        return hasRoom ? good[fullest.last] : nil
     }
 
     /// Holders of an index beyond the first and its spares: the last of them by peer ID go.

@@ -96,6 +96,7 @@ extension RepairMachine {
         let settled = segment.isUrgent ? since : segment.firstSeen + timings.settle
         var at = max(since + delay, settled) + timings.rankStagger * segment.rank
         if let retryAt = segment.retryAt { at = max(at, retryAt) }
+        if let claimedUntil = segment.claimedUntil { at = max(at, claimedUntil) }
         if !segment.isEndangered, let stormEnd = peers.stormEnd { at = max(at, stormEnd) }
         return (task, since, at)
     }

@@ -61,6 +61,10 @@ package struct RepairMachine: Sendable {
         package var missingSince: Instant?
         var isUrgent = false
         var runsAs: RepairClass?
+        /// Another custodian said that it rebuilds this one until then.
+        var claimedUntil: Instant?
+        /// Claims since it was full last.
+        var claims = 0
         /// After a failed try.
         var retryAt: Instant?
         var failures = 0
@@ -68,7 +72,7 @@ package struct RepairMachine: Sendable {
         // What `review` finds.
         /// Distinct indices with a good holder.
         package var health = 0
-        var missing: [Int] = []
+        package var missing: [Int] = []
         /// An entry that lies where too many others do, and since when there is one.
         var crowded: HolderEntry?
         var crowdedSince: Instant?
@@ -98,6 +102,9 @@ package struct RepairMachine: Sendable {
     static let retryPause = Duration.seconds(1)
     /// Peers that are remembered per segment as having had a bad shard.
     static let distrustedPeers = 32
+    /// Claims that are believed until a segment is full: who claims and does nothing delays it by so
+    /// many, not for ever.
+    static let claimsHonoured = 3
 
     let timings: RepairTimings
     let limits: RepairLimits
@@ -154,8 +161,14 @@ package struct RepairMachine: Sendable {
             ?? Segment(
                 shape: shape, signedCore: signedCore, entries: [], rank: rank, firstSeen: now,
                 loaded: now)
-        for peer in Set(segment.entries.map(\.peer)) { held[peer]?.remove(id) }
-        for peer in Set(entries.map(\.peer)) { held[peer, default: []].insert(id) }
+        // Mostly all but one or two stay as they were.
+        for entry in segment.entries where !entries.contains(where: { $0.peer == entry.peer }) {
+            held[entry.peer]?.remove(id)
+            if held[entry.peer]?.isEmpty == true { held[entry.peer] = nil }
+        }
+        for entry in entries where !segment.entries.contains(where: { $0.peer == entry.peer }) {
+            held[entry.peer, default: []].insert(id)
+        }
         segment.entries = entries
         segment.forged = forged
         segment.rank = rank
@@ -168,9 +181,9 @@ package struct RepairMachine: Sendable {
 
     package mutating func remove(_ id: SegmentID) {
         guard let segment = segments[id], segment.runsAs == nil else { return }
-        for peer in Set(segment.entries.map(\.peer)) {
-            held[peer]?.remove(id)
-            if held[peer]?.isEmpty == true { held[peer] = nil }
+        for entry in segment.entries {
+            held[entry.peer]?.remove(id)
+            if held[entry.peer]?.isEmpty == true { held[entry.peer] = nil }
         }
         segments[id] = nil
         unfinished.remove(id)
@@ -190,6 +203,16 @@ package struct RepairMachine: Sendable {
 
     /// Somebody says that the placement is incomplete: look now.
     package mutating func hasten(_ id: SegmentID) { segments[id]?.isUrgent = true }
+
+    /// Another custodian says that it rebuilds this one: advice, by which two of them do not do the
+    /// same at the same time.
+    package mutating func claimed(_ id: SegmentID, now: Instant) {
+        guard let segment = segments[id], segment.claims < RepairMachine.claimsHonoured else {
+            return
+        }
+        segments[id]?.claims += 1
+        segments[id]?.claimedUntil = now + timings.claim
+    }
 
     /// The operator wants all that is missing rebuilt without waiting.
     package mutating func hastenAll() {
@@ -245,6 +268,8 @@ package struct RepairMachine: Sendable {
         if segment.missing.isEmpty {
             segment.missingSince = nil
             segment.isUrgent = false
+            segment.claims = 0
+            segment.claimedUntil = nil
         } else if segment.missingSince == nil {
             segment.missingSince = now
         }

@@ -40,6 +40,8 @@ package struct RepairPeers: Sendable {
 
     package init(timings: RepairTimings) { self.timings = timings }
 
+    package var zoneCount: Int { zones.count }
+
     package subscript(peer: PeerID) -> RepairPeer? { peers[peer] }
 
     /// Takes over what is known now; returns who changed, in order.

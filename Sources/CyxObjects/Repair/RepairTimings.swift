@@ -8,6 +8,8 @@ package struct RepairTimings: Sendable {
     package var delays: (endangered: Duration, thin: Duration, comfortable: Duration)
     /// How much later the custodian of the next rank starts.
     package var rankStagger: Duration
+    /// How long the other custodians leave a segment alone that one says it rebuilds.
+    package var claim: Duration
     /// How long a new segment may miss holders before that counts as missing: its writer may be
     /// still adding them.
     package var settle: Duration
@@ -26,13 +28,13 @@ package struct RepairTimings: Sendable {
 
     package static let production = RepairTimings(
         tick: .seconds(30), delays: (.zero, .seconds(3600), .seconds(24 * 3600)),
-        rankStagger: .seconds(60), settle: .seconds(60), refresh: .seconds(3600),
-        recode: .seconds(600), storm: (.seconds(15 * 60), .seconds(3600)),
+        rankStagger: .seconds(60), claim: .seconds(600), settle: .seconds(60),
+        refresh: .seconds(3600), recode: .seconds(600), storm: (.seconds(15 * 60), .seconds(3600)),
         declump: .seconds(3600), surplus: .seconds(24 * 3600))
 
     package static let devnet = RepairTimings(
         tick: .milliseconds(500), delays: (.zero, .zero, .zero), rankStagger: .seconds(5),
-        settle: .seconds(2), refresh: .seconds(10), recode: .seconds(2),
+        claim: .seconds(20), settle: .seconds(2), refresh: .seconds(10), recode: .seconds(2),
         storm: (.seconds(5), .seconds(5)), declump: .seconds(10), surplus: .seconds(60))
 }
 

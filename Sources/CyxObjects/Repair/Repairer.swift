@@ -65,6 +65,9 @@ package actor Repairer {
         context.messaging.handle(.reportSegment) { _, request in
             try await self.report(request)
         }
+        context.messaging.handle(.claimSegment) { remote, request in
+            try await self.claim(request, by: remote.peer)
+        }
     }
 
     package var status: RepairStatus {
@@ -127,6 +130,9 @@ package actor Repairer {
         peers.isStorm(at: context.environment.now()) ? peers.stormEnd : nil
     }
 
+    /// Takes the word of another custodian that it rebuilds a segment.
+    func claimed(_ id: SegmentID) { machine.claimed(id, now: context.environment.now()) }
+
     /// What is known of a segment that this peer watches.
     func watched(_ id: SegmentID) -> RepairMachine.Segment? { machine.segments[id] }
 
@@ -177,6 +183,9 @@ package actor Repairer {
                 let now = context.environment.now()
                 for task in machine.due(peers, now: now) {
                     machine.begin(task, now: now)
+                    if case .rebuild(let id) = task {
+                        group.addTask { await self.claim(id) }
+                    }
                     group.addTask { await self.perform(task) }
                 }
                 publish()

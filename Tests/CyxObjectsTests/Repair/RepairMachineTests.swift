@@ -348,3 +348,26 @@ struct RepairBench {
         #expect(bench.due == [])
     }
 }
+
+@Suite struct RepairClaimTests {
+    @Test func aClaimIsBelievedForAWhileAndNotForEver() {
+        var bench = RepairBench(peers: 60)
+        bench.load(0)
+        bench.wait(3600)
+        bench.lose([0, 1, 2])
+        for _ in 0..<3 {
+            #expect(bench.due == bench.rebuilds(0))
+            bench.machine.claimed(bench.segment(0), now: bench.now)
+            bench.wait(599)
+            #expect(bench.due == [])
+            bench.wait(1)
+        }
+        bench.machine.claimed(bench.segment(0), now: bench.now)
+        #expect(bench.due == bench.rebuilds(0))
+        // Whole again and broken again, it is another matter.
+        bench.restore([0, 1, 2])
+        bench.lose([0, 1, 2])
+        bench.machine.claimed(bench.segment(0), now: bench.now)
+        #expect(bench.due == [])
+    }
+}

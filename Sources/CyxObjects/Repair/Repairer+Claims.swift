@@ -1,0 +1,37 @@
+internal import CyxCore
+internal import CyxTables
+internal import CyxTransport
+
+/// Custodians tell each other what they rebuild, so that the next in rank, who starts a while after
+/// the first, does what is left instead of the same again.
+extension Repairer {
+    /// Tells the other custodian that watches a segment. Best effort: one that is not told does
+    /// work twice, and nothing else.
+    func claim(_ id: SegmentID) async {
+        let local = context.messaging.localPeer
+        let reachable = context.reachable()
+        do throws(TableError) {
+            let watchers = try await context.tables.custodians(of: id.digest)
+                .filter { $0 == local || reachable.contains($0) }.prefix(Repairer.watchers)
+            for peer in watchers where peer != local {
+                do throws(ShardClient.Failure) {
+                    try await context.client.claim(id, to: peer)
+                } catch {
+                    context.logger.debug("a claim was not taken", [("error", "\(error)")])
+                }
+            }
+        } catch {
+            context.logger.debug("nobody to claim a segment from", [("error", "\(error)")])
+        }
+    }
+
+    func claim(_ bytes: [UInt8], by peer: PeerID) async throws -> [UInt8] {
+        guard let request = ShardHolder.decoded(ClaimSegmentRequest.self, bytes),
+            let id = SegmentID(bytes: request.segment)
+        else { throw ShardRefusal.malformed.failure("claim") }
+        if watched(id) != nil, try await context.tables.custodians(of: id.digest).contains(peer) {
+            claimed(id)
+        }
+        return ClaimSegmentResponse().protobufBytes()
+    }
+}
