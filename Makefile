@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection rules soak consistency clean proto \
+.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection rules durability \
+	soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -72,6 +73,10 @@ detection: build ## failure detection among slow members: plain SWIM, Lifeguard,
 
 rules: build ## each rule of the tables left out, and the seed at which an invariant then breaks
 	$(RELEASE)/simulate rules
+
+durability: build ## a lost zone rebuilt while users read; years of losses beside the closed-form models
+	$(RELEASE)/simulate repair
+	$(RELEASE)/simulate durability
 
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice

@@ -76,6 +76,9 @@ let package = Package(
                 "CyxObjects",
             ]),
 
+        // What repair makes of losses, in virtual time.
+        module("CyxDurability", ["CyxCore", "CyxObjects"]),
+
         // Edges.
         module("CyxHTTP", ["CyxCore", "CyxHTTPShims"]),
         module("CyxS3", ["CyxCore", "CyxCrypto"]),
@@ -91,7 +94,11 @@ let package = Package(
                 "CyxObjects", "CyxAssembly", "CyxHTTP", "CyxGateway", "CYAML",
             ]),
         program("cyxpeer", ["CyxPeerProcess"]),
-        program("cyxcloud", ["CyxCore", "CyxCrypto", "CyxTables", "CyxClient"]),
+        program(
+            "cyxcloud",
+            [
+                "CyxCore", "CyxCrypto", "CyxTables", "CyxObjects", "CyxDurability", "CyxClient",
+            ]),
         .target(
             name: "CBaselines", dependencies: ["CISAL", "COpenSSL", "CIPSecMB"],
             path: "Sources/cyxbench-baselines"),
@@ -122,7 +129,7 @@ let package = Package(
             name: "ProtocolSimulation",
             dependencies: [
                 "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "CyxTables",
-                "CyxObjects", "SimulationHarness",
+                "CyxObjects", "CyxDurability", "SimulationHarness",
             ],
             path: "Simulations/Protocol", swiftSettings: settings),
         .executableTarget(
@@ -157,6 +164,7 @@ let package = Package(
                 "CyxCore", "CyxCrypto", "CyxErasure", "CyxStorage", "CyxTransport", "CyxOverlay",
                 "CyxTables", "CyxObjects", "SimulationHarness",
             ]),
+        tests("CyxDurabilityTests", ["CyxCore", "CyxObjects", "CyxDurability"]),
         tests("CyxHTTPTests", ["CyxCore", "CyxHTTP"]),
         tests("CyxS3Tests", ["CyxCore", "CyxS3"]),
         tests(

@@ -3,7 +3,7 @@
 package enum ProtocolFigures {
     package static let names = [
         "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links", "grinding", "rules",
-        "tables",
+        "tables", "repair", "durability",
     ]
 
     /// Mean hops may differ from the model by this share (architecture §7).
@@ -27,6 +27,8 @@ package enum ProtocolFigures {
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)
         case "detection": return detection(peers ?? 128, seed, print)
         case "grinding": return grinding(peers ?? 300, seed, print)
+        case "repair": return ZoneLossTable.run(peers ?? 20, seed, print)
+        case "durability": return DurabilityTable.run(peers ?? 1000, seed, print)
         case "audits": return AuditFigures.run(peers ?? 100, seed, print)
         default:
             upkeep(peers ?? 10_000, seed, cpuSeconds, print)

@@ -8,8 +8,9 @@ import SimulationScenarios
 /// [--log LEVEL]`: runs scenarios from seeds, prints what they showed, and exits with 1 if an
 /// invariant was violated or two runs of one seed differed, 2 for a command that it cannot read.
 ///
-/// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding [--seed S] [--peers N]`: measures
-/// machines alone, up to a million peers, and exits with 1 if a figure misses its bound.
+/// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding|repair|durability [--seed S]
+/// [--peers N]`: measures machines alone, up to a million peers, and exits with 1 if a figure misses
+/// its bound.
 struct Simulate {
     private var names: [String] = []
     private var seed: UInt64 = 1

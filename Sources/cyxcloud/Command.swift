@@ -31,6 +31,7 @@ struct Command: Sendable {
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
         BucketCommand.remove, NodeCommand.stop, NodeCommand.leave,
         RecoverCommand.key, RecoverCommand.recover,
+        NetworkCommand.plan,
     ]
 
     /// The first words, without repeats: `bucket` once.

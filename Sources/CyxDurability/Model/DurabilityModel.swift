@@ -1,0 +1,100 @@
+package import CyxObjects
+
+/// What arithmetic says about the life of a segment whose n holders are lost independently, each
+/// `lossRate` times a year, and repaired by rules like those of B4.
+///
+/// Two models. `epochs` is that of Weatherspoon and Kubiatowicz (Erasure Coding vs. Replication, IPTPS
+/// 2002): time is cut into epochs, and at the end of each everything that is missing is rebuilt, so
+/// a segment is lost when more than m of n go within one. `lossesPerYear` follows the repairer: the
+/// clock starts with the first loss, the wait depends on how many are missing, and then the rebuild
+/// takes its time; a Markov chain over the number that is missing whose waits are not exponential
+/// but fixed, solved on a grid of time.
+package struct DurabilityModel: Sendable {
+    package var code: Redundancy
+    /// Losses of one peer for good in a year.
+    package var lossRate: Double
+    /// Hours that a segment with so many missing shards, beginning with one, waits before it is
+    /// rebuilt. The rest as the last.
+    package var waits: [Double]
+    /// Hours from a loss that makes a rebuild due to its end, without those waits: noticing the
+    /// loss, queueing, moving.
+    package var rebuild: Double
+
+    package static let hoursPerYear = 8766.0
+    /// Steps of the grid in the longest wait.
+    private static let steps = 20_000
+
+    package init(code: Redundancy, lossRate: Double, waits: [Double], rebuild: Double) {
+        self.code = code
+        self.lossRate = lossRate
+        self.waits = waits
+        self.rebuild = rebuild
+    }
+
+    /// The waits of B4 for a code, by its margins.
+    package init(code: Redundancy, lossRate: Double, timings: RepairTimings, rebuild: Double) {
+        let hours = { (duration: Duration) in duration / .seconds(3600) }
+        let waits = (1...max(1, code.parityShards)).map { missing in
+            switch code.parityShards - missing {
+            case ...1: hours(timings.delays.endangered)
+            case 2: hours(timings.delays.thin)
+            default: hours(timings.delays.comfortable)
+            }
+        }
+        self.init(code: code, lossRate: lossRate, waits: waits, rebuild: rebuild)
+    }
+
+    /// Losses of one peer in an hour.
+    private var hourly: Double { lossRate / DurabilityModel.hoursPerYear }
+
+    private func wait(_ missing: Int) -> Double {
+        waits.isEmpty ? 0 : waits[min(missing, waits.count) - 1]
+    }
+
+    /// Chance that more than m of n are lost within one epoch of `hours`, times the epochs of a year.
+    package static func epochs(code: Redundancy, lossRate: Double, hours: Double) -> Double {
+        let chance = Functions.chance(lossRate / hoursPerYear, hours)
+        return Binomial.atLeast(code.parityShards + 1, of: code.shards, chance: chance)
+            * hoursPerYear / hours
+    }
+
+    /// Losses of one segment in a year of its life.
+    package var lossesPerYear: Double {
+        let (loss, time) = afterFirstLoss
+        let untilFirst = 1 / (Double(code.shards) * hourly)
+        return loss / (untilFirst + time) * DurabilityModel.hoursPerYear
+    }
+
+    /// From the first missing shard on: the chance that the segment is lost before it is full again,
+    /// and the mean hours until either.
+    package var afterFirstLoss: (loss: Double, hours: Double) {
+        guard code.parityShards > 0 else { return (1, 0) }
+        let longest = max(waits.max() ?? 0, rebuild)
+        let step = max(longest / Double(DurabilityModel.steps), 1e-9)
+        let gridWaits = (1...code.parityShards).map { Int((wait($0) / step).rounded()) }
+        // By number missing, at the present point of the grid; from its end backwards.
+        let duringRebuilds = (1...code.parityShards).map { duringRebuild($0) }
+        var loss = duringRebuilds + [1]
+        var hours = Array(repeating: rebuild, count: code.parityShards) + [0]
+        let end = gridWaits.max() ?? 0
+        let chances = (1...code.parityShards).map {
+            Functions.chance(Double(code.shards - $0) * hourly, step)
+        }
+        for point in stride(from: end - 1, through: 0, by: -1) {
+            for state in 0..<code.parityShards where point < gridWaits[state] {
+                let chance = chances[state]
+                loss[state] = chance * loss[state + 1] + (1 - chance) * loss[state]
+                hours[state] =
+                    step + chance * hours[state + 1] + (1 - chance) * hours[state]
+            }
+        }
+        return (loss[0], hours[0])
+    }
+
+    /// The chance that so many more are lost during a rebuild that it comes too late.
+    private func duringRebuild(_ missing: Int) -> Double {
+        Binomial.atLeast(
+            code.parityShards + 1 - missing, of: code.shards - missing,
+            chance: Functions.chance(hourly, rebuild))
+    }
+}
