@@ -23,6 +23,8 @@ package final class PeerAssembly: Sendable {
     package let standings: StandingKeeper
     package let scrubber: Scrubber
     package let collector: HolderCollector
+    /// Gives away what the peer holds before it goes.
+    package let departure: Departure
     /// Whether the peer serves; it stops when its stores are gone.
     package let serving: ServingState
 
@@ -97,6 +99,7 @@ package final class PeerAssembly: Sendable {
         standings = StandingKeeper(context: objects, signing: plan.identity)
         scrubber = Scrubber(context: objects, holder: holder, store: shards)
         collector = HolderCollector(context: objects, holder: holder, store: shards)
+        departure = Departure(context: objects, holder: holder, store: shards)
     }
 
     /// Takes part in the network until the task is cancelled, then closes what it opened.
@@ -116,6 +119,7 @@ package final class PeerAssembly: Sendable {
                 group.addTask { try await self.standings.run() }
                 group.addTask { try await self.scrubber.run() }
                 group.addTask { try await self.collector.run() }
+                group.addTask { try await self.departure.run() }
                 group.addTask { try await self.watchStores() }
                 group.addTask { try await self.reportUsage() }
                 try await group.next()
@@ -145,7 +149,8 @@ package final class PeerAssembly: Sendable {
             try await environment.sleep(for: PeerAssembly.usageInterval)
             guard serving.suspension == nil else { continue }
             let usage = await shards.usage
-            let free = UInt64(max(0, usage.available))
+            // Who goes takes nothing new.
+            let free = departure.isGoing ? 0 : UInt64(max(0, usage.available))
             overlay.announce { $0.freeBytes = free }
         }
     }

@@ -17,6 +17,7 @@ struct PeerEdges: Sendable {
     private let admin: HTTPServer
     private let s3: HTTPServer?
     private let token: String
+    private let stop: @Sendable () -> Void
 
     /// Binds the servers' ports, so that one that is taken is told before anything runs. `stop` ends
     /// the process when the admin API is asked to.
@@ -25,6 +26,7 @@ struct PeerEdges: Sendable {
         reactor: Reactor, stop: @escaping @Sendable () -> Void
     ) throws {
         self.peer = peer
+        self.stop = stop
         dataDirectory = configuration.dataDirectory
         let secret = try SecretFile.secret(dataDirectory + "/admin.token") {
             environment.random.bytes(32)
@@ -62,6 +64,9 @@ struct PeerEdges: Sendable {
                 "/api/v1/status": { _ in await report.status().encoded },
                 "/api/v1/where": { query in try await report.place(query).encoded },
                 "/api/v1/recovery": { _ in try await recovery.assess().encoded },
+                "/api/v1/departure": { _ in
+                    PeerEdges.describe(await peer.departure.status).encoded
+                },
             ], actions: PeerEdges.departures(peer, stop: stop),
             uploads: ["/api/v1/recover": { try await recovery.install($0).encoded }])
         admin = try HTTPServer(
@@ -72,7 +77,13 @@ struct PeerEdges: Sendable {
     /// So long an answer has to reach who asked, before the server that gives it ends.
     private static let answerTime = Duration.milliseconds(300)
 
-    /// `POST /api/v1/stop?seconds=N`: off for so long, and back. `POST /api/v1/leave`: for good.
+    /// How long it is told that everything is handed over before the peer stops.
+    private static let lastWords = Duration.seconds(3)
+
+    /// `POST /api/v1/stop?seconds=N`: off for so long, and back. `POST /api/v1/leave`: gives its
+    /// shards away, then goes for good; with `now=1` it goes at once. `POST /api/v1/drain`: gives them
+    /// away and stays. Both take `successor=PEER`, who gets them as far as it may hold them.
+    /// `POST /api/v1/stay`: what is left stays after all.
     private static func departures(
         _ peer: PeerAssembly, stop: @escaping @Sendable () -> Void
     ) -> [String: AdminAPI.Route] {
@@ -89,12 +100,56 @@ struct PeerEdges: Sendable {
                 stopSoon()
                 return JSONValue.object([("away_seconds", .integer(seconds))]).encoded
             },
-            "/api/v1/leave": { _ in
+            "/api/v1/leave": { query in
+                guard query["now"] == "1" else { return try await depart(peer, .leave, query) }
                 await peer.overlay.leave()
                 stopSoon()
                 return JSONValue.object([("left", .bool(true))]).encoded
             },
+            "/api/v1/drain": { query in try await depart(peer, .drain, query) },
+            "/api/v1/stay": { _ in
+                try await peer.departure.cancel()
+                return describe(await peer.departure.status).encoded
+            },
         ]
+    }
+
+    private static func depart(
+        _ peer: PeerAssembly, _ purpose: Departure.Purpose, _ query: [String: String]
+    ) async throws -> String {
+        var successor: PeerID?
+        if let text = query["successor"] {
+            let matches = peer.overlay.snapshot.storers.filter { $0.peer.hex.hasPrefix(text) }
+            guard matches.count == 1, text.count >= 8, let match = matches.first else {
+                throw ConfigurationError("`successor` names no one reachable storage peer")
+            }
+            successor = match.peer
+        }
+        try await peer.departure.begin(purpose, successor: successor)
+        return describe(await peer.departure.status).encoded
+    }
+
+    private static func describe(_ status: DepartureStatus) -> JSONValue {
+        .object([
+            ("phase", .string(status.phase.rawValue)),
+            ("shards", .integer(Int64(status.shards))),
+            ("shards_left", .integer(Int64(status.shardsLeft))),
+            ("bytes", .integer(Int64(clamping: status.bytes))),
+            ("bytes_handed_over", .integer(Int64(clamping: status.bytesHandedOver))),
+            ("problem", status.problem.map { .string($0) } ?? .null),
+        ])
+    }
+
+    /// Ends the process once everything is handed over, if that was for leaving.
+    private func leaveWhenEmpty() async throws {
+        for await purpose in peer.departure.ends where purpose == .leave {
+            try await peer.environment.sleep(for: PeerEdges.lastWords)
+            // Started again, it would be a new peer, not one that goes.
+            try await peer.departure.cancel()
+            await peer.overlay.leave()
+            stop()
+        }
+        try Task.checkCancellation()
     }
 
     func run() async throws {
@@ -102,6 +157,7 @@ struct PeerEdges: Sendable {
             group.addTask { try await admin.run() }
             if let s3 { group.addTask { try await s3.run() } }
             for store in stores { group.addTask { try await store.run() } }
+            group.addTask { try await leaveWhenEmpty() }
             defer { group.cancelAll() }
             try await group.next()
         }

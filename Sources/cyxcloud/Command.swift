@@ -30,6 +30,7 @@ struct Command: Sendable {
         DevnetCommand.command, UploadCommand.command, DownloadCommand.command, ListCommand.command,
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
         BucketCommand.remove, NodeCommand.stop, NodeCommand.leave,
+        NodeCommand.drain, NodeCommand.replace, NodeCommand.stay,
         RecoverCommand.key, RecoverCommand.recover,
         NetworkCommand.plan,
     ]

@@ -56,8 +56,24 @@ package struct AdminClient: Sendable {
         _ = try perform("POST", "/api/v1/stop?seconds=\(seconds)")
     }
 
-    /// Has the peer say that it leaves for good, and stop.
-    package func leave() throws(ClientError) { _ = try perform("POST", "/api/v1/leave") }
+    /// Has the peer say that it leaves for good, and stop, with all that it holds.
+    package func leaveNow() throws(ClientError) { _ = try perform("POST", "/api/v1/leave?now=1") }
+
+    /// Has the peer give away what it holds, first of all to `successor`; then it leaves, or stays.
+    package func depart(
+        leaving: Bool, successor: String?
+    ) throws(ClientError) -> DepartureProgress {
+        let path = leaving ? "/api/v1/leave" : "/api/v1/drain"
+        let query = successor.map { "?successor=\($0)" } ?? ""
+        return try DepartureProgress(perform("POST", path + query))
+    }
+
+    package func departure() throws(ClientError) -> DepartureProgress {
+        try DepartureProgress(get("/api/v1/departure"))
+    }
+
+    /// Has a peer that gives away what it holds keep the rest.
+    package func stay() throws(ClientError) { _ = try perform("POST", "/api/v1/stay") }
 
     /// GET of a path; throws for every answer but success.
     package func get(_ path: String) throws(ClientError) -> HTTPResponse {

@@ -12,7 +12,12 @@ extension Repairer {
         let shard = ShardID(segment: id, index: entry.index)
         let copier = ShardCopier(
             context: context, shape: segment.shape, signedCore: segment.signedCore)
-        guard let target = target(for: shard, instead: entry, segment) else { return false }
+        // What it has must not count for its zone, or the only zone with room could be passed over.
+        let others = segment.entries.filter { $0 != entry }
+        let target = context.replacementHolder(
+            for: shard, segment.shape, beside: others,
+            avoiding: Set(segment.distrusted).union([entry.peer]))
+        guard let target, improves(entry, target, others) else { return false }
         let holder: SegmentRebuilder.Holder
         do throws(ShardCopier.Failure) {
             holder = try await copier.copy(
@@ -33,25 +38,13 @@ extension Repairer {
         return true
     }
 
-    /// Where a shard would lie well: not in its own zone, unless two of one peer are to be parted.
-    private func target(
-        for shard: ShardID, instead entry: HolderEntry, _ segment: RepairMachine.Segment
-    ) -> PeerID? {
-        let snapshot = context.membership.snapshot
-        let others = segment.entries.filter { $0 != entry }
-        var zones: [String: Int] = [:]
-        for peer in Set(others.map(\.peer)) {
-            if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
-        }
-        let candidates = context.candidates(
-            in: snapshot, avoiding: Set(segment.entries.map(\.peer)).union(segment.distrusted))
-        let cap = Placement.zoneCap(
-            segment.shape.code, zones: Set(snapshot.storers.map(\.info.zone)).count)
-        let roomy = candidates.filter { zones[$0.info.zone, default: 0] < cap }
-        let placement = Placement.choose(
-            1, of: roomy, for: shard.segment, code: segment.shape.code, used: zones,
-            order: context.placementOrder(in: snapshot))
-        return placement?.holders.first
+    /// Whether the shard would lie better there: in another zone, or parted from its peer's other.
+    private func improves(
+        _ entry: HolderEntry, _ target: PeerID, _ others: [HolderEntry]
+    ) -> Bool {
+        let members = context.membership.snapshot.members
+        return members[target]?.info.zone != members[entry.peer]?.info.zone
+            || others.contains { $0.peer == entry.peer }
     }
 
     /// Strikes holders that nobody needs from the rows.

@@ -28,6 +28,7 @@ final class ObjectWorld {
         let repairers = Mutex<[PeerID: Repairer]>([:])
         let auditors = Mutex<[PeerID: Auditor]>([:])
         let scrubbers = Mutex<[PeerID: Scrubber]>([:])
+        let departures = Mutex<[PeerID: Departure]>([:])
         let books = Mutex<[PeerID: StandingBook]>([:])
         let salts = Mutex<[PeerID: PlacementSalts]>([:])
         let answering = Mutex<[PeerID: DirectMessaging]>([:])
@@ -119,6 +120,13 @@ final class ObjectWorld {
 
     func auditor(_ node: Node) -> Auditor? { slots.auditors.withLock { $0[node.id] } }
 
+    func departure(_ node: Node) -> Departure {
+        slots.departures.withLock { departures in
+            guard let departure = departures[node.id] else { preconditionFailure("no such peer") }
+            return departure
+        }
+    }
+
     func scrubber(_ node: Node) -> Scrubber? { slots.scrubbers.withLock { $0[node.id] } }
 
     /// What a peer knows of the others' standing; the gateway's, too.
@@ -199,11 +207,14 @@ final class ObjectWorld {
             let collector = HolderCollector(context: context, holder: holder, store: store)
             let watch = StoreWatch(context: context, stores: ["shards"], state: serving) {}
             slots.scrubbers.withLock { $0[node.id] = scrubber }
+            let departure = Departure(context: context, holder: holder, store: store)
+            slots.departures.withLock { $0[node.id] = departure }
             slots.books.withLock { $0[node.id] = context.standings }
             slots.salts.withLock { $0[node.id] = context.salts }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await holder.run() }
                 group.addTask { try await repairer.run() }
+                group.addTask { try await departure.run() }
                 if upkeep {
                     group.addTask { try await scrubber.run() }
                     group.addTask { try await collector.run() }

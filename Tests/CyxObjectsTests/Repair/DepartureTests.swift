@@ -1,0 +1,116 @@
+import CyxCore
+import CyxObjects
+import CyxOverlay
+import CyxTables
+import SimulationHarness
+import Testing
+
+@Suite struct DepartureTests {
+    private func entries(_ world: ObjectWorld, of node: ObjectWorld.Node) -> Int {
+        world.holders().count { $0.entry.peer == node.id }
+    }
+
+    private func status(
+        _ world: ObjectWorld, _ node: ObjectWorld.Node
+    ) throws -> DepartureStatus {
+        let departure = world.departure(node)
+        return try world.world.perform(on: node.peer) { await departure.status }
+    }
+
+    private func begin(
+        _ world: ObjectWorld, _ node: ObjectWorld.Node, successor: PeerID? = nil
+    ) throws {
+        let departure = world.departure(node)
+        try world.world.perform(on: node.peer) {
+            try await departure.begin(.drain, successor: successor)
+        }
+    }
+
+    private func runUntilHandedOver(
+        _ world: ObjectWorld, _ node: ObjectWorld.Node, limit: Int = 60
+    ) throws -> Bool {
+        for _ in 0..<limit {
+            world.world.run(for: .seconds(1))
+            if try status(world, node).phase == .handedOver { return true }
+        }
+        return false
+    }
+
+    /// A world with three objects, and a peer that holds something of all of them.
+    private func world(storers: Int = 18) throws -> (ObjectWorld, ObjectWorld.Node) {
+        let world = try ObjectWorld(storers: storers)
+        try world.createBucket()
+        for number in 0..<3 {
+            _ = try world.put("key\(number)", noise(2_000_000, seed: UInt64(number + 1)))
+        }
+        #expect(try world.runUntilFull(segments: 3))
+        let counts = Dictionary(grouping: world.holders(), by: \.entry.peer).mapValues(\.count)
+        // Not one of the custodians, of which a majority must stay.
+        let node = world.nodes.dropFirst(5).max { (counts[$0.id] ?? 0) < (counts[$1.id] ?? 0) }
+        return (world, try #require(node))
+    }
+
+    @Test func whoLeavesCopiesItsShardsAndNothingIsRebuilt() throws {
+        let (world, node) = try world()
+        let held = entries(world, of: node)
+        #expect(held > 0)
+        try begin(world, node)
+        #expect(try runUntilHandedOver(world, node))
+        let status = try status(world, node)
+        #expect(status.shards == held && status.shardsLeft == 0)
+        #expect(status.bytes == status.bytesHandedOver && status.bytes > 0)
+        #expect(entries(world, of: node) == 0)
+        world.kill(node)
+        #expect(try world.runUntilFull(segments: 3))
+        #expect(try world.status().repairedBytes == 0)
+        for number in 0..<3 {
+            #expect(try world.get("key\(number)") == noise(2_000_000, seed: UInt64(number + 1)))
+        }
+    }
+
+    @Test func aSuccessorGetsEverythingThatItMayHold() throws {
+        let (world, node) = try world()
+        let held = entries(world, of: node)
+        let newcomer = try world.addStorer()
+        try begin(world, node, successor: newcomer.id)
+        #expect(try runUntilHandedOver(world, node))
+        #expect(entries(world, of: newcomer) == held)
+    }
+
+    @Test func anInterruptedDepartureGoesOnAfterARestart() throws {
+        let (world, node) = try world()
+        try begin(world, node)
+        node.peer.crash()
+        world.members.mark(node.id, .dead)
+        world.world.run(for: .milliseconds(200))
+        node.peer.restart()
+        #expect(try runUntilHandedOver(world, node))
+        #expect(entries(world, of: node) == 0)
+    }
+
+    @Test func whoNobodyCanReplaceStaysAndSaysWhy() throws {
+        // Fourteen peers hold fourteen shards: there is no fifteenth.
+        let (world, node) = try world(storers: 14)
+        let held = entries(world, of: node)
+        try begin(world, node)
+        world.world.run(for: .seconds(20))
+        let stuck = try status(world, node)
+        #expect(stuck.phase == .stuck && stuck.shardsLeft == held && stuck.problem != nil)
+        #expect(entries(world, of: node) == held)
+        try world.addStorer()
+        #expect(try runUntilHandedOver(world, node))
+        #expect(entries(world, of: node) == 0)
+    }
+
+    @Test func whoStaysAfterAllKeepsTheRestAndTakesNewShards() throws {
+        let (world, node) = try world(storers: 14)
+        try begin(world, node)
+        let departure = world.departure(node)
+        try world.world.perform(on: node.peer) { try await departure.cancel() }
+        try world.addStorer()
+        let held = entries(world, of: node)
+        world.world.run(for: .seconds(30))
+        #expect(entries(world, of: node) == held)
+        #expect(!departure.isGoing)
+    }
+}
