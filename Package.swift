@@ -145,7 +145,7 @@ let package = Package(
             dependencies: ["CyxCore", "CyxTransport", "CyxObjects", "CyxPeerProcess"],
             path: "Tests/Programs/lyingpeer", swiftSettings: settings),
         tests("CyxCoreTests", ["CyxCore"]),
-        tests("CyxCryptoTests", ["CyxCore", "CyxCrypto", "CyxKernels"]),
+        tests("CyxCryptoTests", ["CyxCore", "CyxCrypto", "CyxKernels", "CSodium"]),
         tests("CyxErasureTests", ["CyxCore", "CyxErasure"]),
         tests("CyxStorageTests", ["CyxCore", "CyxCrypto", "CyxStorage"]),
         tests("CyxTransportTests", ["CyxCore", "CyxCrypto", "CyxTransport"]),

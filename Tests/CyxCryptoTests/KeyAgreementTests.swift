@@ -1,20 +1,50 @@
+import CSodium
 import CyxCore
 import CyxCrypto
+import CyxKernels
 import Testing
 
 struct KeyAgreementTests {
     static func bytes(_ hex: String) throws -> [UInt8] { try #require(Hex.decode(hex)) }
 
-    /// RFC 7748 §5.2, first vector.
-    @Test func x25519MatchesTheRFC() throws {
-        let key = X25519.PrivateKey(
-            bytes: try KeyAgreementTests.bytes(
-                "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"))
-        let other = try KeyAgreementTests.bytes(
-            "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c")
-        #expect(
-            Hex.encode(try key.sharedSecret(with: other))
-                == "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552")
+    /// RFC 7748 §5.2; the second point has its highest bit set.
+    @Test(arguments: [
+        [
+            "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+            "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+            "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+        ],
+        [
+            "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+            "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+            "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+        ],
+    ])
+    func x25519MatchesTheRFC(vector: [String]) throws {
+        let key = X25519.PrivateKey(bytes: try KeyAgreementTests.bytes(vector[0]))
+        let other = try KeyAgreementTests.bytes(vector[1])
+        #expect(Hex.encode(try key.sharedSecret(with: other)) == vector[2])
+    }
+
+    /// For any bytes, among them points that are no numbers below p and those of the twist: what
+    /// libsodium finds, with the instructions that not every processor has and without.
+    @Test func x25519IsThatOfAnotherImplementation() {
+        let edges: [[UInt8]] = [
+            [0xEC], [0xED], [0xEE], [0xFF], [0xFE], [0x7F], [0x02], [0x09], [0x13],
+        ].map { $0 + [UInt8](repeating: $0[0] < 0x80 ? 0 : 0xFF, count: 30) + [0x7F] }
+        var random = [UInt8](repeating: 3, count: 32)
+        for round in 0..<400 {
+            let scalar = round < 2 ? [UInt8](repeating: round == 0 ? 0 : 0xFF, count: 32) : random
+            random = SHA256.hash(random)
+            let point = round < edges.count ? edges[round] : random
+            var expected = [UInt8](repeating: 0, count: 32)
+            _ = crypto_scalarmult_curve25519(&expected, scalar, point)
+            var found = [UInt8](repeating: 1, count: 32)
+            cyx_x25519(&found, scalar, point)
+            #expect(found == expected)
+            cyx_x25519_portable(&found, scalar, point)
+            #expect(found == expected)
+        }
     }
 
     /// RFC 7748 §5.2: the scalar and the point, fed back a thousand times.

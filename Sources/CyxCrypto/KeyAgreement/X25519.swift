@@ -1,4 +1,3 @@
-internal import COpenSSL
 internal import CSodium
 internal import CyxKernels
 
@@ -13,33 +12,18 @@ package enum KeyAgreementError: Error, Equatable {
 /// Diffie–Hellman on Curve25519 (RFC 7748).
 package enum X25519 {
     package static let keySize = 32
-
-    /// OpenSSL's form of a key pair, made from both halves: from the private one alone, OpenSSL would
-    /// find the public one again.
-    private final class Key: Sendable {
-        /// Counted by OpenSSL and never changed after `init`, so that threads may share it.
-        nonisolated(unsafe) let pointer: OpaquePointer
-
-        init(bytes: [UInt8], publicKey: [UInt8]) {
-            guard let pointer = cyx_x25519_pair(bytes, publicKey) else {
-                preconditionFailure("any 32 bytes are a key")
-            }
-            self.pointer = pointer
-        }
-
-        deinit { EVP_PKEY_free(pointer) }
-    }
+    private static let zeros = [UInt8](repeating: 0, count: keySize)
 
     /// A secret scalar and its public key.
     package struct PrivateKey: Sendable {
-        private let key: Key
+        private let bytes: [UInt8]
         package let publicKey: [UInt8]
 
         /// The key that 32 secret random bytes stand for.
         package init(bytes: [UInt8]) {
             precondition(bytes.count == X25519.keySize, "an X25519 key has 32 bytes")
+            self.bytes = bytes
             publicKey = X25519.publicKey(bytes)
-            key = Key(bytes: bytes, publicKey: publicKey)
         }
 
         /// The 32-byte secret shared with the holder of `publicKey`, before any key derivation.
@@ -49,28 +33,12 @@ package enum X25519 {
             guard publicKey.count == X25519.keySize else {
                 throw .wrongLength(count: publicKey.count)
             }
-            let other = EVP_PKEY_new_raw_public_key(
-                EVP_PKEY_X25519, nil, publicKey, publicKey.count)
-            let context = EVP_PKEY_CTX_new(key.pointer, nil)
-            defer {
-                EVP_PKEY_CTX_free(context)
-                EVP_PKEY_free(other)
+            let secret = [UInt8](unsafeUninitializedCapacity: X25519.keySize) { secret, count in
+                cyx_x25519(secret.baseAddress, bytes, publicKey)
+                count = X25519.keySize
             }
-            // The last argument spares a check of the key that on this curve checks nothing.
-            precondition(
-                EVP_PKEY_derive_init(context) == 1
-                    && EVP_PKEY_derive_set_peer_ex(context, other, 0) == 1,
-                "any 32 bytes are a public key")
-            var secret = [UInt8](repeating: 0, count: X25519.keySize)
-            var count = secret.count
-            // OpenSSL refuses an all-zero secret by itself (RFC 7748 §6.1); the check below makes
-            // that independent of its version.
-            guard EVP_PKEY_derive(context, &secret, &count) == 1, count == X25519.keySize,
-                !isEqualInConstantTime(secret, [UInt8](repeating: 0, count: X25519.keySize))
-            else {
-                ERR_clear_error()
-                throw .smallOrder
-            }
+            // RFC 7748 §6.1.
+            guard !isEqualInConstantTime(secret, X25519.zeros) else { throw .smallOrder }
             return secret
         }
     }
