@@ -34,6 +34,30 @@ import Testing
         #expect((0.85...1.1).contains(ratio), "\(ratio)")
     }
 
+    /// 250 kB are on their way on this path; the first windows hold a fraction of it.
+    @Test func windowsGrowUntilTheyFillALongPath() throws {
+        var path = LinkPath(name: "", bandwidth: 2e7, roundTrip: 0.1, loss: 0)
+        path.warmup = 3
+        path.seconds = 4
+        var load = LinkLoad()
+        load.messageBytes = 1_000_000
+        load.messagesUnderWay = 4
+        load.limits.streamWindow = 16 << 10
+        load.limits.connectionWindow = 64 << 10
+        load.limits.streamWindowMax = 1 << 20
+        load.limits.connectionWindowMax = 2 << 20
+        let tuned = LinkFigures.measure(path, [.cubic], load: load, seed: 5)
+        let ratio = try #require(tuned.ratio)
+        #expect(ratio >= 0.9, "\(ratio)")
+        #expect(tuned.window.connection > 250_000 && tuned.window.connection <= 2 << 20)
+        #expect(tuned.window.stream <= 1 << 20)
+        load.limits.streamWindowMax = load.limits.streamWindow
+        load.limits.connectionWindowMax = load.limits.connectionWindow
+        let fixed = LinkFigures.measure(path, [.cubic], load: load, seed: 5)
+        #expect(fixed.window == (64 << 10, 16 << 10))
+        #expect(try #require(fixed.ratio) < 0.5)
+    }
+
     @Test func messagesSurviveReorderingAndDuplication() {
         var (forward, back) =
             LinkPath(name: "", bandwidth: 2e7, roundTrip: 0.02, loss: 0.01).links

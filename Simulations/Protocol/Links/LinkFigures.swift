@@ -36,6 +36,9 @@ package struct LinkFigures {
     /// The model's prediction for one flow; nil where it says nothing.
     package var model: Double?
     package var overflowed: Int
+    /// Bytes of credit that the receiver gave at a time, for the connection and for one stream, as
+    /// they were at the end.
+    package var window: (connection: UInt64, stream: UInt64)
 
     /// Of a datagram, what is not message: short header, tag, STREAM frame.
     private static let overheadBytes = 40
@@ -49,10 +52,11 @@ package struct LinkFigures {
     }
 
     package static func measure(
-        _ path: LinkPath, _ flows: [CongestionAlgorithm], seed: UInt64
+        _ path: LinkPath, _ flows: [CongestionAlgorithm], load: LinkLoad = LinkLoad(),
+        seed: UInt64
     ) -> LinkFigures {
         let (forward, back) = path.links
-        var run = LinkRun(flows: flows, forward: forward, back: back, seed: seed)
+        var run = LinkRun(flows: flows, load: load, forward: forward, back: back, seed: seed)
         for flow in flows.indices { run.start(flow: flow) }
         run.run(seconds: path.warmup)
         let before = run.arrived
@@ -66,7 +70,7 @@ package struct LinkFigures {
             goodput: goodput,
             model: flows.count == 1
                 ? model(flows[0], path, datagramBytes: size) : nil,
-            overflowed: run.forward.overflowed)
+            overflowed: run.forward.overflowed, window: run.receiveWindowMax)
     }
 
     /// What the model of `algorithm` predicts, in bits of messages per second.

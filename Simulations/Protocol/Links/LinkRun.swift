@@ -2,12 +2,29 @@ internal import CyxCore
 internal import CyxCrypto
 package import CyxTransport
 
+/// What each sender has under way all the time: more than its path holds.
+package struct LinkLoad: Sendable {
+    /// Bytes of a message.
+    package var messageBytes = 250_000
+    package var messagesUnderWay = 160
+    /// Of both ends, but for the number of streams.
+    package var limits = TransportLimits()
+
+    package init() {}
+
+    /// As few messages as there can be: the largest ones, which need more credit than a stream has
+    /// at first.
+    package static let large: LinkLoad = {
+        var load = LinkLoad()
+        load.messageBytes = PeerMessagingLimits.messageBytes
+        load.messagesUnderWay = 8
+        return load
+    }()
+}
+
 /// Pairs of transports that share one link there and one back, under virtual time: each sender
 /// always has messages to send to its receiver.
 package struct LinkRun {
-    /// Bytes of a message, and how many a sender has under way: more than any path here holds.
-    static let messageBytes = 250_000
-    static let messagesUnderWay = 160
     private static let method = RPCMethod(rawValue: 0x0101)
     private static let networkID = NetworkID(Digest(7, 7, 7, 7))
 
@@ -26,18 +43,22 @@ package struct LinkRun {
     private var now: Int64 = 1_000_000_000
     private var nextCall: UInt64 = 0
     private var random: SeededGenerator
-    private let body = [UInt8](repeating: 0x5A, count: LinkRun.messageBytes)
+    private let load: LinkLoad
+    private let body: [UInt8]
     private var next: ProtocolEvent?
 
     /// One sender for each of `flows`. Even nodes send, odd ones receive.
     package init(
-        flows: [CongestionAlgorithm], forward: PacketLink, back: PacketLink, seed: UInt64
+        flows: [CongestionAlgorithm], load: LinkLoad = LinkLoad(), forward: PacketLink,
+        back: PacketLink, seed: UInt64
     ) {
+        self.load = load
+        body = [UInt8](repeating: 0x5A, count: load.messageBytes)
         self.forward = forward
         self.back = back
         random = SeededGenerator(seed: seed)
-        var limits = TransportLimits()
-        limits.incomingStreams = UInt64(2 * LinkRun.messagesUnderWay)
+        var limits = load.limits
+        limits.incomingStreams = UInt64(2 * load.messagesUnderWay)
         for (flow, algorithm) in flows.enumerated() {
             for side in 0..<2 {
                 let index = 2 * flow + side
@@ -61,7 +82,7 @@ package struct LinkRun {
         let receiver = PeerContact(
             peer: nodes[2 * flow + 1].localPeer, address: LinkRun.address(2 * flow + 1))
         nodes[2 * flow].learn(receiver)
-        for _ in 0..<LinkRun.messagesUnderWay { call(flow) }
+        for _ in 0..<load.messagesUnderWay { call(flow) }
         settle(2 * flow)
     }
 
@@ -75,6 +96,14 @@ package struct LinkRun {
     /// Bytes of messages that have arrived in each flow.
     package var arrived: [UInt64] {
         stride(from: 1, to: nodes.count, by: 2).map { nodes[$0].bytesArrived }
+    }
+
+    /// The largest credit that a receiver gives, for the connection and for one of its streams.
+    package var receiveWindowMax: (connection: UInt64, stream: UInt64) {
+        stride(from: 1, to: nodes.count, by: 2).reduce((0, 0)) {
+            let windows = nodes[$1].receiveWindowMax
+            return (max($0.0, windows.connection), max($0.1, windows.stream))
+        }
     }
 
     /// Lets `seconds` pass.

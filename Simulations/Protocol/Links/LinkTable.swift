@@ -7,6 +7,9 @@ enum LinkTable {
     /// which the models leave out, and probing for the round trip costs BBR some percent.
     static let bounds = 0.75...1.25
 
+    /// Of the model's goodput, what few messages have to reach.
+    static let filledShare = 0.9
+
     static func paths(_ bandwidth: Double) -> [LinkPath] {
         [
             LinkPath(name: "20 ms, 1 % loss", bandwidth: bandwidth, roundTrip: 0.02, loss: 0.01),
@@ -39,6 +42,7 @@ enum LinkTable {
                 }
             }
         }
+        holds = windows(seed: seed, print: print) && holds
         print("two transfers over 100 Mbit/s, 50 ms, no loss; Mbit/s:")
         for flows in [[CongestionAlgorithm.cubic, .cubic], [.bbr, .bbr], [.cubic, .bbr]] {
             var path = paths(1e8)[2]
@@ -48,6 +52,38 @@ enum LinkTable {
                 "  \(flows[0]) \(mbits(figures.goodput[0])), \(flows[1]) "
                     + "\(mbits(figures.goodput[1])): fairness (Jain) "
                     + ProtocolFigures.rounded(figures.fairness))
+        }
+        return holds
+    }
+
+    /// Few large messages over a long fat path: whether its credit grows with them, and no further
+    /// than its bound.
+    private static func windows(seed: UInt64, print: (String) -> Void) -> Bool {
+        var path = LinkPath(name: "", bandwidth: 1e9, roundTrip: 0.1, loss: 0)
+        path.seconds = 5
+        let tuned = LinkLoad.large
+        var fixed = tuned
+        fixed.limits.streamWindowMax = fixed.limits.streamWindow
+        fixed.limits.connectionWindowMax = fixed.limits.connectionWindow
+        print(
+            "\(tuned.messagesUnderWay) messages of 8 MiB at a time, 1 Gbit/s, 100 ms, no loss; "
+                + "Mbit/s and KiB:")
+        var holds = true
+        for (name, load) in [("tuned windows", tuned), ("first windows", fixed)] {
+            let figures = LinkFigures.measure(path, [.cubic], load: load, seed: seed)
+            let (connection, stream) = figures.window
+            // Only the tuned ones have to fill the link.
+            let isWithin =
+                connection <= load.limits.connectionWindowMax
+                && stream <= load.limits.streamWindowMax
+                && (name == "first windows" || (figures.ratio ?? 0) >= filledShare)
+            holds = holds && isWithin
+            print(
+                "  \(name): goodput \(mbits(figures.goodput[0])), ratio "
+                    + "\(ProtocolFigures.rounded(figures.ratio ?? 0)); connection "
+                    + "\(connection >> 10) of at most \(load.limits.connectionWindowMax >> 10), "
+                    + "stream \(stream >> 10) of at most \(load.limits.streamWindowMax >> 10)"
+                    + (isWithin ? "" : " OUT OF BOUNDS"))
         }
         return holds
     }

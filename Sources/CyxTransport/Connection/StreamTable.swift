@@ -110,6 +110,11 @@ struct StreamTable {
 
     var openCount: Int { positions.count }
 
+    /// The largest credit that one of the open streams gives at a time.
+    var largestReceiveWindow: UInt64 {
+        positions.values.reduce(0) { max($0, slots[$1].receive.window.size) }
+    }
+
     private func position(_ id: StreamID) -> Int? {
         if lastPosition < slots.count, slots[lastPosition].id == id { return lastPosition }
         return positions[id]

@@ -24,6 +24,18 @@ package struct DrivenMessaging {
         machine.links.keys.reduce(0) { $0 + (machine.endpoint[$1]?.dataConsumed ?? 0) }
     }
 
+    /// The largest credit, in bytes, that a living connection gives its peer now: for itself, and
+    /// for one of its streams.
+    package var receiveWindowMax: (connection: UInt64, stream: UInt64) {
+        machine.links.keys.reduce((0, 0)) { largest, handle in
+            guard let connection = machine.endpoint[handle] else { return largest }
+            return (
+                max(largest.0, connection.receiveWindow.size),
+                max(largest.1, connection.streams.largestReceiveWindow)
+            )
+        }
+    }
+
     package mutating func learn(_ contact: PeerContact) { machine.learn(contact) }
 
     package mutating func call(
