@@ -284,6 +284,11 @@ struct StreamTable {
         to writer: inout PacketWriter, credit: UInt64
     ) -> (id: StreamID, piece: SendStream.Piece)? {
         guard !sendQueue.isEmpty else { return nil }
+        if let level = sendQueue.overdueLevel,
+            let written = writeNext(level: level, to: &writer, credit: credit)
+        {
+            return written
+        }
         for level in 0..<SendQueue.levelCount {
             if let written = writeNext(level: level, to: &writer, credit: credit) {
                 return written
@@ -304,10 +309,11 @@ struct StreamTable {
             }
             lastPosition = position
             if let piece = slots[position].send?.writeNext(id, to: &writer, credit: credit) {
+                let isTurnOver = sendQueue.used(piece.length, level: level)
                 if !slots[position].isSendPending() {
                     sendQueue.rotate(level: level, keep: false)
                     slots[position].send?.isQueued = false
-                } else if sendQueue.used(piece.length, level: level) {
+                } else if isTurnOver {
                     sendQueue.rotate(level: level, keep: true)
                 }
                 return (id, piece)

@@ -10,20 +10,7 @@ extension MessagingMachine {
         }
         if let handle = usableConnection(state) {
             sendHeldDatagrams(to: peer, on: handle, now: now)
-            var started = 0
-            for id in state.waiting {
-                guard var call = calls[id],
-                    let stream = endpoint[handle]?.open(
-                        header: call.header.word, body: call.body, now: now)
-                else { break }
-                call.stream = RequestID(connection: handle, stream: stream)
-                call.body = []
-                calls[id] = call
-                links[handle]?.outgoing[stream] = id
-                started += 1
-            }
-            peers[peer]?.waiting.removeFirst(started)
-            return
+            return start(state.waiting, startedAhead: state.startedAhead, of: peer, on: handle, now)
         }
         guard state.dialing == nil, !state.isSearching else { return }
         if findsPaths, state.isHidden || state.address == nil { return search(peer) }
@@ -35,6 +22,39 @@ extension MessagingMachine {
         }
         peers[peer]?.dialing = handle
         links[handle] = Link(peer: peer, address: address, isInitiator: true)
+    }
+
+    /// Starts the calls that `waiting` holds in order of urgency, as many as get a stream; now and
+    /// then one of the least urgent, so that none of those waits for ever.
+    private mutating func start(
+        _ waiting: [CallID], startedAhead: Int, of peer: PeerID, on handle: ConnectionHandle,
+        _ now: Int64
+    ) {
+        func level(_ id: CallID?) -> Int? { id.flatMap { calls[$0]?.header.urgency.level } }
+        var waiting = waiting[...]
+        var startedAhead = startedAhead
+        while let first = waiting.first {
+            let least = level(waiting.last)
+            let isAhead = level(first) != least
+            let isOverdue = isAhead && startedAhead >= SendQueue.guaranteedShare
+            let index =
+                isOverdue
+                ? waiting.firstIndex { level($0) == least } ?? waiting.startIndex
+                : waiting.startIndex
+            let id = waiting[index]
+            guard var call = calls[id],
+                let stream = endpoint[handle]?.open(
+                    header: call.header.word, body: call.body, now: now)
+            else { break }
+            call.stream = RequestID(connection: handle, stream: stream)
+            call.body = []
+            calls[id] = call
+            links[handle]?.outgoing[stream] = id
+            if isOverdue { waiting.remove(at: index) } else { waiting = waiting.dropFirst() }
+            startedAhead = isAhead && !isOverdue ? startedAhead + 1 : 0
+        }
+        peers[peer]?.waiting = Array(waiting)
+        peers[peer]?.startedAhead = startedAhead
     }
 
     mutating func usableConnection(_ state: PeerState) -> ConnectionHandle? {

@@ -63,6 +63,8 @@ struct MessagingMachine {
         var datagrams: [[UInt8]] = []
         /// Cannot just be dialed, as far as is known.
         var isHidden = false
+        /// Calls that were started since a less urgent one was that waits.
+        var startedAhead = 0
         /// The finder of paths has been asked.
         var isSearching = false
     }
