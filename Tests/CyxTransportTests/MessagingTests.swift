@@ -113,6 +113,26 @@ import Testing
         #expect(pair.result(0, pair.call(0, 1, [3])) == .success([3]))
     }
 
+    @Test func aPeerThatDialsAgainAndAgainHasFewConnections() throws {
+        var pair = Pair()
+        pair.introduce()
+        let bound = MessagingMachine.connectionsPerPeerMax
+        for _ in 0..<5 * bound {
+            let id = pair.identify(0, pair.nodes[1].address)
+            pair.run(.milliseconds(50)) { $0.nodes[0].identified[id] != nil }
+            #expect(pair.nodes[0].identified[id] == .success(pair.contact(1)))
+        }
+        pair.run(.milliseconds(200))
+        for node in pair.nodes {
+            #expect(node.machine.endpoint.connectionCount <= bound)
+            #expect(node.machine.links.count <= bound)
+        }
+        let closed = pair.nodes.map { $0.machine.endpoint.statistics.surplusConnections }
+        #expect(closed[0] + closed[1] >= UInt64(4 * bound))
+        #expect(pair.result(0, pair.call(0, 1, [5])) == .success([5]))
+        #expect(pair.result(1, pair.call(1, 0, [6])) == .success([6]))
+    }
+
     @Test func simultaneousDialsBothSucceedAndSettleOnOneConnection() throws {
         var pair = Pair()
         pair.introduce()

@@ -9,6 +9,11 @@ extension Connection {
         guard let deadline = keys?.deadline, now >= deadline else { return }
         let retention = keyRetention
         keys?.maintain(now: now, retention: retention)
+        // An update always leaves something to maintain.
+        if let updates = keys?.updates, updates > reportedKeyUpdates {
+            reportedKeyUpdates = updates
+            events.append(.keysUpdated)
+        }
     }
 
     /// Updates keys that sealed enough packets; false if they sealed too many and the connection

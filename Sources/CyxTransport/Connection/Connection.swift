@@ -64,6 +64,8 @@ struct Connection {
 
     // Packets.
     var keys: PacketKeys?
+    /// Updates of keys that the owner knows of.
+    var reportedKeyUpdates: UInt64 = 0
     var received = ReceivedPackets()
     var sent: SentPackets
     var largestAcknowledged: UInt64?
@@ -186,6 +188,15 @@ struct Connection {
     mutating func pollDeadline() -> Int64? { nextDeadline }
 
     mutating func pollEstablished() -> Bool { phase == .established }
+
+    mutating func pollOrigin() -> (address: SocketAddress, role: ConnectionRole) {
+        (address, role)
+    }
+
+    /// Connection IDs that the peer should get, made for the address that is given with them.
+    mutating func pollMissingIDs() -> (count: Int, address: SocketAddress)? {
+        phase == .established ? (localIDs.missing, idsAddress) : nil
+    }
 
     /// Gives the events out in exchange for an empty array; false if there are none.
     mutating func swapEvents(_ empty: inout [ConnectionEvent]) -> Bool {

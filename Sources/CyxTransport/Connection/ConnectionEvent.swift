@@ -40,5 +40,7 @@ enum ConnectionEvent: Equatable, Sendable {
     case moved(SocketAddress)
     /// An address that was tried does not answer.
     case migrationFailed(SocketAddress)
+    /// Either side changed the keys of packets.
+    case keysUpdated
     case closed(CloseReason)
 }

@@ -87,6 +87,7 @@ extension Endpoint {
             type: .retry, version: header.version, destination: header.source,
             source: retrySource)
         let packet = answer.bytes + token
+        statistics.retriesSent += 1
         answers.append(
             PendingAnswer(
                 address: source,

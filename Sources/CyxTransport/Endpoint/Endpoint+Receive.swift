@@ -126,6 +126,7 @@ extension Endpoint {
             size = Endpoint.resetSizeMax
         }
         guard answers.count < Endpoint.answersMax else { return }
+        statistics.resetsSent += 1
         var bytes = random.bytes(size - StatelessResetToken.byteCount)
         bytes[0] = 0b0100_0000 | bytes[0] & 0b0011_1111
         answers.append(

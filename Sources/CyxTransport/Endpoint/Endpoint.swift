@@ -56,6 +56,7 @@ struct Endpoint {
     var versionLimiter = AnswerLimiter(perSecond: Endpoint.versionAnswersPerSecond)
     /// The last records of connections that are gone.
     var endedTraces: [QlogBatch] = []
+    var statistics = TransportStatistics()
     /// Datagrams that belong to no connection.
     var answers: [PendingAnswer] = []
     /// The mark of the datagrams being handled.
@@ -170,7 +171,8 @@ struct Endpoint {
 
     private mutating func remove(_ slot: Int) {
         applyRouteChanges(slot)
-        guard let connection = slots[slot].connection else { return }
+        // Moved out: a copy would retain all that the connection holds.
+        guard let connection = slots[slot].connection.take() else { return }
         if let batch = connection.trace?.take(isLast: true) { endedTraces.append(batch) }
         for issued in connection.localIDs.entries { routes[issued.id] = nil }
         lastRoute = nil
@@ -180,7 +182,6 @@ struct Endpoint {
             if resetRoutes[key] == slot { resetRoutes[key] = nil }
         }
         settlePending(slot)
-        slots[slot].connection = nil
         slots[slot].generation &+= 1
         slots[slot].armedDeadline = .max
         slots[slot].initialKey = nil
@@ -213,6 +214,13 @@ struct Endpoint {
                 yield &none
             }
         }
+    }
+
+    /// Where a connection leads and who began it.
+    mutating func origin(
+        _ handle: ConnectionHandle
+    ) -> (address: SocketAddress, role: ConnectionRole)? {
+        isAlive(handle) ? slots[handle.slot].connection?.pollOrigin() : nil
     }
 
     mutating func isEstablished(_ handle: ConnectionHandle) -> Bool {
@@ -272,9 +280,9 @@ struct Endpoint {
     }
 
     private mutating func provideIDs(_ slot: Int) {
-        guard let connection = slots[slot].connection, connection.isEstablished else { return }
-        for _ in 0..<connection.localIDs.missing {
-            let id = freshID(for: connection.idsAddress)
+        guard let missing = slots[slot].connection?.pollMissingIDs() else { return }
+        for _ in 0..<missing.count {
+            let id = freshID(for: missing.address)
             routes[id] = slot
             slots[slot].connection?.provide(id, resetKeys.token(for: id))
         }

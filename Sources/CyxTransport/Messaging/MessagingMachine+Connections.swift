@@ -84,9 +84,8 @@ extension MessagingMachine {
     mutating func established(
         _ handle: ConnectionHandle, _ peer: PeerID, wall: WallTime, now: Int64
     ) {
-        guard let connection = endpoint[handle] else { return }
-        let address = connection.address
-        let isInitiator = connection.role == .initiator
+        guard let (address, role) = endpoint.origin(handle) else { return }
+        let isInitiator = role == .initiator
         var link = links[handle] ?? Link(address: address, isInitiator: isInitiator)
         link.peer = peer
         let identifies = link.identifies
@@ -102,6 +101,12 @@ extension MessagingMachine {
         let index = state.connections.firstIndex { self.rank($0, peer) >= rank }
         state.connections.insert(handle, at: index ?? state.connections.count)
         peers[peer] = state
+        if state.connections.count > MessagingMachine.connectionsPerPeerMax,
+            let surplus = state.connections.last
+        {
+            endpoint.statistics.surplusConnections += 1
+            endpoint[surplus]?.close(.local(.none), telling: TransportError.none.rawValue)
+        }
         if findsPaths { outputs.append(.path(.opened(peer, address))) }
         for id in identifies where calls.removeValue(forKey: id) != nil {
             outputs.append(
@@ -118,6 +123,7 @@ extension MessagingMachine {
         _ handle: ConnectionHandle, _ reason: CloseReason, wall: WallTime, now: Int64
     ) {
         guard let link = links.removeValue(forKey: handle) else { return }
+        if reason == .statelessReset { endpoint.statistics.resetsReceived += 1 }
         outputs.append(.closed(link.peer, link.address, reason))
         for stream in link.outgoing.keys.sorted() {
             if let id = link.outgoing[stream] { complete(id, .failure(.connectionLost)) }

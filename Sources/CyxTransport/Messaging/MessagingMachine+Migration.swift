@@ -17,6 +17,7 @@ extension MessagingMachine {
 
     /// A connection's peer has shown that it is at another address.
     mutating func moved(_ handle: ConnectionHandle, to address: SocketAddress) {
+        endpoint.statistics.pathsChanged += 1
         links[handle]?.address = address
         guard let peer = links[handle]?.peer else { return }
         // Of several connections, the preferred one says where the peer is.

@@ -36,6 +36,10 @@ struct MessagingMachine {
     static let callsMax = 1 << 16
     /// Bytes of unfinished requests that are taken in beyond each stream's first window.
     static let incomingBytesMax = 128 << 20
+    /// Connections with one peer. One would do; more come of dialing at once from both sides, of
+    /// restarts, and of paths that change. Beyond that the least preferred is closed, so that no
+    /// peer fills the endpoint by dialing again and again.
+    static let connectionsPerPeerMax = 4
     /// Addresses remembered.
     static let addressesMax = 1 << 16
 
@@ -57,14 +61,14 @@ struct MessagingMachine {
         /// Established connections, the preferred one first.
         var connections: [ConnectionHandle] = []
         var dialing: ConnectionHandle?
-        /// Calls that wait for a connection or for stream credit.
+        /// Calls that wait for a connection or for stream credit, the most urgent first.
         var waiting: [CallID] = []
+        /// Calls that were started since a less urgent one was that waits.
+        var startedAhead = 0
         /// Datagrams that wait for a connection.
         var datagrams: [[UInt8]] = []
         /// Cannot just be dialed, as far as is known.
         var isHidden = false
-        /// Calls that were started since a less urgent one was that waits.
-        var startedAhead = 0
         /// The finder of paths has been asked.
         var isSearching = false
     }
@@ -273,7 +277,9 @@ struct MessagingMachine {
             if let peer = links[handle]?.peer { dispatch(peer, wall: wall, now: now) }
         case .datagram(let bytes): arrived(bytes, on: handle)
         case .moved(let address): moved(handle, to: address)
+        case .keysUpdated: endpoint.statistics.keyUpdates += 1
         case .migrationFailed(let address):
+            endpoint.statistics.pathsFailed += 1
             if let peer = links[handle]?.peer {
                 outputs.append(.migrationFailed(PeerContact(peer: peer, address: address)))
             }

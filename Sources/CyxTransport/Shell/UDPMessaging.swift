@@ -67,6 +67,8 @@ package actor UDPMessaging: PeerMessaging {
     private var requests: [Request] = []
     private var requestWaiter: UnsafeContinuation<Void, Never>?
     private var timer: (id: TimerID, deadline: Int64)?
+    /// What of the endpoint's statistics is in the metrics.
+    private var counted = TransportStatistics()
     private var isFlushScheduled = false
     private var isClosed = false
 
@@ -425,6 +427,9 @@ package actor UDPMessaging: PeerMessaging {
             let isSent = send(
                 Unsent(destination: next.destination, transmission: next.transmission))
             guard isSent else { return }
+        }
+        if machine.endpoint.statistics != counted {
+            counters.add(machine.endpoint.statistics, since: &counted)
         }
         if let qlog {
             machine.endpoint.drainTraces { qlog.write($0.file, $0.records, isLast: $0.isLast) }
