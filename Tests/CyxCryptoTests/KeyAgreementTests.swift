@@ -28,7 +28,8 @@ struct KeyAgreementTests {
 
     /// For any bytes, among them points that are no numbers below p and those of the twist: what
     /// libsodium finds, with the instructions that not every processor has and without.
-    @Test func x25519IsThatOfAnotherImplementation() {
+    @Test(arguments: CYX_X25519_PORTABLE.rawValue...cyx_x25519_best().rawValue)
+    func x25519IsThatOfAnotherImplementation(level: UInt32) {
         let edges: [[UInt8]] = [
             [0xEC], [0xED], [0xEE], [0xFF], [0xFE], [0x7F], [0x02], [0x09], [0x13],
         ].map { $0 + [UInt8](repeating: $0[0] < 0x80 ? 0 : 0xFF, count: 30) + [0x7F] }
@@ -40,9 +41,7 @@ struct KeyAgreementTests {
             var expected = [UInt8](repeating: 0, count: 32)
             _ = crypto_scalarmult_curve25519(&expected, scalar, point)
             var found = [UInt8](repeating: 1, count: 32)
-            cyx_x25519(&found, scalar, point)
-            #expect(found == expected)
-            cyx_x25519_portable(&found, scalar, point)
+            cyx_x25519(cyx_x25519_level(rawValue: level), &found, scalar, point)
             #expect(found == expected)
         }
     }

@@ -12,6 +12,7 @@ package enum KeyAgreementError: Error, Equatable {
 /// Diffie–Hellman on Curve25519 (RFC 7748).
 package enum X25519 {
     package static let keySize = 32
+    private static let level = cyx_x25519_best()
     private static let zeros = [UInt8](repeating: 0, count: keySize)
 
     /// A secret scalar and its public key.
@@ -34,7 +35,7 @@ package enum X25519 {
                 throw .wrongLength(count: publicKey.count)
             }
             let secret = [UInt8](unsafeUninitializedCapacity: X25519.keySize) { secret, count in
-                cyx_x25519(secret.baseAddress, bytes, publicKey)
+                cyx_x25519(X25519.level, secret.baseAddress, bytes, publicKey)
                 count = X25519.keySize
             }
             // RFC 7748 §6.1.

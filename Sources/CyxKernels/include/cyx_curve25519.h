@@ -8,11 +8,15 @@
 // u = (1 + y) / (1 - y)). For public values: its time is the same for all, but nothing relies on it.
 void cyx_montgomery_u(uint8_t u[32], const uint8_t point[32]);
 
-// X25519 of RFC 7748 §5, in constant time: `scalar` is clamped, the highest bit of `point` ignored.
-// All zeros where `point` has small order.
-void cyx_x25519(uint8_t result[32], const uint8_t scalar[32], const uint8_t point[32]);
+// Ways of doing the same; each needs what its processor has, and is faster than those before.
+typedef enum { CYX_X25519_PORTABLE, CYX_X25519_BMI2, CYX_X25519_IFMA } cyx_x25519_level;
 
-// The same without instructions that not every processor has.
-void cyx_x25519_portable(uint8_t result[32], const uint8_t scalar[32], const uint8_t point[32]);
+// The fastest that this processor has.
+cyx_x25519_level cyx_x25519_best(void);
+
+// X25519 of RFC 7748 §5, in constant time: `scalar` is clamped, the highest bit of `point` ignored.
+// All zeros where `point` has small order. `level` is at most the best.
+void cyx_x25519(
+    cyx_x25519_level level, uint8_t result[32], const uint8_t scalar[32], const uint8_t point[32]);
 
 #endif
