@@ -5,8 +5,18 @@ internal import CyxTransport
 extension Reachability {
     // MARK: At the ends
 
-    /// Asks `helper` for a circuit to `peer`, and dials through it.
-    func openCircuit(to peer: PeerID, through helper: PeerContact) async {
+    /// Looks for another way to a peer whose path has stopped to answer, before the connection
+    /// over it is given up: the first of its relays that gives a circuit.
+    func rescue(_ peer: PeerID) async {
+        guard let info = directory.snapshot.members[peer]?.info else { return }
+        for helper in relays(of: info) {
+            if await openCircuit(to: peer, through: helper) { return }
+        }
+    }
+
+    /// Asks `helper` for a circuit to `peer`, and reaches it through that. False if it refused.
+    @discardableResult
+    func openCircuit(to peer: PeerID, through helper: PeerContact) async -> Bool {
         transport.learn(helper)
         do {
             let request = CircuitRequest(peer: peer.bytes)
@@ -14,12 +24,14 @@ extension Reachability {
                 helper.peer, .reachCircuit, request.protobufBytes(), timeout: options.callTimeout)
             let response = try CircuitResponse(protobuf: bytes)
             let key = Circuits.Key(relay: helper.peer, number: response.circuit)
-            transport.dial(peer, at: circuits.add(key, now: environment.now()))
+            transport.reach(peer, at: circuits.add(key, now: environment.now()))
+            return true
         } catch {
             logger.debug("not relayed", [("peer", peer.description), ("why", "\(error)")])
             searches[peer]?.relayFailed(now: environment.now())
             settle(peer)
             arm()
+            return false
         }
     }
 

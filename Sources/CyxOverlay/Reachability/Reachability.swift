@@ -82,6 +82,7 @@ package actor Reachability {
         case find(PeerID)
         case meet(PeerID, through: PeerContact)
         case relay(PeerID, through: PeerContact)
+        case rescue(PeerID)
     }
 
     let environment: Environment
@@ -171,6 +172,7 @@ package actor Reachability {
         case .find(let peer): await find(peer)
         case .meet(let peer, let helper): await meet(peer, through: helper)
         case .relay(let peer, let helper): await openCircuit(to: peer, through: helper)
+        case .rescue(let peer): await rescue(peer)
         }
     }
 
@@ -187,6 +189,9 @@ package actor Reachability {
             jobSink.yield(.find(peer))
         case .opened(let peer, let address):
             opened(peer, isDirect: !address.isVirtual, now: now)
+        case .moved(let peer, let before, let address):
+            moved(peer, from: before, to: address, now: now)
+        case .doubted(let peer, _): jobSink.yield(.rescue(peer))
         case .closed(let peer, let address): closed(peer, address, now: now)
         case .opener(let opener, let source):
             guard punches[opener.token] != nil else { return }
@@ -203,6 +208,35 @@ package actor Reachability {
             connections[peer, default: Connections()].relayed += 1
         }
         countConnections(isDirect: isDirect, by: 1)
+        found(peer, isDirect: isDirect, now: now)
+    }
+
+    /// A connection went from a relay to a direct path, or back. Its circuit is kept for a return
+    /// until others need the room.
+    private func moved(
+        _ peer: PeerID, from before: SocketAddress, to address: SocketAddress, now: Instant
+    ) {
+        guard before.isVirtual != address.isVirtual else { return }
+        let change = address.isVirtual ? -1 : 1
+        connections[peer, default: Connections()].direct += change
+        connections[peer, default: Connections()].relayed -= change
+        countConnections(isDirect: true, by: change)
+        countConnections(isDirect: false, by: -change)
+        if address.isVirtual {
+            lostDirect(peer, now: now)
+        } else {
+            found(peer, isDirect: true, now: now)
+        }
+    }
+
+    private func lostDirect(_ peer: PeerID, now: Instant) {
+        guard searches[peer] != nil else { return }
+        logger.info("path lost", [("peer", peer.hex), ("path", "direct")])
+        searches[peer]?.fellBack(now: now)
+        settle(peer)
+    }
+
+    private func found(_ peer: PeerID, isDirect: Bool, now: Instant) {
         guard let search = searches[peer] else { return }
         if search.standing != (isDirect ? .direct : .relayed) {
             counters.found(isDirect: isDirect)
@@ -230,9 +264,7 @@ package actor Reachability {
         if open.direct + open.relayed <= 0 {
             searches[peer] = nil
         } else if open.direct == 0, !address.isVirtual {
-            logger.info("path lost", [("peer", peer.hex), ("path", "direct")])
-            searches[peer]?.fellBack(now: now)
-            settle(peer)
+            lostDirect(peer, now: now)
         }
     }
 
@@ -256,12 +288,17 @@ package actor Reachability {
             if info == nil { missing[peer] = environment.now() }
         }
         guard searches[peer]?.standing != .searching else { return }
-        let relays = (info?.relays ?? []).filter {
-            $0.peer != localPeer && $0.peer != peer && options.addresses.allows($0.address)
-        }
-        searches[peer] = PathSearch(relays: relays, now: environment.now())
+        searches[peer] = PathSearch(
+            relays: info.map { relays(of: $0) } ?? [], now: environment.now())
         settle(peer)
         arm()
+    }
+
+    /// Who brings others to a peer, as it says itself.
+    func relays(of info: MemberInfo) -> [PeerContact] {
+        info.relays.filter {
+            $0.peer != localPeer && $0.peer != info.peer && options.addresses.allows($0.address)
+        }
     }
 
     /// Few lookups at a time, and none soon again for one that nobody knew.
@@ -296,7 +333,7 @@ package actor Reachability {
                 guard let theirs = punches[token]?.theirs else { continue }
                 counters.openers.add()
                 transport.send(Opener(token: theirs), to: address)
-            case .dial(let address): transport.dial(peer, at: address)
+            case .dial(let address): transport.reach(peer, at: address)
             case .ended:
                 let wasAsked = punches[token]?.machine.dials == true
                 punches[token] = nil

@@ -236,6 +236,7 @@ extension Connection {
         }
         probeCount += 1
         returnIfUnfollowed(now: now)
+        if probeCount == Connection.doubtfulProbes { events.append(.pathDoubtful) }
         probesDue = Connection.probesPerTimeout
         if !isConfirmed { isHandshakeDue = true }
         // Perhaps only large packets are lost: what repeats their contents had better be small.

@@ -38,6 +38,8 @@ enum ConnectionEvent: Equatable, Sendable {
     case datagram([UInt8])
     /// The peer is reached at another address now, which has answered a challenge.
     case moved(SocketAddress)
+    /// Several probes in a row were not answered on the path in use.
+    case pathDoubtful
     /// An address that was tried does not answer.
     case migrationFailed(SocketAddress)
     /// Either side changed the keys of packets.

@@ -223,6 +223,11 @@ struct Endpoint {
         isAlive(handle) ? slots[handle.slot].connection?.pollOrigin() : nil
     }
 
+    /// How the path that a connection uses does.
+    mutating func pathStanding(_ handle: ConnectionHandle) -> PathStanding {
+        isAlive(handle) ? slots[handle.slot].connection?.pollStanding() ?? .doubtful : .doubtful
+    }
+
     mutating func isEstablished(_ handle: ConnectionHandle) -> Bool {
         isAlive(handle) && slots[handle.slot].connection?.pollEstablished() == true
     }

@@ -18,10 +18,14 @@ extension MessagingMachine {
     /// A connection's peer has shown that it is at another address.
     mutating func moved(_ handle: ConnectionHandle, to address: SocketAddress) {
         endpoint.statistics.pathsChanged += 1
+        let before = links[handle]?.address
         links[handle]?.address = address
         guard let peer = links[handle]?.peer else { return }
-        // Of several connections, the preferred one says where the peer is.
-        guard peers[peer]?.connections.first == handle else { return }
+        if findsPaths, let before {
+            outputs.append(.path(.moved(peer, from: before, to: address)))
+        }
+        // Over a relay it may be anywhere. Of several connections, the preferred one says where the peer is.
+        guard !address.isVirtual, peers[peer]?.connections.first == handle else { return }
         peers[peer]?.address = address
         outputs.append(.moved(PeerContact(peer: peer, address: address)))
     }

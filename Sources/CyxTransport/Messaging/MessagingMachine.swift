@@ -277,6 +277,7 @@ struct MessagingMachine {
             if let peer = links[handle]?.peer { dispatch(peer, wall: wall, now: now) }
         case .datagram(let bytes): arrived(bytes, on: handle)
         case .moved(let address): moved(handle, to: address)
+        case .pathDoubtful: doubted(handle)
         case .keysUpdated: endpoint.statistics.keyUpdates += 1
         case .migrationFailed(let address):
             endpoint.statistics.pathsFailed += 1

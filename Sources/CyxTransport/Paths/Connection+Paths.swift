@@ -9,6 +9,13 @@ struct Arrival {
     var size: Int
 }
 
+/// What is to be thought of the path in use.
+enum PathStanding {
+    case direct, relayed
+    /// It has stopped to answer.
+    case doubtful
+}
+
 /// Paths that come and go under a connection (RFC 9000 §8.2 and §9). Either end may move: peers
 /// are no clients and servers, and both may sit behind a NAT.
 extension Connection {
@@ -21,6 +28,14 @@ extension Connection {
     static let refusal: Int64 = 5_000_000_000
     /// Probe timeouts on a path that we moved to after which we return.
     static let followProbesMax = 2
+    /// Probe timeouts in a row after which another path is worth looking for: seven times as long
+    /// as an answer should take, and well before the peer counts as gone.
+    static let doubtfulProbes = 3
+
+    mutating func pollStanding() -> PathStanding {
+        if probeCount >= Connection.doubtfulProbes { return .doubtful }
+        return path.remote.isVirtual ? .relayed : .direct
+    }
 
     // MARK: What arrives
 

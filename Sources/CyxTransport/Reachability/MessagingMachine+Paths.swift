@@ -17,6 +17,30 @@ extension MessagingMachine {
         peers[peer, default: PeerState()].isHidden = isHidden
     }
 
+    /// Uses a way that the finder has found, for the connection that there is or a new one.
+    mutating func reach(_ peer: PeerID, at address: SocketAddress, wall: WallTime, now: Int64) {
+        guard let state = peers[peer], let handle = usableConnection(state) else {
+            return dial(peer, at: address, wall: wall, now: now)
+        }
+        let standing = endpoint.pathStanding(handle)
+        // A relay is no improvement on what works.
+        if address.isVirtual, standing == .direct { return }
+        if endpoint[handle]?.migrate(to: address, now: now) == true {
+            finishTurn(wall: wall, now: now)
+        } else if standing != .direct {
+            // The peer has not given out the connection IDs that a move takes.
+            dial(peer, at: address, wall: wall, now: now)
+        }
+    }
+
+    /// The path in use does not answer: the finder may know another.
+    mutating func doubted(_ handle: ConnectionHandle) {
+        guard findsPaths, let link = links[handle], let peer = link.peer,
+            peers[peer]?.connections.first == handle
+        else { return }
+        outputs.append(.path(.doubted(peer, link.address)))
+    }
+
     /// Opens a connection that the finder has found a way for.
     mutating func dial(_ peer: PeerID, at address: SocketAddress, wall: WallTime, now: Int64) {
         guard !isShutDown,

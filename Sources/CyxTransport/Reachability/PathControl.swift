@@ -6,6 +6,11 @@ package enum PathEvent: Equatable, Sendable {
     case wanted(PeerID)
     /// A connection was made, over a relay if the address is virtual.
     case opened(PeerID, SocketAddress)
+    /// A connection goes on at another address.
+    case moved(PeerID, from: SocketAddress, to: SocketAddress)
+    /// The path in use has stopped to answer. What is under way is kept for a few seconds, in
+    /// which `reach` can move it to another path.
+    case doubted(PeerID, SocketAddress)
     /// A connection ended.
     case closed(PeerID, SocketAddress)
     case opener(Opener, from: SocketAddress)
@@ -27,9 +32,10 @@ package protocol PathControl: AnyObject, Sendable {
     /// Says whether `peer` can just be dialed; if not, the finder is asked at once.
     func hide(_ peer: PeerID, _ isHidden: Bool)
 
-    /// Opens a connection to `peer` at `address`, beside any that there are. A direct connection
-    /// is used before one over a relay.
-    func dial(_ peer: PeerID, at address: SocketAddress)
+    /// Reaches `peer` at `address`: the connection that there is moves there with all that is under
+    /// way on it, unless it is a direct one that works and the address that of a relay. Without a
+    /// connection, one is opened.
+    func reach(_ peer: PeerID, at address: SocketAddress)
 
     /// There is no way to `peer` now: calls that wait fail with `unreachable`.
     func giveUp(_ peer: PeerID)

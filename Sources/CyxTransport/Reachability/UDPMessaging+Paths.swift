@@ -39,10 +39,10 @@ extension UDPMessaging: PathControl {
         later { $0.changeMachine { machine, _, _ in machine.hide(peer, isHidden) } }
     }
 
-    package nonisolated func dial(_ peer: PeerID, at address: SocketAddress) {
+    package nonisolated func reach(_ peer: PeerID, at address: SocketAddress) {
         later {
             $0.changeMachine { machine, wall, now in
-                machine.dial(peer, at: address, wall: wall, now: now)
+                machine.reach(peer, at: address, wall: wall, now: now)
             }
         }
     }

@@ -86,6 +86,73 @@ import Testing
         #expect(pair.relayed > 0)
     }
 
+    /// Connected over a relay; the first of two knows a direct way.
+    private func relayedPair() throws -> Pair {
+        var pair = Pair(timings: .production, key: Pair.privateKey)
+        for node in 0...1 { pair.nodes[node].machine.findsPaths = true }
+        let call = pair.call(0, 1, [1])
+        pair.nodes[0].machine.reach(
+            pair.peer(1), at: SocketAddress(virtual: 1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(try pair.result(0, call)?.get() == [1])
+        pair.run(.milliseconds(200))
+        return pair
+    }
+
+    @Test func aRelayedConnectionMovesToADirectPath() throws {
+        var pair = try relayedPair()
+        let body = pattern(300_000)
+        let call = pair.call(0, 1, body)
+        pair.run(.milliseconds(20))
+        pair.nodes[0].machine.reach(
+            pair.peer(1), at: Pair.address(1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(pair.result(0, call) == .success(body))
+        for node in 0...1 {
+            let relayed = SocketAddress(virtual: UInt64(1 - node))
+            let direct = Pair.address(1 - node)
+            #expect(
+                pair.nodes[node].paths.last
+                    == .moved(pair.peer(1 - node), from: relayed, to: direct))
+            #expect(pair.nodes[node].machine.endpoint.connectionCount == 1)
+        }
+        // What works is not left for a relay.
+        pair.relayed = 0
+        pair.nodes[0].machine.reach(
+            pair.peer(1), at: SocketAddress(virtual: 1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(pair.result(0, pair.call(0, 1, [2])) == .success([2]))
+        #expect(pair.relayed == 0)
+        #expect(pair.nodes[0].machine.endpoint.connectionCount == 1)
+    }
+
+    @Test func callsUnderWaySurviveTheDeathOfADirectPath() throws {
+        var pair = try relayedPair()
+        pair.nodes[0].machine.reach(
+            pair.peer(1), at: Pair.address(1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        pair.run(.milliseconds(500))
+        let body = pattern(300_000)
+        let call = pair.call(0, 1, body, timeout: .seconds(30))
+        pair.run(.milliseconds(20))
+        #expect(pair.nodes[0].completed[call] == nil)
+        // From now on only the relay carries anything.
+        pair.filter = { $0.to.isVirtual }
+        let doubt = PathEvent.doubted(pair.peer(1), Pair.address(1))
+        let isDoubted = pair.run(.seconds(3)) { $0.nodes[0].paths.contains(doubt) }
+        #expect(isDoubted)
+        pair.nodes[0].machine.reach(
+            pair.peer(1), at: SocketAddress(virtual: 1), wall: pair.wall, now: pair.now)
+        pair.settle(0)
+        #expect(pair.result(0, call) == .success(body))
+        #expect(pair.nodes.allSatisfy { $0.closed.isEmpty })
+        #expect(pair.nodes.allSatisfy { $0.machine.endpoint.connectionCount == 1 })
+        #expect(
+            pair.nodes[0].paths.last
+                == .moved(
+                    pair.peer(1), from: Pair.address(1), to: SocketAddress(virtual: 1)))
+    }
+
     @Test func openersAreToldApartFromEverythingElse() throws {
         var pair = pair()
         let token = Opener.Token(random: SeededSource(seed: 1))
