@@ -79,6 +79,18 @@ import Testing
         #expect(outcome.bulkAnswered)
     }
 
+    @Test(arguments: [
+        (NATKind.portRestrictedCone, NATKind.portRestrictedCone), (.symmetric, .fullCone),
+    ])
+    func aCallSurvivesTheDeathOfItsDirectPath(_ caller: NATKind, _ target: NATKind) throws {
+        var options = NATRunOptions()
+        options.directDies = true
+        let outcome = NATPairing.run(caller: caller, target: target, seed: 7, options: options)
+        #expect(outcome.direct != nil && outcome.bulkAnswered)
+        // Seven round trips until the path is doubted, and the way over the relay.
+        #expect(try #require(outcome.rescued) < 3000)
+    }
+
     @Test func oneSeedGivesOneOutcome() {
         func run() -> NATOutcome {
             NATPairing.run(caller: .symmetric, target: .restrictedCone, seed: 5)

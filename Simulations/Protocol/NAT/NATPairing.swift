@@ -45,6 +45,8 @@ package struct NATRunOptions: Sendable {
     package var renewInterval: Duration?
     /// Whether the public peers have the relay role.
     package var hasRelays = true
+    /// Whether the direct path dies in the midst of a last call.
+    package var directDies = false
     package init() {}
 }
 
@@ -58,6 +60,9 @@ package struct NATOutcome: Sendable, Equatable {
     package var relayedBytes = 0
     package var relayedBulkBytes = 0
     package var bulkAnswered = false
+    /// Milliseconds that 256 KiB took during which the direct path died; nil if the call failed or
+    /// was not made.
+    package var rescued: Int?
     /// Of all that happened.
     package var trace: TraceHash
 }
@@ -70,6 +75,8 @@ package enum NATPairing {
     /// When reservations have been made, after the start.
     private static let settling = Duration.seconds(8)
     private static let watched = Duration.seconds(20)
+    /// After the start of a call over the path that dies: one round trip and a half.
+    private static let death = Duration.milliseconds(60)
 
     package static func run(
         caller: NATKind, target: NATKind, seed: UInt64, options: NATRunOptions = NATRunOptions()
@@ -192,6 +199,14 @@ package enum NATPairing {
             outcome.relayedBytes = relayedBytes
             outcome.bulkAnswered = call(256 << 10, patience: .seconds(30)) != nil
             outcome.relayedBulkBytes = relayedBytes - outcome.relayedBytes
+            if options.directDies {
+                let (links, ends) = (world.links, (peers[0], peers[1]))
+                world.at(world.now + NATPairing.death) {
+                    links.block(from: ends.0, to: ends.1)
+                    links.block(from: ends.1, to: ends.0)
+                }
+                outcome.rescued = call(256 << 10, patience: .seconds(30))
+            }
             outcome.trace = world.trace
             world.end(grace: .seconds(1))
             return outcome

@@ -29,7 +29,14 @@ package enum NATTable {
             print(line(caller.rawValue, cells))
         }
         print("\(direct) of 16 direct, \(16 - direct) relayed or not at all")
-        return holds && direct == directPairings
+        var options = NATRunOptions()
+        options.directDies = true
+        let outcome = NATPairing.run(
+            caller: .portRestrictedCone, target: .portRestrictedCone, seed: seed, options: options)
+        print(
+            "a direct path that dies in mid-call: "
+                + (outcome.rescued.map { "answered after \($0) ms" } ?? "the call FAILED"))
+        return holds && direct == directPairings && outcome.rescued != nil
     }
 
     private static func line(_ name: String, _ cells: [String]) -> String {
