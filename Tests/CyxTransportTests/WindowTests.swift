@@ -36,6 +36,30 @@ import Testing
         #expect(slow.size == 1000)
     }
 
+    /// The second large message is sent as soon as its header was seen, however long the path.
+    @Test func laterStreamsBeginWithTheWindowThatEarlierOnesNeeded() throws {
+        var pair = Pair(timings: .production)
+        pair.faults.delay = 50_000_000
+        pair.introduce()
+        _ = pair.result(0, pair.call(0, 1, [1]))
+        pair.nodes[1].echoes = false
+        var seconds: [Double] = []
+        let body = pattern(2 << 20)
+        for round in 1...3 {
+            let start = pair.now
+            _ = pair.call(0, 1, body, timeout: .seconds(60))
+            pair.run(.seconds(20)) { $0.nodes[1].requests.count == round + 1 }
+            seconds.append(Double(pair.now - start) / 1e9)
+            let handle = try #require(pair.nodes[1].machine.links.keys.first)
+            let connection = try #require(pair.nodes[1].machine.endpoint[handle])
+            #expect(connection.streams.largestReceiveWindow <= TransportLimits().streamWindowMax)
+        }
+        // Half a round trip, a whole one until the credit is there, and what the window of
+        // congestion control adds.
+        #expect(seconds[2] < 0.35, "\(seconds)")
+        #expect(seconds[0] > 0.5, "\(seconds)")
+    }
+
     /// A large request that nobody has memory for waits in its first window, however long the
     /// sender would like to go on; then it arrives whole.
     @Test func whatIsNotReadDoesNotGrowItsWindow() throws {

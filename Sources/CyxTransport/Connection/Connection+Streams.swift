@@ -18,6 +18,7 @@ extension Connection {
     mutating func grant(_ id: StreamID, length: Int) {
         streams[id]?.isGranted = true
         streams[id]?.receive.reserve(length)
+        if streams.widen(id, length: length) { control.add(.maxStreamData(id)) }
     }
 
     /// Counts what arrived of a granted message as consumed, which renews the peer's credit.

@@ -42,6 +42,15 @@ struct StreamState: Sendable {
                 ? receive.header : nil)
     }
 
+    /// Credit for a message of `length` bytes that is taken in for sure; true if the peer should
+    /// hear of it.
+    mutating func widen(to size: UInt64, length: Int) -> Bool {
+        guard receive.finalSize == nil, receive.window.size < size,
+            receive.window.limit < UInt64(length + SendStream.headerSize)
+        else { return false }
+        return receive.window.adopt(size, consumed: consumed)
+    }
+
     mutating func consume(now: Int64, roundTrip: Int64) -> (bytes: UInt64, wantsUpdate: Bool) {
         isReadableReported = false
         let isOver = receive.isFinished || receive.stopCode != nil
@@ -93,6 +102,8 @@ struct StreamTable {
     /// Waits for the peer to raise `localMax`.
     private(set) var isBlocked = false
     let streamWindow: FlowWindow
+    /// What the window of some stream has grown to.
+    private var grownWindow: UInt64
     private var sendLimit: UInt64 = 0
 
     init(role: ConnectionRole, limits: TransportLimits) {
@@ -100,6 +111,7 @@ struct StreamTable {
         remoteConcurrency = limits.incomingStreams
         remoteMax = limits.incomingStreams
         streamWindow = FlowWindow(size: limits.streamWindow, sizeMax: limits.streamWindowMax)
+        grownWindow = limits.streamWindow
     }
 
     /// The peer's parameters are known.
@@ -239,7 +251,16 @@ struct StreamTable {
     ) -> (bytes: UInt64, wantsUpdate: Bool) {
         guard let position = position(id) else { return (0, false) }
         lastPosition = position
+        defer { grownWindow = max(grownWindow, slots[position].receive.window.size) }
         return slots[position].consume(now: now, roundTrip: roundTrip)
+    }
+
+    /// Begins where other streams of this path have got to, for a message that is taken in for
+    /// sure: to grow again would cost each large message round trips. True if the peer should hear
+    /// of it.
+    mutating func widen(_ id: StreamID, length: Int) -> Bool {
+        guard let position = position(id) else { return false }
+        return slots[position].widen(to: grownWindow, length: length)
     }
 
     // MARK: Frames

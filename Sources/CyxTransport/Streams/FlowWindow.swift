@@ -23,4 +23,13 @@ struct FlowWindow: Sendable {
         limit = consumed + size
         return true
     }
+
+    /// Takes the size over that another of the same path has grown to; true if that raises the
+    /// limit.
+    mutating func adopt(_ other: UInt64, consumed: UInt64) -> Bool {
+        size = max(size, min(other, sizeMax))
+        guard consumed + size > limit else { return false }
+        limit = consumed + size
+        return true
+    }
 }
