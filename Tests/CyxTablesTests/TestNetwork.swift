@@ -85,6 +85,7 @@ final class TestPeer: Sendable {
         machine.start { [unowned self] machine in
             service.withLock { $0 = nil }
             var configuration = network.configuration
+            network.exceptions.withLock { $0[id] }?(&configuration)
             configuration.isFounder = isFounder
             let messaging = DirectMessaging(world: network.world, peer: machine, id: id)
             for peer in network.peers {
@@ -106,6 +107,8 @@ final class TestNetwork: Sendable {
     let world: SimulatedWorld
     let directory = TestDirectory()
     let configuration: TablesConfiguration
+    /// What single peers are started with instead, from their next start on.
+    let exceptions = Mutex<[PeerID: @Sendable (inout TablesConfiguration) -> Void]>([:])
     let peers: [TestPeer]
 
     /// A network of `count` machines, none of them started yet.
@@ -147,10 +150,13 @@ final class TestNetwork: Sendable {
         directory.change(peers[index].id, to: .dead, at: world.now)
     }
 
-    func restart(_ index: Int) {
-        peers[index].machine.restart()
-        directory.change(peers[index].id, to: .alive, at: world.now)
-        world.run(limit: .seconds(5)) { self.peers[index].isReady }
+    /// Starts crashed peers again, all at the same moment.
+    func restart(_ indices: Int...) {
+        for index in indices {
+            peers[index].machine.restart()
+            directory.change(peers[index].id, to: .alive, at: world.now)
+        }
+        world.run(limit: .seconds(5)) { indices.allSatisfy { self.peers[$0].isReady } }
     }
 
     /// Runs `body` on a peer with its tables.

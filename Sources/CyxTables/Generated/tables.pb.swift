@@ -470,6 +470,8 @@ package struct ViewReply: ProtobufMessage {
     package var isSynced: Bool = false
     /// HOLDINGS: in the order of partitions.
     package var holdings: [PartitionHoldingMessage] = []
+    /// HOLDINGS: whose signature counts there; empty: nobody's.
+    package var adminKey: [UInt8] = []
 
     package init() {}
 
@@ -485,7 +487,8 @@ package struct ViewReply: ProtobufMessage {
         rows: [ScannedRow] = [],
         isComplete: Bool = false,
         isSynced: Bool = false,
-        holdings: [PartitionHoldingMessage] = []
+        holdings: [PartitionHoldingMessage] = [],
+        adminKey: [UInt8] = []
     ) {
         self.status = status
         self.certificate = certificate
@@ -499,6 +502,7 @@ package struct ViewReply: ProtobufMessage {
         self.isComplete = isComplete
         self.isSynced = isSynced
         self.holdings = holdings
+        self.adminKey = adminKey
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -529,6 +533,8 @@ package struct ViewReply: ProtobufMessage {
             case 12:
                 try reader.readRepeated(
                     &self.holdings, as: ProtobufNested<PartitionHoldingMessage>.self)
+            case 13:
+                try reader.read(&self.adminKey, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -548,6 +554,7 @@ package struct ViewReply: ProtobufMessage {
         writer.write(self.isSynced, field: 11, as: ProtobufBool.self)
         writer.writeRepeated(
             self.holdings, field: 12, as: ProtobufNested<PartitionHoldingMessage>.self)
+        writer.write(self.adminKey, field: 13, as: ProtobufBytes.self)
     }
 }
 

@@ -29,6 +29,8 @@ package struct RecoveryReport: Sendable {
 package enum RecoveryError: Error, Equatable, CustomStringConvertible {
     /// They are alive and did not say what they hold.
     case silent([PeerID])
+    /// They would not believe what this network's admin signs.
+    case otherAdminKey([PeerID])
     case noStorage
     /// Nobody here is in a network.
     case noNetwork
@@ -38,6 +40,9 @@ package enum RecoveryError: Error, Equatable, CustomStringConvertible {
         case .silent(let peers):
             "these peers are alive and do not say what they hold; try again, or stop them if they "
                 + "hang: " + peers.map { "\($0)" }.joined(separator: ", ")
+        case .otherAdminKey(let peers):
+            "these peers were started with another --admin-key or without one: "
+                + peers.map { "\($0)" }.joined(separator: ", ")
         case .noStorage: "no reachable peer stores anything"
         case .noNetwork: "no reachable peer knows any partition"
         }
@@ -56,8 +61,8 @@ extension TableService {
         changes.planner = nil
         let planner = currentPlanner()
         let peers = planner.snapshot.reachable.map(\.peer)
-        let answers = await withTaskGroup(of: (PeerID, [PartitionHolding]?).self) { group in
-            var answers: [(peer: PeerID, holdings: [PartitionHolding]?)] = []
+        let answers = await withTaskGroup(of: (PeerID, Holdings?).self) { group in
+            var answers: [(peer: PeerID, holdings: Holdings?)] = []
             for (index, peer) in peers.enumerated() {
                 if index >= TableService.askedForHoldings, let answer = await group.next() {
                     answers.append(answer)
@@ -70,11 +75,13 @@ extension TableService {
         let silent = answers.filter { $0.holdings == nil }.map(\.peer)
         var holdings: [Partition: [PeerID: PartitionHolding]] = [:]
         for answer in answers {
-            for holding in answer.holdings ?? [] {
+            for holding in answer.holdings?.partitions ?? [] {
                 holdings[holding.certificate.view.partition, default: [:]][answer.peer] = holding
             }
         }
         guard silent.isEmpty else { throw .silent(silent.sorted()) }
+        let strangers = answers.filter { $0.holdings?.adminKey != ownAdminKey }.map(\.peer)
+        guard strangers.isEmpty else { throw .otherAdminKey(strangers.sorted()) }
         guard !holdings.isEmpty else { throw .noNetwork }
         return try report(holdings, planner)
     }
@@ -108,9 +115,17 @@ extension TableService {
         return report
     }
 
+    private struct Holdings {
+        var partitions: [PartitionHolding] = []
+        var adminKey: [UInt8] = []
+    }
+
+    /// Empty: nobody may recover.
+    private var ownAdminKey: [UInt8] { configuration.adminKey?.bytes ?? [] }
+
     /// What a peer holds, page by page; nil if it does not say.
-    private func holdings(of peer: PeerID) async -> [PartitionHolding]? {
-        var found: [PartitionHolding] = []
+    private func holdings(of peer: PeerID) async -> Holdings? {
+        var found = Holdings()
         var index: UInt64? = 0
         while let first = index,
             let partition = Partition(depth: configuration.genesisDepth, index: first)
@@ -122,10 +137,13 @@ extension TableService {
                 [peer], .tableViews, request.protobufBytes(), as: ViewReply.self
             ) { _ in .goOn }
             guard let reply = call.answers.first?.reply, reply.status == .done else { return nil }
+            found.adminKey = reply.adminKey
+            // Signed with a key that is none here, its certificates would be none either.
+            guard found.adminKey == ownAdminKey else { return found }
             var last: UInt64?
             for item in reply.holdings {
                 guard let holding = holding(item) else { return nil }
-                found.append(holding)
+                found.partitions.append(holding)
                 last = holding.certificate.view.partition.index
             }
             if reply.isComplete { return found }
@@ -156,7 +174,7 @@ extension TableService {
     func answerHoldings(from first: Partition) -> ViewReply {
         let known = Set(replicas.keys).union(catalog.keys).filter { $0 >= first }.sorted()
         let page = known.prefix(TableMessageLimits.holdings)
-        var reply = ViewReply(status: .done)
+        var reply = ViewReply(status: .done, adminKey: ownAdminKey)
         reply.isComplete = page.count == known.count
         for partition in page {
             guard let certificate = knownCertificate(partition) else { continue }

@@ -5,9 +5,10 @@ internal import CyxTransport
 /// Coming back from a generation that was given up (A5).
 ///
 /// Its members step back as soon as they hear of the newer one, and serve nothing of their own. If a
-/// quorum of them comes back at once where nobody knows of the recovery, they serve each other until
-/// somebody does: no vote of theirs could tell, and what they acknowledge meanwhile is handed over
-/// like the rest.
+/// quorum of them comes back at once, whoever asks all members hears from the survivors that it is
+/// lost. Only where none of these answers in time do the returners serve each other, until somebody
+/// tells them: no vote of theirs could, and what they acknowledge meanwhile is handed over like the
+/// rest.
 ///
 /// A member that missed the recovery may have rows that nobody else has. They are not lost: it gives
 /// them to the members of the newer view as another member would when comparing rows, and forgets

@@ -58,6 +58,9 @@ final class QuorumCall<Reply>: Finishable {
         }
     }
 
+    /// Drops the answers: they came from who had no right to give any.
+    func dismiss() { answers = [] }
+
     func finish() {
         guard !isFinished else { return }
         isFinished = true

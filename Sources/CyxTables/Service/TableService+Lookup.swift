@@ -78,6 +78,15 @@ extension TableService {
             }
         }
         enterKnownView(view.partition)
+        // So many members of a lost generation may have come back that they are a quorum of it again
+        // (A5). No seal of theirs was needed to begin the next one, so their word counts for nothing
+        // as soon as anyone's answer shows that there is one.
+        if let known = knownCertificate(view.partition),
+            known.view.id.generation > view.id.generation
+        {
+            call.dismiss()
+            return
+        }
         let conclusive = call.answers.count { TableService.isConclusive($0.reply.status) }
         guard conclusive < view.quorum, knownCertificate(view.partition)?.view == view else {
             return

@@ -2,6 +2,7 @@ import CyxCore
 import CyxCrypto
 import CyxTables
 import SimulationHarness
+import Synchronization
 import Testing
 
 /// A quorum is lost for good: unavailable until the admin says so, then all that is left (A5).
@@ -97,6 +98,30 @@ import Testing
         }
     }
 
+    /// So many come back at once that they would be a quorum of the lost view: the first who asks them
+    /// hears from the others too that it is lost.
+    @Test(arguments: [11, 12, 13] as [UInt64])
+    func aLostQuorumThatReturnsServesNothingOld(seed: UInt64) throws {
+        let network = try network(seed: seed)
+        for index in 4..<9 { network.crash(index) }
+        network.world.run(for: .seconds(3))
+        #expect(try network.recover(on: 0) == 2)
+        #expect(try network.converge(forPeers: 4) == [])
+        try network.write([9], to: Self.keys, on: 0)
+        network.restart(4, 5, 6, 7, 8)
+        let read = (4..<9).map { index in
+            let peer = network.peers[index]
+            return network.world.spawn(peer.machine) {
+                var values: [[UInt8]?] = []
+                for key in Self.keys { values.append(try await peer.tables.read(key).value) }
+                return values
+            }
+        }
+        for task in read {
+            #expect(try network.world.wait(task) == Self.keys.map { _ in [9] })
+        }
+    }
+
     @Test func onlyTheNetworksOwnAdminCanRecover() throws {
         for adminKey in [Self.admin.verifyingKey, nil] {
             let network = try network(seed: 3, adminKey: adminKey)
@@ -116,6 +141,19 @@ import Testing
             #expect(try network.perform(on: 0) { await $0.recover(forged) } == 0)
             network.world.run(for: .seconds(5))
             for index in 0..<4 { try network.expectUnavailable(Self.keys[0], on: index) }
+        }
+    }
+
+    /// It would stay in the lost view, and the others would wait for its rows.
+    @Test(arguments: [stranger.verifyingKey, nil])
+    func nothingIsSignedThatAPeerWouldRefuse(otherKey: VerifyingKey?) throws {
+        let network = try network(seed: 9)
+        network.exceptions.withLock { $0[network.peers[3].id] = { $0.adminKey = otherKey } }
+        network.crash(3)
+        network.restart(3)
+        network.world.run(for: .seconds(1))
+        #expect(throws: RecoveryError.otherAdminKey([network.peers[3].id])) {
+            try network.perform(on: 0) { try await $0.assessRecovery() }
         }
     }
 
