@@ -71,7 +71,7 @@ class Recovery:
             self.devnet.peer(index).kill()
         wait_until(
             "six deaths noticed", lambda: self.devnet.status()["peers"]["dead"] == 6, 60)
-        answers = self.get_all(list(self.small)[:16])
+        answers = self.get_all(list(self.small)[:8])
         errors = [
             answer.response for answer in answers.values()
             if isinstance(answer, botocore.exceptions.ClientError)]
@@ -82,7 +82,7 @@ class Recovery:
             expect(status == 503 and "are needed" in message, f"HTTP {status}: {message}")
         tables = self.devnet.status()["tables"]
         expect(tables["unavailable"] > 0, f"status knows of no lost quorum: {tables}")
-        return f"{len(errors)} of 16 answered 503: {errors[0]['Error']['Message']}"
+        return f"{len(errors)} of 8 answered 503: {errors[0]['Error']['Message']}"
 
     def recover(self):
         # What is to be typed depends on what is lost, which the command says first.
