@@ -32,7 +32,7 @@ final class TableClients: Sendable {
         var counts: [String: Int] = [:]
     }
 
-    static let rowsMax = 2
+    static let rows = 2
     /// Elements of the one merge row, each with one writer at a time.
     private static let elements = 3
     private static let operationsMax = 8
@@ -44,10 +44,9 @@ final class TableClients: Sendable {
     private let histories: [RegisterHistory]
     private let state: Mutex<State>
 
-    /// `rows`: how many registers share the clients; one is contended most.
-    init(world: TableWorld, rows: Int) {
+    init(world: TableWorld) {
         self.world = world
-        histories = (0..<rows).map { _ in RegisterHistory() }
+        histories = (0..<Self.rows).map { _ in RegisterHistory() }
         state = Mutex(State(generator: world.world.generator()))
     }
 

@@ -35,11 +35,11 @@ enum TableRun {
 
     static func run(
         seed: UInt64, without broken: Set<TableRule> = [], favouring kinds: [TableNemesis] = [],
-        rows: Int = TableClients.rowsMax, printed: LogLevel? = nil
+        printed: LogLevel? = nil
     ) -> TableOutcome {
         let world = TableWorld(seed: seed, without: broken, printed: printed)
         for _ in 0..<TableWorld.storers { world.addPeer() }
-        let clients = TableClients(world: world, rows: rows)
+        let clients = TableClients(world: world)
         var outcome = TableOutcome(seed: seed)
         if settle(world, clients, .seconds(10)) {
             underFaults(world, clients, TableAdversary(world: world, favouring: kinds), &outcome)
