@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection rules durability \
+.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection rules seeds durability \
 	soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
@@ -77,6 +77,9 @@ rules: build ## each rule of the tables left out, and the seed at which an invar
 durability: build ## a lost zone rebuilt while users read; years of losses beside the closed-form models
 	$(RELEASE)/simulate repair
 	$(RELEASE)/simulate durability
+
+seeds: build ## SEEDS fresh seeds of all faults (whole peers and tables alone), each twice, on all cores
+	$(RELEASE)/simulate storm tables --seed $(FRESH_SEED) --seeds $(SEEDS) --jobs 0
 
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice

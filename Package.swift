@@ -121,8 +121,8 @@ let package = Package(
         .target(
             name: "SimulationScenarios",
             dependencies: [
-                "SimulationHarness", "CyxCore", "CyxCrypto", "CyxOverlay", "CyxTables",
-                "CyxObjects", "CyxAssembly",
+                "SimulationHarness", "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport",
+                "CyxOverlay", "CyxTables", "CyxObjects", "CyxAssembly",
             ],
             path: "Simulations/Scenarios", swiftSettings: settings),
         .target(

@@ -4,6 +4,7 @@ internal import CyxCrypto
 package import CyxObjects
 package import CyxOverlay
 package import CyxTables
+internal import CyxTransport
 package import SimulationHarness
 internal import Synchronization
 
@@ -28,10 +29,13 @@ package final class Cluster: Sendable {
 
     private struct State {
         var lives: [Int: Life] = [:]
+        var indices: [PeerID: Int] = [:]
     }
 
     package let world: SimulatedWorld
     package let options: ClusterOptions
+    /// Peers whose holders lie to readers.
+    let liars = LiarList()
     private let state = Mutex(State())
     /// What each peer lends, in bytes.
     private static let allocatedBytes: Int64 = 1 << 34
@@ -71,9 +75,12 @@ package final class Cluster: Sendable {
         plan.profile = options.profile
         plan.genesisDepth = options.genesisDepth
         plan.lessonRowsMin = lessonRowsMin
-        let assembly = try await PeerAssembly(environment: peer.environment, plan: plan)
+        let assembly = try await PeerAssembly(environment: peer.environment, plan: plan) {
+            LyingHolder($0, peer: peer, liars: self.liars)
+        }
         let gateway = ObjectGateway(context: assembly.objects, accountSeed: accountSeed)
         state.withLock {
+            $0.indices[assembly.messaging.localPeer] = peer.index
             $0.lives[peer.index] = Life(
                 overlay: assembly.overlay, tables: assembly.tables, gateway: gateway)
         }
@@ -88,6 +95,12 @@ package final class Cluster: Sendable {
     package func life(of peer: SimulatedPeer) -> Life? {
         guard peer.isRunning else { return nil }
         return state.withLock { $0.lives[peer.index] }
+    }
+
+    /// The machine of a peer; nil if it never ran.
+    func peer(_ id: PeerID) -> SimulatedPeer? {
+        guard let index = state.withLock({ $0.indices[id] }) else { return nil }
+        return world.peers.first { $0.index == index }
     }
 
     package func crash(_ peer: SimulatedPeer) {

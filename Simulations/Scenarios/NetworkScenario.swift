@@ -41,10 +41,10 @@ struct NetworkScenario {
             name: name, seed: options.seed, peers: count, virtualSeconds: 0, events: 0, jobs: 0,
             trace: TraceHash())
         report.invariants = [
-            "no read returns anything but what was written",
-            "after the faults all peers see each other",
-            "after the faults every partition has all its members",
-            "after the faults every acknowledged object is readable",
+            "RegisterLinear, NoResurrection: no read returns anything but what was written",
+            "Committed: what is acknowledged lies on n - m/2 disks",
+            "Converge: after the faults all peers see each other, every partition is whole",
+            "AckedDurable, Recoverable, NoDangling: every acknowledged object is readable then",
         ]
         for _ in 0..<count {
             cluster.addPeer()
@@ -74,7 +74,7 @@ struct NetworkScenario {
         _ cluster: Cluster, _ workload: ObjectWorkload, _ duration: Duration,
         _ progress: (@Sendable (String) -> Void)?, _ report: inout ScenarioReport
     ) {
-        let nemesis = Nemesis(cluster: cluster, options: nemesis)
+        let nemesis = NemesisPlan(cluster: cluster, options: nemesis) { workload.busyGateways }
         cluster.world.links.change { $0.loss = loss }
         let end = cluster.world.now + duration
         var nextLine = cluster.world.now
@@ -97,7 +97,7 @@ struct NetworkScenario {
             peer.restart()
         }
         if !cluster.settle(.seconds(180), { cluster.hasConverged }) {
-            report.violations.append("the peers did not find each other after the faults")
+            report.violations.append("Converge: the peers did not find each other after the faults")
         }
         var health: [TablesHealth?] = []
         let areWhole = cluster.settle(recoveryLimit, every: .seconds(10)) {
@@ -108,7 +108,9 @@ struct NetworkScenario {
                     && health.unavailablePartitions == 0
             }
         }
-        if !areWhole { report.violations.append("partitions are not whole: \(summary(health))") }
+        if !areWhole {
+            report.violations.append("Converge: partitions are not whole: \(summary(health))")
+        }
         workload.verifyAll(limit: recoveryLimit)
         report.violations += workload.violations
         report.counts.merge(nemesis.counts) { $1 }

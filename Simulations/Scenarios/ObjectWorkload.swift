@@ -40,6 +40,8 @@ final class ObjectWorkload {
 
     private enum Outcome: Sendable {
         case done
+        /// Put, with what was found wrong with it at once.
+        case put([String])
         case read([UInt8])
         case absent
         case failed(String)
@@ -74,6 +76,9 @@ final class ObjectWorkload {
         self.cluster = cluster
         generator = cluster.world.generator()
     }
+
+    /// Peers at whose gateway an operation is under way.
+    var busyGateways: [SimulatedPeer] { operations.map(\.peer).filter(\.isRunning) }
 
     private func count(_ what: String) { counts[what, default: 0] += 1 }
 
@@ -141,6 +146,7 @@ final class ObjectWorkload {
     ) {
         keys[name]?.isBusy = true
         let gateway = life.gateway
+        let cluster = cluster
         let content: Content? = if case .put(let content) = kind { content } else { nil }
         let isGet = if case .get = kind { true } else { false }
         let task = cluster.world.spawn(peer) { () async throws -> Outcome in
@@ -150,6 +156,7 @@ final class ObjectWorkload {
                     _ = try await gateway.put(
                         name, in: Self.bucket, options: PutOptions(),
                         body: FixedBytes(content.bytes))
+                    return .put(await Self.lookAtCommit(name, gateway, cluster))
                 } else {
                     try await gateway.delete(name, in: Self.bucket)
                 }
@@ -164,6 +171,19 @@ final class ObjectWorkload {
             Operation(
                 key: name, kind: kind, task: task, peer: peer, life: peer.lives,
                 started: cluster.world.now))
+    }
+
+    /// What the disks lack of an object that was acknowledged just now.
+    private static func lookAtCommit(
+        _ name: String, _ gateway: ObjectGateway, _ cluster: Cluster
+    ) async -> [String] {
+        do {
+            let placement = try await gateway.placement(of: name, in: bucket)
+            return CommitEvidence.violations(name, placement, cluster)
+        } catch {
+            // Faults come between: then nothing can be said.
+            return []
+        }
     }
 
     private static func read(_ name: String, _ gateway: ObjectGateway) async throws -> [UInt8] {
@@ -198,8 +218,9 @@ final class ObjectWorkload {
         key.isBusy = false
         if case .failed(let reason) = outcome { count("refused: \(Self.kind(of: reason))") }
         switch (operation.kind, outcome) {
-        case (.put(let content), .done):
+        case (.put(let content), .put(let problems)):
             count("puts acknowledged")
+            violations += problems
             key.committed = content
             key.possible = []
         case (.put(let content), _):
@@ -218,7 +239,7 @@ final class ObjectWorkload {
         case (.get, .absent):
             count("gets answered")
             check(operation.key, key, holds: nil)
-        case (.get, .failed), (.get, .done):
+        case (.get, .failed), (.get, .done), (.get, .put):
             count("gets failed")
         }
         keys[operation.key] = key
@@ -240,7 +261,8 @@ final class ObjectWorkload {
         }
         guard !isAllowed else { return }
         let what = bytes.map { "\($0.count) other bytes" } ?? "nothing"
-        violations.append("\(name) holds \(what) at \(cluster.world.now.nanoseconds) ns")
+        violations.append(
+            "RegisterLinear: \(name) holds \(what) at \(cluster.world.now.nanoseconds) ns")
     }
 
     /// How it has gone so far, in a line.
@@ -266,7 +288,8 @@ final class ObjectWorkload {
             if !open.isEmpty { cluster.world.run(for: .seconds(2)) }
         }
         for name in open {
-            violations.append("\(name) is not readable: \(reasons[name] ?? "no answer")")
+            violations.append(
+                "AckedDurable: \(name) is not readable: \(reasons[name] ?? "no answer")")
         }
         counts["objects read back at the end"] = names.count - open.count
         counts["objects that hold something"] = keys.values.count { $0.committed != nil }

@@ -7,7 +7,7 @@ internal import SimulationHarness
 
 /// The scenarios by name.
 package enum Scenarios {
-    package static let names = ["smoke", "network"]
+    package static let names = ["smoke", "storm", "network"]
 
     /// A smoke run that ends with more disks wiped at once than any code survives: its report must
     /// name violations, or the checks check nothing.
@@ -29,6 +29,16 @@ package enum Scenarios {
             return NetworkScenario(
                 name: name, peers: 14, duration: .seconds(120), loss: 0.02,
                 nemesis: NemesisOptions(interval: .seconds(10), unreachableMax: 2))
+        case "storm":
+            // Every kind of fault, about half of them in one seed.
+            var cluster = ClusterOptions()
+            cluster.zones = 4
+            return NetworkScenario(
+                name: name, peers: 14, duration: .seconds(120), loss: 0.02,
+                nemesis: NemesisOptions(
+                    interval: .seconds(8), unreachableMax: 3, kinds: NemesisOptions.all,
+                    drawsKinds: true),
+                cluster: cluster)
         case "network":
             // Membership at its production pace: probing every 300 ms in 60 peers for an hour
             // would be most of the work.

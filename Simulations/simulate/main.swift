@@ -8,6 +8,9 @@ import SimulationScenarios
 /// [--log LEVEL]`: runs scenarios from seeds, prints what they showed, and exits with 1 if an
 /// invariant was violated or two runs of one seed differed, 2 for a command that it cannot read.
 ///
+/// With `--jobs N` each seed runs in a process of its own, N at once (0: one for each core), twice,
+/// and what all of them showed is added up: seeds, virtual hours, faults by kind, operations.
+///
 /// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding|repair|durability [--seed S]
 /// [--peers N]`: measures machines alone, up to a million peers, and exits with 1 if a figure misses
 /// its bound.
@@ -16,12 +19,13 @@ struct Simulate {
     private var seed: UInt64 = 1
     private var seeds: UInt64 = 1
     private var twice = false
+    private var jobs: Int?
     private var options = ScenarioOptions(seed: 0)
     private var traceFile: UnsafeMutablePointer<FILE>?
 
     private static let usage = """
         usage: simulate NAME...|all [--seed S] [--seeds N] [--peers N] [--seconds S] [--twice]
-                        [--trace FILE] [--log debug|info|warning|error]
+                        [--trace FILE] [--log debug|info|warning|error] [--jobs N]
                simulate NAME... [--seed S] [--peers N]
         scenarios of whole peers: \(Scenarios.names.joined(separator: ", "))
         measurements of machines alone: \(ProtocolFigures.names.joined(separator: ", "))
@@ -45,7 +49,7 @@ struct Simulate {
                 print(Simulate.usage)
                 exit(0)
             case "--twice": twice = true
-            case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log":
+            case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log", "--jobs":
                 guard let value = rest.popFirst() else { return "\(argument) needs a value" }
                 if let problem = set(argument, value) { return problem }
             case "all": names += Scenarios.names
@@ -77,6 +81,7 @@ struct Simulate {
         switch flag {
         case "--seed": seed = number
         case "--seeds": seeds = max(1, number)
+        case "--jobs": jobs = Int(number)
         case "--peers": options.peers = Int(max(1, number))
         default: options.duration = .seconds(Int64(number))
         }
@@ -84,6 +89,11 @@ struct Simulate {
     }
 
     private mutating func run() -> Bool {
+        if let jobs {
+            var runner = SeedRunner(
+                scenarios: names, seeds: seed..<seed + seeds, jobs: jobs > 0 ? jobs : nil)
+            return runner.run()
+        }
         var failures = 0
         options.progress = { line in
             let bytes = Array((line + "\n").utf8)

@@ -56,8 +56,8 @@ struct ShardRow: Equatable {
 /// row, so that listing and accounting never touch blobs, and bytes are stored without a copy);
 /// `0x03 ‖ segment ‖ index ‖ chunk` → the row of a shard in the trash, which has no other; its blob
 /// stays where it is; `0x04 ‖ time ‖ segment ‖ index ‖ chunk` → nothing: the trash by age; `0x00 ‖ name` → what the store knows about itself, and what its owner notes beside the shards.
-enum ShardLayout {
-    static let storeID: [UInt8] = [0x00, UInt8(ascii: "i")]
+package enum ShardLayout {
+    package static let storeID: [UInt8] = [0x00, UInt8(ascii: "i")]
     static let totals: [UInt8] = [0x00, UInt8(ascii: "t")]
     /// Notes of the store's owner, by name; they count neither as shards nor as bytes.
     static let notePrefix: [UInt8] = [0x00, UInt8(ascii: "n")]
@@ -94,6 +94,14 @@ enum ShardLayout {
     ) -> (from: [UInt8], to: [UInt8]) {
         let from = [prefix] + segment.bytes
         return (from, from + [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
+    }
+
+    /// The rows of one shard file: one for each chunk.
+    package static func rows(
+        of segment: SegmentID, index: UInt8
+    ) -> (from: [UInt8], to: [UInt8]) {
+        let from = [rowPrefix] + segment.bytes + [index]
+        return (from, from + [0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
     }
 
     private static func encode(_ prefix: UInt8, _ key: ShardKey) -> [UInt8] {

@@ -37,7 +37,7 @@ package struct RegisterProposer: Sendable {
     }
 
     /// Forgets what earlier rounds tried (`TableRule.remembersAttempts`).
-    package mutating func forgetAttempts() { attempts = [] }
+    mutating func forgetAttempts() { attempts = [] }
 
     /// A ballot above all that this operation has seen. `nonce` is random, so that a proposer that
     /// restarted never proposes two values under one ballot.
