@@ -92,7 +92,8 @@ package final class PeerAssembly: Sendable {
             environment: environment, messaging: holderMessaging(messaging), store: shards,
             signing: plan.identity, timings: plan.profile.objects, serving: serving)
         objects = ObjectContext(
-            environment: environment, messaging: messaging, membership: overlay, tables: tables,
+            environment: environment, messaging: messaging, membership: overlay,
+            tables: MeteredTables(tables, environment: environment),
             timings: plan.profile.objects, salts: salts, collection: plan.collection)
         repairer = Repairer(context: objects)
         auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)

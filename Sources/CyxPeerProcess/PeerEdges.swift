@@ -58,17 +58,21 @@ struct PeerEdges: Sendable {
         }
         let report = StatusReport(peer: peer, stores: stores)
         let recovery = RecoveryAPI(tables: peer.tables)
+        let upkeep = UpkeepReport(peer: peer)
+        let routes: [String: AdminAPI.Route] = [
+            "/api/v1/status": { _ in await report.status().encoded },
+            "/api/v1/where": { query in try await report.place(query).encoded },
+            "/api/v1/recovery": { _ in try await recovery.assess().encoded },
+            "/api/v1/departure": { _ in
+                PeerEdges.describe(await peer.departure.status).encoded
+            },
+        ]
         let api = AdminAPI(
             environment: environment, token: token,
-            routes: [
-                "/api/v1/status": { _ in await report.status().encoded },
-                "/api/v1/where": { query in try await report.place(query).encoded },
-                "/api/v1/recovery": { _ in try await recovery.assess().encoded },
-                "/api/v1/departure": { _ in
-                    PeerEdges.describe(await peer.departure.status).encoded
-                },
-            ], actions: PeerEdges.departures(peer, stop: stop),
-            uploads: ["/api/v1/recover": { try await recovery.install($0).encoded }])
+            routes: routes.merging(upkeep.routes) { first, _ in first },
+            actions: PeerEdges.departures(peer, stop: stop).merging(upkeep.actions) { first, _ in
+                first
+            }, uploads: ["/api/v1/recover": { try await recovery.install($0).encoded }])
         admin = try HTTPServer(
             environment: environment, reactor: reactor,
             listen: try SocketAddress(parsing: configuration.adminListen), handler: api.handle)

@@ -31,6 +31,7 @@ struct StatusReport: Sendable {
             ("sentence", .string(verdict.sentence)),
             ("peers", peers(snapshot)),
             ("zones", zones(snapshot)),
+            ("data_survives", number(code.map { $0.parityShards } ?? 0)),
             ("redundancy", .string(code.map { "\($0)" } ?? "none")),
             ("survives", number(survives)),
             (
@@ -39,6 +40,8 @@ struct StatusReport: Sendable {
                     ("partitions", number(tables.partitions)),
                     ("full", number(tables.fullPartitions)),
                     ("unavailable", number(tables.unavailablePartitions)),
+                    ("changing", number(tables.changing)), ("epoch", number(tables.epoch)),
+                    ("lag_seconds", number(tables.lag.nanoseconds / 1_000_000_000)),
                     ("survives", number(tables.survives)),
                 ])
             ),
@@ -118,6 +121,7 @@ struct StatusReport: Sendable {
                 ("index", number(holder.index)), ("peer", .string(holder.peer.hex)),
                 ("zone", .string(members[holder.peer]?.info.zone ?? "")),
                 ("alive", .bool(members[holder.peer]?.isReachable ?? false)),
+                ("standing", .string("\(peer.objects.standings.verdict(holder.peer))")),
             ])
         }
         return .object([

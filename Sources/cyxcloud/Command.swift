@@ -29,10 +29,11 @@ struct Command: Sendable {
     static let all: [Command] = [
         DevnetCommand.command, UploadCommand.command, DownloadCommand.command, ListCommand.command,
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
-        BucketCommand.remove, NodeCommand.stop, NodeCommand.leave,
-        NodeCommand.drain, NodeCommand.replace, NodeCommand.stay,
-        RecoverCommand.key, RecoverCommand.recover,
-        NetworkCommand.plan,
+        BucketCommand.remove, NodeCommand.stop, NodeCommand.leave, NodeCommand.drain,
+        NodeCommand.replace, NodeCommand.stay, RecoverCommand.key, RecoverCommand.recover,
+        NetworkCommand.plan, WhereCommand.command, RepairCommand.status, RepairCommand.now,
+        RepairCommand.pause, RepairCommand.throttle, AuditCommand.run, AuditCommand.log,
+        AuditCommand.score,
     ]
 
     /// The first words, without repeats: `bucket` once.

@@ -65,7 +65,8 @@ import Testing
     private let text = """
         {"peer":"ab","network":"cd","version":"0.1","health":"amber","sentence":"one copy",
         "peers":{"alive":3,"suspect":1,"dead":0},"zones":{"z0":2,"z1":1},"redundancy":"rs(1,0)",
-        "survives":0,"tables":{"partitions":256,"full":256,"unavailable":0,"survives":0},
+        "survives":0,"tables":{"partitions":256,"full":256,"unavailable":0,"survives":0,
+        "changing":2,"epoch":7,"lag_seconds":3},"data_survives":4,
         "segments":{"total":5,"full":5,"degraded":0,"at_risk":0,"lost":0,"repair_queue":0,
         "bytes_repaired":0},"store":{"allocated":10,"used":1,"free":9,"shards":5}}
         """
@@ -75,6 +76,11 @@ import Testing
         #expect(status.health == .amber)
         #expect(status.zones.map(\.name) == ["z0", "z1"])
         #expect(status.segments.count == 7)
+        #expect(status.changingPartitions == 2)
+        #expect(status.epoch == 7)
+        #expect(status.lagSeconds == 3)
+        #expect(status.dataSurvives == 4)
+        #expect(status.rowsSurvive == 0)
         #expect(status.isWhole(peers: 3))
         #expect(!status.isWhole(peers: 4))
     }

@@ -14,11 +14,12 @@ import growth
 import linearizability
 import losses
 import recovery
+import upkeep
 from harness import Cases, Devnet, expect
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
-    "linearizability": linearizability, "recovery": recovery,
+    "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
 }
 
 

@@ -15,12 +15,12 @@ package struct AdminClient: Sendable {
     }
 
     package func status() throws(ClientError) -> PeerStatus {
-        try PeerStatus(try json("/api/v1/status"))
+        try PeerStatus(try json("GET", "/api/v1/status"))
     }
 
     /// Which partitions have no quorum, as all peers that this one reaches say.
     package func recovery() throws(ClientError) -> RecoveryStatus {
-        try RecoveryStatus(try json("/api/v1/recovery"))
+        try RecoveryStatus(try json("GET", "/api/v1/recovery"))
     }
 
     /// Has the peer install signed recoveries wherever they concern anyone; throws `RECOVER-08`
@@ -36,8 +36,9 @@ package struct AdminClient: Sendable {
         }
     }
 
-    private func json(_ path: String) throws(ClientError) -> JSONValue {
-        try parse(try get(path))
+    /// The JSON that a path answers with.
+    func json(_ method: String, _ path: String) throws(ClientError) -> JSONValue {
+        try parse(try perform(method, path))
     }
 
     private func parse(_ response: HTTPResponse) throws(ClientError) -> JSONValue {

@@ -26,6 +26,15 @@ package struct PeerStatus: Sendable {
     package var partitions: Int64
     package var fullPartitions: Int64
     package var unavailablePartitions: Int64
+    /// Partitions whose view is being left or entered.
+    package var changingPartitions: Int64
+    /// How often the view has changed that changed most often.
+    package var epoch: Int64
+    /// For how long the peer has waited for rows of a partition that it entered.
+    package var lagSeconds: Int64
+    /// How many more peers may be lost before data or rows are.
+    package var dataSurvives: Int64
+    package var rowsSurvive: Int64
     package var segments: [(name: String, count: Int64)]
     package var store: [(name: String, value: Int64)]
     /// The whole answer, for `--json`.
@@ -59,6 +68,11 @@ package struct PeerStatus: Sendable {
         partitions = try number("tables", "partitions")
         fullPartitions = try number("tables", "full")
         unavailablePartitions = try number("tables", "unavailable")
+        changingPartitions = try number("tables", "changing")
+        epoch = try number("tables", "epoch")
+        lagSeconds = try number("tables", "lag_seconds")
+        rowsSurvive = try number("tables", "survives")
+        dataSurvives = try number("data_survives")
         zones = json.numbers("zones").map { ($0.key, $0.value) }
         segments = json.numbers("segments").map { ($0.key, $0.value) }
         store = json.numbers("store").map { ($0.key, $0.value) }
@@ -86,10 +100,10 @@ extension JSONValue {
 }
 
 extension ClientError {
-    fileprivate static func malformed(field path: [String]) -> ClientError {
+    static func malformed(field path: [String]) -> ClientError {
         ClientError(
             code: "NET-09",
-            message: "the peer's status has no usable `\(path.joined(separator: "."))`",
+            message: "the peer's answer has no usable `\(path.joined(separator: "."))`",
             remedy: "check that cyxcloud and cyxpeer are of one version")
     }
 }

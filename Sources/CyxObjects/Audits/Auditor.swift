@@ -24,8 +24,8 @@ package actor Auditor {
     /// Audits that are remembered for people.
     static let records = 512
 
-    private let context: ObjectContext
-    private let repairer: Repairer
+    let context: ObjectContext
+    let repairer: Repairer
     private let signing: SigningKey
     private let beacons: BeaconKeeper
     private var tallies: TallyWriter
@@ -56,7 +56,7 @@ package actor Auditor {
     /// The latest audits by this peer, oldest first.
     package var log: [AuditRecord] { recent }
 
-    private var timings: AuditTimings { context.timings.audits }
+    var timings: AuditTimings { context.timings.audits }
 
     /// Audits until the task is cancelled.
     package func run() async throws {
@@ -175,14 +175,14 @@ package actor Auditor {
         }
     }
 
-    private struct Subject: Sendable {
+    struct Subject: Sendable {
         var receipt: StoreReceipt
         var owner: AccountID
     }
 
     /// What there is to audit by: the entry must be in the rows, with a receipt of its holder's, and
     /// not known to be bad already. Nil: nothing. No receipt, no audit, no penalty.
-    private func subject(_ planned: PlannedAudit) async throws(TableError) -> Subject? {
+    func subject(_ planned: PlannedAudit) async throws(TableError) -> Subject? {
         let segment = planned.challenge.shard.segment
         guard let core = try await context.tables.read(ObjectRows.core(segment)).value else {
             return nil
@@ -201,7 +201,7 @@ package actor Auditor {
         }
     }
 
-    private func ask(
+    func ask(
         _ planned: PlannedAudit, _ subject: Subject
     ) async throws -> (AuditReply, AuditEvidence?) {
         let peer = planned.entry.peer
@@ -234,14 +234,18 @@ package actor Auditor {
         return member.state == .alive && member.info.store == entry.store
     }
 
+    func remember(_ record: AuditRecord) {
+        if recent.count >= Auditor.records { recent.removeFirst(Auditor.records / 2) }
+        recent.append(record)
+    }
+
     private func note(
         _ planned: PlannedAudit, _ outcome: AuditOutcome, _ evidence: AuditEvidence?
     ) async {
         let (shard, peer) = (planned.challenge.shard, planned.entry.peer)
-        let record = AuditRecord(
-            time: context.environment.wallTime(), shard: shard, peer: peer, outcome: outcome)
-        if recent.count >= Auditor.records { recent.removeFirst(Auditor.records / 2) }
-        recent.append(record)
+        remember(
+            AuditRecord(
+                time: context.environment.wallTime(), shard: shard, peer: peer, outcome: outcome))
         guard outcome != .void else { return }
         context.environment.metrics.counter(
             "cyxcloud_audit_challenges_total", [("result", outcome.label)]

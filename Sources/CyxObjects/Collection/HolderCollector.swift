@@ -2,12 +2,13 @@ internal import CyxCore
 internal import CyxCrypto
 package import CyxStorage
 internal import CyxTables
+internal import CyxTransport
 
 /// A holder's part of collection (B5): asks for every stored file whether anybody still knows its
 /// segment, and empties the trash.
 ///
-/// Files go only on their owner's word, or when a quorum says that a segment is unknown which the
-/// holder has had for long enough to be registered. Either way they go to the trash first, and come
+/// Files go only on their owner's word, or when a quorum says that a segment is unknown, or is no
+/// longer this holder's, which it has had for long enough to be registered. Either way they go to the trash first, and come
 /// back from there if their segment turns up again.
 package actor HolderCollector {
     /// Rows of the store that are looked at in one step of a walk.
@@ -150,7 +151,12 @@ package actor HolderCollector {
             let life = await life(of: segment, stored: core)
         else { return }
         switch life {
-        case .live, .condemning: registered[segment] = context.environment.now()
+        case .live, .condemning:
+            guard await isReleased(segment, shards) else {
+                registered[segment] = context.environment.now()
+                return
+            }
+            try await holder.trash(segment, .released)
         case .condemned:
             try await holder.trash(segment, .ordered)
         case .absent:
@@ -160,13 +166,35 @@ package actor HolderCollector {
         }
     }
 
-    /// Brings back what is known after all.
+    /// Whether a quorum says that none of these files is this store's to keep any more: its entries
+    /// were struck, since others hold the shards or an audit found it wanting.
+    private func isReleased(_ segment: SegmentID, _ shards: [ShardID]) async -> Bool {
+        do throws(TableError) {
+            let local = context.messaging.localPeer
+            let indices = Set(shards.map(\.index))
+            return try await !context.holders(of: segment).contains { holder in
+                holder.entry.peer == local && holder.entry.store == store.storeID
+                    && indices.contains(holder.entry.index)
+            }
+        } catch { return false }
+    }
+
+    /// Brings back what turned out to be this holder's after all.
     private func lookAtTrash() async throws {
         let page = try await store.trash(limit: HolderCollector.page)
-        let segments = Set(page.filter { $0.mark.reason == .unregistered }.map(\.key.segment))
-        for segment in segments.sorted() where await life(of: segment, stored: nil) == .live {
+        let entries = page.filter { $0.mark.reason != .ordered }.map(\.key)
+        let files = Dictionary(grouping: entries, by: \.segment).mapValues { keys in
+            Set(keys.map { ShardID(segment: $0.segment, index: Int($0.index)) })
+        }
+        for (segment, shards) in files.sorted(by: { $0.key < $1.key })
+        where await isNeeded(segment, Array(shards)) {
             try await restore(segment)
         }
+    }
+
+    private func isNeeded(_ segment: SegmentID, _ shards: [ShardID]) async -> Bool {
+        guard await life(of: segment, stored: nil) == .live else { return false }
+        return await !isReleased(segment, shards)
     }
 
     /// What a quorum says of the segment; nil when none could be asked. Only whose core is `stored`

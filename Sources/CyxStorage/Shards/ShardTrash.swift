@@ -6,6 +6,8 @@ package enum TrashReason: UInt8, Sendable {
     case ordered = 1
     /// No table knows their segment.
     case unregistered = 2
+    /// The rows do not name this holder any more.
+    case released = 3
 }
 
 /// Since when something lies in the trash, and why.

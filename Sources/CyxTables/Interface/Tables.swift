@@ -165,11 +165,17 @@ package struct TablesHealth: Sendable, Equatable {
     /// Of `partitions`, those in which this peer is the first or the second of the members that can
     /// be reached.
     package var leading: Int
+    /// Of `partitions`, those whose view is being left or entered.
+    package var changing: Int
+    /// The highest epoch among their views: how often one has changed.
+    package var epoch: UInt32
+    /// For how long the partition that waits longest has been without all of its rows here.
+    package var lag: Duration
 
     package init(
         partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int,
         unavailableReason: String? = nil, custody: UInt64 = 0, partitionBits: Int = 0,
-        leading: Int = 1
+        leading: Int = 1, changing: Int = 0, epoch: UInt32 = 0, lag: Duration = .zero
     ) {
         self.partitions = partitions
         self.fullPartitions = fullPartitions
@@ -179,5 +185,8 @@ package struct TablesHealth: Sendable, Equatable {
         self.custody = custody
         self.partitionBits = partitionBits
         self.leading = leading
+        self.changing = changing
+        self.epoch = epoch
+        self.lag = lag
     }
 }

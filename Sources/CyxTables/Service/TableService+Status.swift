@@ -46,6 +46,8 @@ extension TableService {
             partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0,
             partitionBits: Int(configuration.genesisDepth), leading: 0)
         var least: Int?
+        let now = environment.now()
+        var behind: [Partition: Instant] = [:]
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition], replica.successor == nil else { continue }
             let view = replica.view
@@ -58,6 +60,13 @@ extension TableService {
             }
             let live = view.members.count { isHolding($0, replica, snapshot) }
             health.partitions += 1
+            health.epoch = max(health.epoch, view.id.epoch)
+            if !replica.isAtRest { health.changing += 1 }
+            if !replica.isSynced {
+                let since = behindSince[partition] ?? now
+                behind[partition] = since
+                health.lag = max(health.lag, now - since)
+            }
             let rank = view.members.filter { member in
                 member.peer == localPeer || snapshot.members[member.peer]?.isReachable == true
             }.firstIndex { $0.peer == localPeer }
@@ -74,6 +83,7 @@ extension TableService {
             }
             least = min(least ?? .max, max(0, live - view.quorum))
         }
+        behindSince = behind
         health.survives = least ?? 0
         return health
     }

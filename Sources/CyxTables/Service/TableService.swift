@@ -44,6 +44,8 @@ package actor TableService: Tables {
     var nextGraceCall: UInt64 = 0
     var changes = ViewChanges()
     var comparisons = Comparisons()
+    /// Since when partitions have been seen without all of their rows here.
+    var behindSince: [Partition: Instant] = [:]
 
     /// Work that belongs to nobody's request; `run` owns it.
     nonisolated let jobs: AsyncStream<Job>

@@ -111,6 +111,7 @@ extension TableService {
         try await rows.settle()
         guard replicas[replica.partition]?.certificate == replica.certificate else { return }
         replicas[replica.partition]?.isSynced = true
+        environment.metrics.counter("cyxcloud_table_view_changes_total").add()
         changes.gathered[replica.partition] = nil
         note(localPeer, holds: replica.view)
         // Those who keep something frozen for this view wait for that.

@@ -68,11 +68,14 @@ enum StatusCommand {
         }
         return """
             network   \(status.network.prefix(12)): \(health). \(status.sentence)
-            objects   \(status.redundancy), survives \(status.survives) more peers
+            objects   \(status.redundancy), survives \(status.survives) more losses: \
+            data \(status.dataSurvives), rows \(status.rowsSurvive)
             peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead\(away(status))
             zones     \(zones)
             tables    \(status.fullPartitions) of \(status.partitions) partitions whole, \
             \(status.unavailablePartitions) unavailable
+            views     up to epoch \(status.epoch), \(status.changingPartitions) changing, \
+            rows \(status.lagSeconds) s behind
             segments  \(counts(status.segments))
             store     \(store.joined(separator: ", "))
             peer      \(status.peer.prefix(12)), version \(status.version)

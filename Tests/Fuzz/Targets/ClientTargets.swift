@@ -34,7 +34,9 @@ let clientTargets: [FuzzTarget] = [
                 utf8(
                     #"{"peer":"p","network":"n","version":"v","health":"green","sentence":"s","#
                         + #""peers":{"alive":1,"suspect":0,"dead":0},"redundancy":"rs(1,2)","#
-                        + #""survives":2,"tables":{"partitions":1,"full":1,"unavailable":0},"#
+                        + #""survives":2,"tables":{"partitions":1,"full":1,"unavailable":0,"#
+                        + #""changing":0,"epoch":1,"lag_seconds":0,"survives":2},"#
+                        + #""data_survives":2,"#
                         + #""zones":{"a":1},"segments":{"b":2},"store":{"c":3}}"#)
             ]
         },

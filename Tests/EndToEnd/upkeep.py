@@ -1,0 +1,128 @@
+"""What an operator sees and does: where data lies, repair, audits, and the trash of deleted data."""
+
+import json
+import subprocess
+import time
+
+from harness import MIB, Devnet, Failure, expect, random_bytes, wait_until
+
+# 7 peers: rs(4,2), and one to spare.
+PEERS = 7
+SIZES = [100_000, 3 * MIB, 12 * MIB]
+
+
+class Upkeep:
+    def __init__(self, devnet):
+        self.devnet = devnet
+        self.client = devnet.s3()
+
+    def command(self, *words, peer=0, code=0, as_json=True):
+        """Runs `cyxcloud` against one peer's admin API; its JSON lines, or its text."""
+        done = subprocess.run(
+            [self.devnet.programs / "cyxcloud", *words, "--data-dir",
+             self.devnet.peer(peer).folder, *(["--json"] if as_json else [])],
+            capture_output=True, text=True, timeout=60)
+        expect(done.returncode == code,
+               f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return [json.loads(line) for line in done.stdout.splitlines()] if as_json else done.stdout
+
+    def result(self, *words, **options):
+        return self.command(*words, **options)[-1]["result"]
+
+    def store(self):
+        self.client.create_bucket(Bucket="upkeep")
+        for size in SIZES:
+            self.client.put_object(
+                Bucket="upkeep", Key=f"a b/ü-{size}", Body=random_bytes(size, size))
+        self.client.put_object(Bucket="upkeep", Key="tiny", Body=b"tiny")
+        self.devnet.wait_repaired()
+
+    def show_places(self):
+        lines = self.command("where", f"upkeep/a b/ü-{SIZES[0]}")
+        expect(len(lines) == 2, f"{len(lines)} lines for one segment")
+        holders = lines[0]["holders"]
+        expect(len({holder["peer"] for holder in holders}) == 6, f"holders: {holders}")
+        expect(all(holder["alive"] for holder in holders), f"holders: {holders}")
+        expect(lines[1]["result"]["survives"] == 2, f"{lines[1]}")
+        tiny = self.result("where", "upkeep/tiny")
+        expect(tiny["segments"] == 0 and tiny["survives"] is None, f"{tiny}")
+        self.command("where", "upkeep/none", code=1)
+        self.command("where", "upkeep", code=2)
+        text = self.command("where", f"upkeep/a b/ü-{SIZES[0]}", as_json=False)
+        expect("survives 2 more losses" in text, text)
+
+    def show_status(self):
+        text = self.command("status", as_json=False)
+        for word in ("data 2, rows 2", "views     up to epoch", " trash, "):
+            expect(word in text, f"no `{word}` in:\n{text}")
+
+    def order_repair(self):
+        before = self.result("repair", "status")
+        expect(before["queue"] == 0 and not before["paused"], f"{before}")
+        expect(before["throttle"] is None, f"{before}")
+        expect(self.result("repair", "pause")["paused"], "not paused")
+        expect(self.result("repair", "throttle", "10MiB")["throttle"] == 10 * MIB, "no throttle")
+        text = self.command("repair", "status", as_json=False)
+        expect("paused" in text and "10.0 MiB/s" in text, text)
+        expect(not self.result("repair", "pause", "--resume")["paused"], "still paused")
+        expect(self.result("repair", "throttle", "off")["throttle"] is None, "still throttled")
+        expect(self.result("repair", "now")["lost"] == 0, "something is lost")
+        self.command("repair", "throttle", "fast", code=2)
+        self.command("repair", code=2)
+
+    def audit(self):
+        """All peers together watch every shard; whoever watches none says so."""
+        total = 0
+        for peer in range(PEERS):
+            result = self.result("audit", "run", "--sample", "50", peer=peer)
+            expect(set(result) <= {"audits", "pass"}, f"peer {peer}: {result}")
+            expect(result["audits"] == result.get("pass", 0), f"peer {peer}: {result}")
+            log = self.command("audit", "log", peer=peer)
+            passed = [line for line in log if line.get("result") == "pass"]
+            expect(len(passed) >= result["audits"], f"peer {peer}: {len(passed)} in the log")
+            total += result["audits"]
+        expect(total >= 12, f"{total} audits of 18 shards")
+        scores = self.command("audit", "score")
+        expect(scores[-1]["result"]["peers"] == PEERS, f"{scores[-1]}")
+        expect(all(line["standing"] == "good" for line in scores[:-1]), f"{scores}")
+        return f"{total} audits"
+
+    def stores(self):
+        stores = [peer.status()["store"] for peer in self.devnet.peers]
+        for store in stores:
+            expect(store["used"] + store["trash"] + store["free"] == store["allocated"], f"{store}")
+        return sum(s["used"] for s in stores), sum(s["trash"] for s in stores)
+
+    def delete(self):
+        """What is deleted goes to the trash, and from there; the books balance all the time."""
+        used, trash = self.stores()
+        expect(used > sum(SIZES) and trash == 0, f"used {used}, trash {trash}")
+        for size in SIZES:
+            self.client.delete_object(Bucket="upkeep", Key=f"a b/ü-{size}")
+        most = 0
+        deadline = time.monotonic() + 90
+        while True:
+            left, trash = self.stores()
+            most = max(most, trash)
+            if (left, trash) == (0, 0):
+                break
+            if time.monotonic() > deadline:
+                raise Failure(f"used {left}, trash {trash} after 90 s")
+            time.sleep(0.2)
+        expect(most == used, f"{most} of {used} bytes were seen in the trash")
+
+    def count_as_metrics(self):
+        text = wait_until("metrics", lambda: self.devnet.gateway.admin("/metrics"), 10)
+        expect('cyxcloud_store_used_bytes{kind="trash"} 0' in text, "no trash in the metrics")
+
+
+def run(cases, programs):
+    with Devnet(programs, PEERS) as devnet:
+        upkeep = Upkeep(devnet)
+        cases.run("objects are stored on 7 peers", upkeep.store)
+        cases.run("`cyxcloud where` names the holders", upkeep.show_places)
+        cases.run("`cyxcloud status` shows views and what is survived", upkeep.show_status)
+        cases.run("`cyxcloud repair` shows and takes orders", upkeep.order_repair)
+        cases.run("`cyxcloud audit` finds every shard in place", upkeep.audit)
+        cases.run("deleted data goes through the trash", upkeep.delete)
+        cases.run("the trash is in the metrics", upkeep.count_as_metrics)
