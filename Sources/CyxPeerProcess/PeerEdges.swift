@@ -18,6 +18,7 @@ struct PeerEdges: Sendable {
     private let s3: HTTPServer?
     private let token: String
     private let stop: @Sendable () -> Void
+    private let status: StatusMetrics
 
     /// Binds the servers' ports, so that one that is taken is told before anything runs. `stop` ends
     /// the process when the admin API is asked to.
@@ -59,6 +60,7 @@ struct PeerEdges: Sendable {
         let report = StatusReport(peer: peer, stores: stores)
         let recovery = RecoveryAPI(tables: peer.tables)
         let upkeep = UpkeepReport(peer: peer)
+        status = StatusMetrics(peer: peer, report: report)
         let routes: [String: AdminAPI.Route] = [
             "/api/v1/status": { _ in await report.status().encoded },
             "/api/v1/where": { query in try await report.place(query).encoded },
@@ -159,6 +161,7 @@ struct PeerEdges: Sendable {
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await admin.run() }
+            group.addTask { try await status.run() }
             if let s3 { group.addTask { try await s3.run() } }
             for store in stores { group.addTask { try await store.run() } }
             group.addTask { try await leaveWhenEmpty() }

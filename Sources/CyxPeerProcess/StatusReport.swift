@@ -11,16 +11,28 @@ struct StatusReport: Sendable {
     /// Of the accounts that a gateway serves.
     let stores: [ObjectGateway]
 
-    func status() async -> JSONValue {
-        let snapshot = peer.overlay.snapshot
+    private var code: Redundancy? {
+        Redundancy.widest(for: Placement.candidates(peer.overlay.snapshot).count)
+    }
+
+    /// One sentence, what it says of the tables, and how many losses are survived.
+    func verdict() async -> (Verdict, TablesHealth, survives: Int) {
         let tables = await peer.tables.health()
-        let segments = await peer.repairer.status
-        let usage = await peer.shards.usage
-        let code = Redundancy.widest(for: Placement.candidates(snapshot).count)
+        let code = code
         let survives = min(tables.survives, code.map { $0.parityShards } ?? 0)
         let verdict = Verdict(
-            snapshot: snapshot, tables: tables, segments: segments, code: code, survives: survives,
+            snapshot: peer.overlay.snapshot, tables: tables,
+            segments: await peer.repairer.status, code: code, survives: survives,
             suspension: peer.serving.suspension)
+        return (verdict, tables, survives)
+    }
+
+    func status() async -> JSONValue {
+        let snapshot = peer.overlay.snapshot
+        let (verdict, tables, survives) = await verdict()
+        let segments = await peer.repairer.status
+        let usage = await peer.shards.usage
+        let code = code
         let scrub = await peer.scrubber.status
         return .object([
             ("peer", .string(snapshot.localPeer.hex)),
@@ -132,15 +144,18 @@ struct StatusReport: Sendable {
 }
 
 /// One sentence on how the network is, as this peer sees it.
-struct Verdict {
+struct Verdict: Sendable {
     var health: String
     var sentence: String
+    /// Whether all that was stored can be read.
+    var isReadable: Bool
 
     init(
         snapshot: MembershipSnapshot, tables: TablesHealth, segments: RepairStatus,
         code: Redundancy?, survives: Int, suspension: String? = nil
     ) {
         let missing = segments.degraded + segments.atRisk
+        isReadable = suspension == nil && segments.lost == 0 && code != nil
         if let suspension {
             health = "red"
             sentence = "not serving: \(suspension)"

@@ -1,13 +1,43 @@
 """What an operator sees and does: where data lies, repair, audits, and the trash of deleted data."""
 
 import json
+import pathlib
+import re
 import subprocess
 import time
 
-from harness import MIB, Devnet, Failure, expect, random_bytes, wait_until
+import yaml
+
+from harness import MIB, Devnet, Failure, expect, random_bytes
 
 # 7 peers: rs(4,2), and one to spare.
 PEERS = 7
+MONITORING = pathlib.Path(__file__).parents[2] / "docker" / "monitoring"
+
+# The beginnings of lines that every storage peer has in its metrics.
+PROMISED = [
+    *(f"cyxcloud_{name} " for name in (
+        "network_healthy", "network_available", "network_survives_losses",
+        "store_allocated_bytes", "store_free_bytes", "store_shards", "store_scrub_progress_ratio",
+        "store_write_duration_seconds_count", "store_read_duration_seconds_count",
+        "table_partitions", "table_view_changes_total", "table_sync_lag_seconds",
+        "table_cas_conflicts_total", "repair_queue_segments", "repair_bytes_total",
+        "repair_window_seconds_count")),
+    *(f'cyxcloud_store_used_bytes{{kind="{kind}"}} ' for kind in ("shards", "trash")),
+    *(f'cyxcloud_store_corrupt_shards_total{{found_by="{by}"}} ' for by in ("read", "scrub")),
+    'cyxcloud_disk_free_bytes{volume="data"} ',
+    *(f'cyxcloud_table_operations_total{{op="{op}",result="{result}"}} '
+      for op in ("read", "update", "read_merge", "merge", "scan")
+      for result in ("done", "unavailable", "contended", "rejected")),
+    *(f'cyxcloud_table_operation_duration_seconds_count{{op="{op}"}} '
+      for op in ("read", "update", "read_merge", "merge", "scan")),
+    *(f'cyxcloud_segments{{health="{health}"}} '
+      for health in ("full", "degraded", "at_risk", "lost")),
+    *(f'cyxcloud_audit_challenges_total{{result="{result}"}} '
+      for result in ("pass", "wrong", "unknown", "offline")),
+    *(f'cyxcloud_audit_score_ratio{{track="{track}"}} '
+      for track in ("wrong", "unknown", "offline")),
+]
 SIZES = [100_000, 3 * MIB, 12 * MIB]
 
 
@@ -111,9 +141,25 @@ class Upkeep:
             time.sleep(0.2)
         expect(most == used, f"{most} of {used} bytes were seen in the trash")
 
-    def count_as_metrics(self):
-        text = wait_until("metrics", lambda: self.devnet.gateway.admin("/metrics"), 10)
-        expect('cyxcloud_store_used_bytes{kind="trash"} 0' in text, "no trash in the metrics")
+    def export_metrics(self):
+        """Every peer exports what is promised, and all that the alerts and the dashboard ask for."""
+        time.sleep(6)  # the status becomes metrics every 5 s
+        texts = [self.devnet.peer(index).admin("/metrics") for index in (0, 3)]
+        for text in texts:
+            missing = [line for line in PROMISED if f"\n{line}" not in text]
+            expect(not missing, f"not exported: {missing}")
+        names = set(re.findall(r"^# TYPE (\S+)", "\n".join(texts), re.MULTILINE))
+        rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"][0]["rules"]
+        board = json.loads((MONITORING / "grafana-dashboard.json").read_text())
+        expect(len({panel["id"] for panel in board["panels"]}) == len(board["panels"]), "panel IDs")
+        expressions = [rule["expr"] for rule in rules] + [
+            target["expr"] for panel in board["panels"] for target in panel["targets"]]
+        for expression in expressions:
+            for name in re.findall(r"\b(?:cyxcloud|process)_\w+", expression):
+                base = re.sub(r"_(bucket|sum|count)$", "", name)
+                expect(name in names or base in names, f"nobody exports {name}: {expression}")
+        yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
+        return f"{len(names)} metrics, {len(rules)} alerts, {len(board['panels'])} panels"
 
 
 def run(cases, programs):
@@ -125,4 +171,4 @@ def run(cases, programs):
         cases.run("`cyxcloud repair` shows and takes orders", upkeep.order_repair)
         cases.run("`cyxcloud audit` finds every shard in place", upkeep.audit)
         cases.run("deleted data goes through the trash", upkeep.delete)
-        cases.run("the trash is in the metrics", upkeep.count_as_metrics)
+        cases.run("metrics, alerts and dashboard agree", upkeep.export_metrics)

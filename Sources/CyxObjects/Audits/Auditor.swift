@@ -51,6 +51,12 @@ package actor Auditor {
         beacons = BeaconKeeper(context: context, signing: signing)
         tallies = TallyWriter(context: context, signing: signing)
         logger = context.environment.logger.labelled("audit")
+        for outcome in [AuditOutcome.passed, .wrong, .unknown, .offline] { _ = counter(outcome) }
+    }
+
+    private nonisolated func counter(_ outcome: AuditOutcome) -> Counter {
+        context.environment.metrics.counter(
+            "cyxcloud_audit_challenges_total", [("result", outcome.label)])
     }
 
     /// The latest audits by this peer, oldest first.
@@ -247,9 +253,7 @@ package actor Auditor {
             AuditRecord(
                 time: context.environment.wallTime(), shard: shard, peer: peer, outcome: outcome))
         guard outcome != .void else { return }
-        context.environment.metrics.counter(
-            "cyxcloud_audit_challenges_total", [("result", outcome.label)]
-        ).add()
+        counter(outcome).add()
         if outcome == .wrong {
             logger.warning(
                 "an audit failed",

@@ -46,6 +46,13 @@ package actor Repairer {
     private var reports: [Report] = []
     private var absent = BoundedCache<SegmentID, Instant>(capacity: Repairer.absentees)
     private var repairedBytes: UInt64 = 0
+    private let movedBytes: Counter
+    /// From when a segment was first seen to miss shards until it was whole again.
+    private let windows: Histogram
+    /// Seconds, from one to a week.
+    private static let windowBounds: [Double] = [
+        1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 2 * 86_400, 7 * 86_400,
+    ]
     private let logger: Logger
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -58,6 +65,10 @@ package actor Repairer {
             timings: context.timings.repair, limits: context.timings.repairLimits)
         peers = RepairPeers(timings: context.timings.repair)
         logger = context.environment.logger.labelled("repair")
+        let metrics = context.environment.metrics
+        movedBytes = metrics.counter("cyxcloud_repair_bytes_total")
+        windows = metrics.histogram(
+            "cyxcloud_repair_window_seconds", bounds: Repairer.windowBounds)
     }
 
     /// Takes reports from now on.
@@ -434,7 +445,10 @@ package actor Repairer {
         try await context.tables.merge(ObjectRows.holders(id), added + retired)
         let bytes = UInt64(segment.shape.fileBytes * holders.count)
         repairedBytes += bytes
-        context.environment.metrics.counter("cyxcloud_repaired_bytes_total").add(bytes)
+        movedBytes.add(bytes)
+        if let since = segment.missingSince, holders.count == missing.count {
+            windows.observe((context.environment.now() - since).inSeconds)
+        }
         logger.info(
             "repaired a segment",
             [("segment", "\(id)"), ("shards", "\(holders.count)"), ("bytes", "\(bytes)")])

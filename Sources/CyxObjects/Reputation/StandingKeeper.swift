@@ -26,6 +26,7 @@ package actor StandingKeeper {
         self.context = context
         self.signing = signing
         logger = context.environment.logger.labelled("standing")
+        for track in ["wrong", "unknown", "offline"] { score(track).set(1) }
     }
 
     private var timings: AuditTimings { context.timings.audits }
@@ -83,13 +84,17 @@ package actor StandingKeeper {
 
     private func publishOwnScores() async throws(TableError) {
         guard let own = try await standing(of: local) else { return }
-        let metrics = context.environment.metrics
         for (track, score) in [
             ("wrong", own.wrong.score), ("unknown", own.unknown.score),
             ("offline", own.onlineScore),
         ] {
-            metrics.gauge("cyxcloud_audit_score_ratio", [("track", track)]).set(score)
+            self.score(track).set(score)
         }
+    }
+
+    /// How this peer itself has done; 1 before anybody has audited it.
+    private nonisolated func score(_ track: String) -> Gauge {
+        context.environment.metrics.gauge("cyxcloud_audit_score_ratio", [("track", track)])
     }
 
     // MARK: Keeping

@@ -5,15 +5,15 @@ extension ShardStore {
     /// put: the caller deletes and repairs it.
     package nonisolated func get(_ key: ShardKey) async throws(StoreError) -> [UInt8]? {
         let database = database
+        let start = environment.now()
         do throws(StoreError) {
-            return try await environment.blocking.run { () throws(StoreError) in
+            let bytes = try await environment.blocking.run { () throws(StoreError) in
                 try database.read(key)
             }
+            meters.reads.observe((environment.now() - start).inSeconds)
+            return bytes
         } catch {
-            if case .corrupt = error {
-                let labels = [("found_by", "read")]
-                environment.metrics.counter("cyxcloud_store_corrupt_shards_total", labels).add()
-            }
+            if case .corrupt = error { meters.corrupt.add() }
             throw error
         }
     }

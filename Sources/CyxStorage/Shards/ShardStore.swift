@@ -65,7 +65,7 @@ package actor ShardStore {
     package nonisolated let storeID: StoreID
     nonisolated let environment: Environment
     nonisolated let database: ShardDatabase
-    private let gauges: StoreGauges
+    nonisolated let meters: StoreMeters
     private let reserveBytes: Int64
     private let allocated: Int64
     private var totals: ShardTotals
@@ -100,8 +100,8 @@ package actor ShardStore {
         self.allocated = allocated
         self.reserveBytes = reserveBytes
         self.volumeFree = environment.storage.freeBytes()
-        gauges = StoreGauges(environment.metrics)
-        gauges.set(allocated: allocated, totals, volumeFree: volumeFree)
+        meters = StoreMeters(environment.metrics)
+        meters.set(allocated: allocated, totals, volumeFree: volumeFree)
     }
 
     /// Opens the store `name` of the environment's device; makes it, with a new ID, if there is
@@ -180,8 +180,7 @@ package actor ShardStore {
         }
         try await submit(changes, reserved: size, isDurable: durable)
         guard expected == epoch else { throw ShardStore.lostEarlier }
-        environment.metrics.histogram("cyxcloud_store_write_duration_seconds")
-            .observe((environment.now() - start).inSeconds)
+        meters.writes.observe((environment.now() - start).inSeconds)
         return expected
     }
 
@@ -337,7 +336,7 @@ package actor ShardStore {
         switch outcome {
         case .success(let free):
             if let free { volumeFree = free }
-            gauges.set(allocated: allocated, totals, volumeFree: volumeFree)
+            meters.set(allocated: allocated, totals, volumeFree: volumeFree)
         case .failure(let error):
             mustReload = true
             failures += 1

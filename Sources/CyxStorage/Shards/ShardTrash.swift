@@ -126,7 +126,11 @@ extension ShardStore {
 }
 
 /// What the store says of itself in metrics.
-struct StoreGauges: Sendable {
+struct StoreMeters: Sendable {
+    let reads: Histogram
+    let writes: Histogram
+    /// Shards that a read found damaged; scrubbing counts its own.
+    let corrupt: Counter
     private let allocated: Gauge
     private let used: Gauge
     private let trash: Gauge
@@ -135,6 +139,12 @@ struct StoreGauges: Sendable {
     private let volume: Gauge
 
     init(_ metrics: MetricsRegistry) {
+        reads = metrics.histogram("cyxcloud_store_read_duration_seconds")
+        writes = metrics.histogram("cyxcloud_store_write_duration_seconds")
+        corrupt = metrics.counter(
+            "cyxcloud_store_corrupt_shards_total", [("found_by", "read")])
+        _ = metrics.counter("cyxcloud_store_corrupt_shards_total", [("found_by", "scrub")])
+        _ = metrics.gauge("cyxcloud_store_scrub_progress_ratio")
         allocated = metrics.gauge("cyxcloud_store_allocated_bytes")
         used = metrics.gauge("cyxcloud_store_used_bytes", [("kind", "shards")])
         trash = metrics.gauge("cyxcloud_store_used_bytes", [("kind", "trash")])

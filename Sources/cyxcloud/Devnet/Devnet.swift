@@ -94,6 +94,8 @@ struct Devnet {
     }
 
     private mutating func waitUntilWhole() throws -> PeerStatus {
+        // What a peer writes last.
+        _ = try waitForFile("admin", of: 0)
         let admin = try adminClient()
         let limit = Self.startSeconds + Self.secondsPerPeer * plan.peers
         let deadline = Self.now() + limit
