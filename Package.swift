@@ -177,8 +177,8 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "CyxCore", "CyxOverlay", "CyxTransport", "CyxObjects", "SimulationHarness",
-                "SimulationScenarios", "ProtocolSimulation",
+                "CyxCore", "CyxOverlay", "CyxTransport", "CyxTables", "CyxObjects",
+                "SimulationHarness", "SimulationScenarios", "ProtocolSimulation",
             ]),
         tests("CyxBenchmarksTests", ["CyxBenchmarks"]),
         tests("LintTests", []),
