@@ -7,7 +7,9 @@ enum NodeCommand {
     /// The network waits for nobody longer than that.
     private static let longestStop = Duration.seconds(24 * 3600)
     private static let pollMilliseconds: Int32 = 300
-    private static let lineMilliseconds: Int32 = 10_000
+    /// Between two lines of progress, where there is no bar, and of JSON.
+    private static let linePolls = 33
+    private static let jsonPolls = 7
 
     static let stop = Command(
         spec: CommandSpec(
@@ -110,16 +112,20 @@ enum NodeCommand {
         _ admin: AdminClient, _ label: String, _ console: Console
     ) throws(ClientError) -> String {
         let hasBar = StandardStream.error.isTerminal && !console.isJSON
+        let every = console.isJSON ? jsonPolls : hasBar ? 1 : linePolls
         var told = ""
-        var elapsed = Duration.zero
+        var polls = 0
         while true {
             let progress = try admin.departure()
+            let elapsed = Duration.milliseconds(Int64(pollMilliseconds) * Int64(polls))
             let line = ProgressState(
                 label: label, total: progress.bytes, moved: progress.bytesHandedOver,
                 safe: progress.bytesHandedOver, elapsed: elapsed, rate: nil)
-            if console.isJSON {
+            polls += 1
+            let isShown = progress.bytes > 0 && polls.isMultiple(of: every)
+            if console.isJSON, isShown {
                 console.emit(line.json)
-            } else if !console.isQuiet {
+            } else if !console.isJSON, !console.isQuiet, isShown {
                 StandardStream.error.write(
                     hasBar
                         ? "\r\u{1b}[K" + line.line(hasBar: true) : line.line(hasBar: false) + "\n")
@@ -138,9 +144,7 @@ enum NodeCommand {
                 console.warn("\(progress.shardsLeft) shards find no place yet: \(problem)")
                 told = problem
             }
-            let pause = hasBar ? pollMilliseconds : min(lineMilliseconds, pollMilliseconds * 10)
-            poll(nil, 0, progress.bytes == 0 ? pollMilliseconds : pause)
-            elapsed += .milliseconds(Int64(pause))
+            poll(nil, 0, pollMilliseconds)
         }
     }
 }
