@@ -35,7 +35,7 @@ package struct RepairTimings: Sendable {
     package static let devnet = RepairTimings(
         tick: .milliseconds(500), delays: (.zero, .zero, .zero), rankStagger: .seconds(5),
         claim: .seconds(20), settle: .seconds(2), refresh: .seconds(10), recode: .seconds(2),
-        storm: (.seconds(5), .seconds(5)), declump: .seconds(10), surplus: .seconds(60))
+        storm: (.seconds(5), .seconds(1)), declump: .seconds(10), surplus: .seconds(60))
 }
 
 /// How much of repair one peer does at a time.
