@@ -1,5 +1,6 @@
 import CyxCore
 import CyxTables
+import SimulationHarness
 import Testing
 
 @Suite struct SingleViewTests {
@@ -83,6 +84,22 @@ import Testing
             }
         }
         #expect(try network.perform(on: 1) { try await $0.readMerge(key) }.isEmpty)
+    }
+
+    /// What it wrote would lose against what is there, and must not be acknowledged.
+    @Test func aWriterWhoseClockIsFarBehindIsToldSo() throws {
+        let network = TestNetwork(seed: 6, peers: 2)
+        for index in 0..<2 { network.start(index) }
+        let key = TestNetwork.key(TestNetwork.merges, 3)
+        try network.perform(on: 0) { tables in
+            try await tables.merge(key, [MergeElement(element: [7], value: [1])])
+        }
+        network.peers[1].machine.clock.step(byMilliseconds: -3_600_000)
+        #expect(throws: TableError.self) {
+            try network.perform(on: 1) { tables in
+                try await tables.merge(key, [MergeElement(element: [7], value: [2])])
+            }
+        }
     }
 
     @Test func aValidatorRefusesRows() throws {

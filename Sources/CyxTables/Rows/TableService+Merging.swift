@@ -56,9 +56,13 @@ extension TableService {
             let outcome = await write(addition, key, certificate)
             if outcome.isAcknowledged {
                 // Someone's clock is ahead of ours: what we write now must win over what was there.
-                guard let ahead = outcome.superseding, restamps < TableService.restampLimit,
-                    observe(ahead)
+                guard let ahead = outcome.superseding, restamps < TableService.restampLimit
                 else { return }
+                guard observe(ahead) else {
+                    throw .unavailable(
+                        "this peer's clock is more than 10 s behind that of whoever wrote the row; "
+                            + "set it right")
+                }
                 restamps += 1
                 addition = try stamped(elements, key)
                 continue
