@@ -165,7 +165,13 @@ extension TableService {
         if let newer = knownCertificate(view.partition), newer.view.id.isNewer(than: view.id) {
             return .moved
         }
-        if call.answers.contains(where: { $0.reply.status == .refused }) { return .contended }
+        // Without a quorum that answers at all, a refusal is not what stands in the way.
+        let answered = call.answers.count { TableService.isAnswer($0.reply.status) }
+        if answered >= view.quorum,
+            call.answers.contains(where: { $0.reply.status == .refused })
+        {
+            return .contended
+        }
         try throwRefusals(call, view)
         return .failed(describe(call, view))
     }
@@ -182,11 +188,15 @@ extension TableService {
 
     /// Why a quorum did not answer, for people.
     func describe(_ call: QuorumCall<RowReply>, _ view: View) -> String {
-        let done = call.answers.count { $0.reply.status == .done }
+        let done = call.answers.count { TableService.isAnswer($0.reply.status) }
         let failed = call.answers.first { $0.reply.status == .failed }
         let detail = failed.map { ": \($0.reply.detail)" } ?? ""
         return "\(done) of \(view.members.count) custodians of partition \(view.partition) "
             + "answered, \(view.quorum) are needed\(detail)"
+    }
+
+    private static func isAnswer(_ status: RowStatus) -> Bool {
+        status == .done || status == .refused
     }
 
     static func record(_ reply: RowReply) -> RegisterRecord? {
