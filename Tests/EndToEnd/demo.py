@@ -10,8 +10,8 @@ import time
 
 import boto3.s3.transfer
 
-import placement_picture
 from harness import MIB, Devnet, expect, sha256_of_file, wait_until
+from support import placement_picture
 
 PEERS = 20
 LOSSES = 4

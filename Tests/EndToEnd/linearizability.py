@@ -19,7 +19,7 @@ import botocore.exceptions
 
 from harness import Cases, Peer, expect, s3_client, wait_until
 from growth import Network
-from histories import ABSENT, History, check_the_checker
+from support.histories import ABSENT, History, check_the_checker
 
 BUCKET = "registers"
 CLIENTS = 8
