@@ -163,6 +163,7 @@ private func closest(_ count: Int, to peer: PeerID) -> [PeerID] {
         for peer in peers {
             #expect((fixture.overlay(peer)?.snapshot.reachable.count ?? 99) <= 31)
         }
+        seeWhomItAsksAfter(fixture, peers)
         peers[17].crash()
         let watchers = truth[17].prefix(6).compactMap { ids.firstIndex(of: $0) }.map { peers[$0] }
         #expect(fixture.settle(.seconds(10)) { fixture.all(watchers, see: [peers[17]], as: .dead) })
@@ -170,6 +171,32 @@ private func closest(_ count: Int, to peer: PeerID) -> [PeerID] {
         for peer in peers where peer.isRunning {
             let dead = fixture.overlay(peer)?.snapshot.members.values.filter { $0.state == .dead }
             #expect(dead?.allSatisfy { $0.peer == ids[17] } == true)
+        }
+    }
+
+    /// One peer is to know of all others how they are, also of those that its view does not hold; and
+    /// all find the same peers for a position.
+    private func seeWhomItAsksAfter(_ fixture: OverlayFixture, _ peers: [SimulatedPeer]) {
+        guard let overlay = fixture.overlay(peers[3]) else { return }
+        let others = peers.filter { $0.index != peers[3].index }
+        let ids = Set(others.map(OverlayFixture.id))
+        #expect(overlay.snapshot.reachable.count < 40)
+        overlay.watch(ids, for: .holders)
+        #expect(fixture.settle(.seconds(60)) { overlay.snapshot.reachable.count == peers.count })
+        let view = Set(overlay.snapshot.members.keys)
+        overlay.watch(Set(ids.sorted().prefix(50)), for: .holders)
+        #expect(view.count == peers.count)
+        let position = Digest(1 << 63, 0, 0, 0)
+        let closest = peers.map(OverlayFixture.id).sorted {
+            ($0.digest ^ position) < ($1.digest ^ position)
+        }
+        for peer in [peers[3], peers[30], peers[59]] {
+            guard let overlay = fixture.overlay(peer) else { continue }
+            let found = try? fixture.world.perform(on: peer) {
+                await overlay.keepers(of: position, count: 8)
+            }
+            let own = OverlayFixture.id(peer)
+            #expect(found == Array(closest.filter { $0 != own }.prefix(8)))
         }
     }
 }

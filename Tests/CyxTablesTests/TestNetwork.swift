@@ -10,6 +10,10 @@ import Synchronization
 final class TestDirectory: Sendable {
     private let members = Mutex<[PeerID: Member]>([:])
     private let observers = Mutex<[@Sendable () -> Void]>([])
+    /// How many members a peer sees, those closest to it and itself; nil: all.
+    let sample: Int?
+
+    init(sample: Int? = nil) { self.sample = sample }
 
     func set(_ member: Member) {
         members.withLock { $0[member.peer] = member }
@@ -39,6 +43,8 @@ final class TestMembership: Membership {
     private let localPeer: PeerID
     private let directory: TestDirectory
     private let executor: any PeerExecutor
+    /// What this peer asks after besides what it sees of a network that is too large.
+    private let watched = Mutex<[WatchList.Interest: Set<PeerID>]>([:])
 
     init(localPeer: PeerID, directory: TestDirectory, executor: any PeerExecutor) {
         self.localPeer = localPeer
@@ -47,7 +53,31 @@ final class TestMembership: Membership {
     }
 
     var snapshot: MembershipSnapshot {
-        MembershipSnapshot(localPeer: localPeer, members: directory.all)
+        let all = directory.all
+        guard let sample = directory.sample, all.count > sample else {
+            return MembershipSnapshot(localPeer: localPeer, members: all)
+        }
+        let close = all.keys.sorted {
+            ($0.digest ^ localPeer.digest) < ($1.digest ^ localPeer.digest)
+        }
+        let watched = watched.withLock { $0.values.reduce(into: Set()) { $0.formUnion($1) } }
+        // This peer itself is the closest.
+        let seen = watched.union(close.prefix(sample))
+        return MembershipSnapshot(
+            localPeer: localPeer, members: all.filter { seen.contains($0.key) }, isPartial: true)
+    }
+
+    func watch(_ peers: Set<PeerID>, for interest: WatchList.Interest) {
+        watched.withLock { $0[interest] = peers }
+    }
+
+    func keepers(of position: Digest, count: Int) async -> [PeerID] {
+        guard directory.sample != nil else { return snapshot.ranked(position, count: count) }
+        // One, which hardly ever is a custodian: it knows only what it was taught.
+        let all = directory.all.values.filter(\.isReachable).map(\.peer)
+        return all.filter { $0 != localPeer }.sorted {
+            ($0.digest ^ position) < ($1.digest ^ position)
+        }.prefix(1).map { $0 }
     }
 
     func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void) {
@@ -105,7 +135,7 @@ final class TestPeer: Sendable {
 
 final class TestNetwork: Sendable {
     let world: SimulatedWorld
-    let directory = TestDirectory()
+    let directory: TestDirectory
     let configuration: TablesConfiguration
     /// What single peers are started with instead, from their next start on.
     let exceptions = Mutex<[PeerID: @Sendable (inout TablesConfiguration) -> Void]>([:])
@@ -113,7 +143,7 @@ final class TestNetwork: Sendable {
 
     /// A network of `count` machines, none of them started yet.
     init(
-        seed: UInt64, peers count: Int, depth: UInt8 = 2, loss: Double = 0,
+        seed: UInt64, peers count: Int, depth: UInt8 = 2, loss: Double = 0, sample: Int? = nil,
         _ configure: (inout TablesConfiguration) -> Void = { _ in }
     ) {
         var options = WorldOptions()
@@ -122,6 +152,7 @@ final class TestNetwork: Sendable {
         options.printedLogLevel = nil
         let world = SimulatedWorld(seed: seed, options: options)
         self.world = world
+        directory = TestDirectory(sample: sample)
         var configuration = TablesConfiguration()
         configuration.genesisDepth = depth
         configuration.timings = .devnet

@@ -115,6 +115,13 @@ package struct RepairMachine: Sendable {
     /// Those in which something is to be done at some time.
     private(set) var unfinished: Set<SegmentID> = []
     private var held: [PeerID: Set<SegmentID>] = [:]
+    /// Who holds something of the segments that are watched.
+    var holders: Set<PeerID> { Set(held.keys) }
+
+    /// The store in which a holder keeps what it holds, as the rows of some segment say.
+    func store(of peer: PeerID) -> StoreID? {
+        held[peer]?.min().flatMap { segments[$0]?.entries.first { $0.peer == peer }?.store }
+    }
     /// How many zones there were when segments were last looked at.
     private var zones = 0
     private(set) var running: (endangered: Int, ordinary: Int) = (0, 0)

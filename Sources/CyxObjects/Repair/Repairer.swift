@@ -41,6 +41,7 @@ package actor Repairer {
     private let runner = JobRunner()
     private var machine: RepairMachine
     private var peers: RepairPeers
+    private var unheard = UnheardHolders()
     /// Of the last look that found and read everything.
     private var looked: Basis?
     private var reports: [Report] = []
@@ -167,7 +168,23 @@ package actor Repairer {
             peers[member.peer] = RepairPeer(
                 store: store, zone: member.info.zone, isAway: member.state == .away, risk: risk)
         }
+        excuseUnheard(snapshot, &peers)
         return Basis(custody: custody, peers: peers)
+    }
+
+    /// Has membership ask after holders that its view does not hold.
+    private func excuseUnheard(
+        _ snapshot: MembershipSnapshot, _ peers: inout [PeerID: RepairPeer]
+    ) {
+        let holders = machine.holders
+        let now = context.environment.now()
+        let excused = unheard.excused(holders, in: snapshot, now: now)
+        guard snapshot.isPartial else { return }
+        context.membership.watch(holders, for: .holders)
+        for peer in excused where context.standings.verdict(peer) != .banned {
+            guard let store = machine.store(of: peer) else { continue }
+            peers[peer] = RepairPeer(store: store, zone: "", risk: Risk.suspected)
+        }
     }
 
     private func report(_ bytes: [UInt8]) throws -> [UInt8] {

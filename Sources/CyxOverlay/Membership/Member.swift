@@ -86,7 +86,10 @@ package struct MembershipSnapshot: Sendable {
     package private(set) var storers: [Member] = []
     /// Members with the storage role that are off for maintenance, by peer ID.
     package private(set) var awayStorers: [Member] = []
-    /// Whether there are more members than these: the network is too large to know everybody.
+    /// Whether there are more members than these: the network is too large to know everybody. New
+    /// data and seats then go to members of a random sample, which differs from peer to peer. Those
+    /// whom `Membership.watch` names are among these once they were asked; auditors and the keepers
+    /// of standings do not name theirs yet, and take custodians that are not among these for gone.
     package let isPartial: Bool
 
     package init(localPeer: PeerID, members: [PeerID: Member], isPartial: Bool = false) {
@@ -114,4 +117,21 @@ package protocol Membership: AnyObject, Sendable {
 
     /// Says something new of this peer: free space, store ID.
     func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void)
+
+    /// Keeps the snapshot true for these peers, also where the network is too large to know
+    /// everybody. Replaces what was said for the same interest before.
+    func watch(_ peers: Set<PeerID>, for interest: WatchList.Interest)
+
+    /// Where others keep what concerns `position`, and look for it: at most `count` peers, the
+    /// likeliest first, this one not among them.
+    func keepers(of position: Digest, count: Int) async -> [PeerID]
+}
+
+/// For a membership that knows everybody.
+extension Membership {
+    package func watch(_ peers: Set<PeerID>, for interest: WatchList.Interest) {}
+
+    package func keepers(of position: Digest, count: Int) async -> [PeerID] {
+        snapshot.ranked(position, count: count)
+    }
 }

@@ -151,7 +151,7 @@ extension Overlay {
     }
 
     /// The contacts that `contact` knows closest to `target`; nil if it does not answer properly.
-    private func findNode(
+    func findNode(
         _ target: Digest, at contact: PeerContact, wantsRecord: Bool
     ) async -> FindNodeAnswer? {
         messaging.learn(contact)

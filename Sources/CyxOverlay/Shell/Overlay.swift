@@ -28,7 +28,9 @@ package actor Overlay: Membership {
     /// Peers that the transport was told cannot just be dialed.
     var hidden: Set<PeerID> = []
     var generator: SeededGenerator
-    private let started: Instant
+    /// Members that its view does not hold and that are asked after.
+    var watchList = WatchList()
+    let started: Instant
     private nonisolated let published: Mutex<Published>
     private var timer: (id: TimerID, deadline: Instant)?
     /// What this peer last told the others of its free space.
@@ -143,6 +145,7 @@ package actor Overlay: Membership {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await self.join() }
             group.addTask { try await self.upkeep() }
+            group.addTask { try await self.watchMembers() }
             for await action in actions {
                 group.addTask { await self.perform(action) }
             }
@@ -193,7 +196,7 @@ package actor Overlay: Membership {
                 actionSink.yield(action)
             }
         }
-        if machine.takeChanged() { publish() }
+        if machine.takeChanged() { publishSnapshot() }
         arm()
     }
 
@@ -225,9 +228,9 @@ package actor Overlay: Membership {
         }
     }
 
-    private func publish() {
+    func publishSnapshot() {
         let snapshot = MembershipSnapshot(
-            localPeer: machine.localPeer, members: machine.members(since: started),
+            localPeer: machine.localPeer, members: knownMembers(),
             isPartial: machine.isPartial)
         let observers = published.withLock { published in
             published.snapshot = snapshot

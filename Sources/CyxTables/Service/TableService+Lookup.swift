@@ -21,16 +21,16 @@ extension TableService {
         }
     }
 
-    /// Asks likely custodians first, then everyone reachable, until someone knows a view.
+    /// Asks those who are taught views of the partition, and others while everybody is known, until
+    /// someone knows one.
     func lookUp(_ partition: Partition) async {
         let request = ViewRequest(
             operation: .find,
             view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
         let bytes = request.protobufBytes()
-        let members = membership.snapshot.reachable.map(\.peer).filter { $0 != localPeer }
-        let ranked = Rendezvous.rank(position: partition.lowerBound, peers: members).prefix(
-            TableService.lookupLimit)
-        var rest = ranked[...]
+        let likely = await membership.keepers(
+            of: partition.lowerBound, count: TableService.lookupLimit)
+        var rest = likely[...]
         while !rest.isEmpty {
             let peers = Array(rest.prefix(TableService.lookupWidth))
             rest = rest.dropFirst(peers.count)
@@ -54,7 +54,10 @@ extension TableService {
         } catch {
             return nil
         }
-        guard certificate.view.partition == partition else { return nil }
+        // Of other depths there are endlessly many.
+        guard certificate.view.partition == partition,
+            partition.depth == configuration.genesisDepth
+        else { return nil }
         let known = knownCertificate(partition)
         if known?.view == certificate.view { return known }
         guard
@@ -106,12 +109,11 @@ extension TableService {
         let request = ViewRequest(
             operation: .find,
             view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
-        let members = membership.snapshot.reachable.map(\.peer).filter { $0 != localPeer }
-        let peers = Rendezvous.rank(position: partition.lowerBound, peers: members).prefix(
-            TableService.lookupWidth)
+        let peers = await membership.keepers(
+            of: partition.lowerBound, count: TableService.lookupWidth)
         guard !peers.isEmpty else { return }
         let call = await ask(
-            Array(peers), .tableViews, request.protobufBytes(), as: ViewReply.self
+            peers, .tableViews, request.protobufBytes(), as: ViewReply.self
         ) { answers in
             answers.count > peers.count / 2 ? .finishSoon : .goOn
         }
@@ -119,5 +121,42 @@ extension TableService {
             adopt(answer.reply.certificate, for: partition)
         }
         enterKnownView(partition)
+    }
+
+    // MARK: Being found
+
+    /// How often those who are asked for views are told again: others may have come closer.
+    static let teachInterval = Duration.seconds(600)
+
+    /// Tells those whom others ask for the partition's view. While whoever looks asks everybody
+    /// anyway, nobody needs to be told.
+    func teach(_ certificate: ViewCertificate) async {
+        let snapshot = membership.snapshot
+        guard snapshot.isPartial || snapshot.reachable.count > TableService.lookupLimit else {
+            return
+        }
+        let view = certificate.view
+        let keepers = await membership.keepers(
+            of: view.partition.lowerBound, count: TableService.lookupWidth)
+        for peer in keepers where !view.contains(peer) { install(certificate, at: peer) }
+    }
+
+    /// Has the first custodian that can be reached of each partition tell them, again and again.
+    func teachForever() async {
+        do {
+            while true {
+                try await environment.sleep(for: TableService.teachInterval)
+                for partition in replicas.keys.sorted() {
+                    guard let replica = replicas[partition], replica.isServing else { continue }
+                    let members = membership.snapshot.members
+                    let first = replica.view.peers.first {
+                        $0 == localPeer || members[$0]?.isReachable == true
+                    }
+                    if first == localPeer { await teach(replica.certificate) }
+                }
+            }
+        } catch {
+            logger.debug("stopped")
+        }
     }
 }

@@ -102,8 +102,10 @@ package actor TableService: Tables {
         }
         let ticker: Job = { [weak self] in await self?.tickForever() }
         let comparer: Job = { [weak self] in await self?.compareForever() }
+        let teacher: Job = { [weak self] in await self?.teachForever() }
         await withDiscardingTaskGroup { group in
             group.addTask { await ticker() }
+            group.addTask { await teacher() }
             group.addTask { await comparer() }
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()

@@ -17,6 +17,7 @@ extension TableService {
         changes.watchingSince = changes.watchingSince ?? now
         let tick = configuration.timings.tick
         guard now < changes.lookUntil else { return }
+        watchCustodians()
         let planner = currentPlanner()
         refreshAfterReturns(planner.snapshot)
         changes.waiting = []
@@ -33,6 +34,16 @@ extension TableService {
                 startSync(partition)
             }
         }
+    }
+
+    /// In a network too large to know everybody this peer must still know of those with whom it
+    /// shares partitions, and of those whom others want to ask in.
+    func watchCustodians() {
+        guard membership.snapshot.isPartial else { return }
+        var peers = Set(changes.strangers)
+        for replica in replicas.values { peers.formUnion(replica.newest.view.peers) }
+        peers.remove(localPeer)
+        membership.watch(peers, for: .custodians)
     }
 
     /// Membership or a view changed: what follows from that shows within the delays of A4.

@@ -174,6 +174,7 @@ extension TableService {
             ])
         catalog[view.partition] = certificate
         announce(certificate)
+        start { [weak self] in await self?.teach(certificate) }
         return true
     }
 

@@ -86,7 +86,13 @@ extension TableService {
         }
         let answer: ViewVote.Answer
         if request.operation == .propose {
-            let objection = currentPlanner().objection(to: successor, after: view)
+            let planner = currentPlanner()
+            let objection = planner.objection(to: successor, after: view)
+            if planner.snapshot.isPartial {
+                changes.noteStrangers(
+                    successor.peers.filter { planner.snapshot.members[$0] == nil })
+                watchCustodians()
+            }
             answer = replica.vote.prevote(
                 successor, round: request.round,
                 validRound: request.validRound == 0 ? nil : request.validRound,

@@ -45,6 +45,10 @@ struct ViewChanges {
 
     /// What was last made of it.
     var planner: ViewPlanner?
+    /// Peers of proposals that this peer did not know, the latest last: looked up, so that it can
+    /// agree when they are proposed again.
+    private(set) var strangers: [PeerID] = []
+    static let strangerLimit = 64
     /// Whom this peer could reach at its last look.
     var reachableBefore: Set<PeerID> = []
 
@@ -95,6 +99,11 @@ struct ViewChanges {
         absentSince = absentSince.filter {
             snapshot.members[$0.key] == nil && custodians.contains($0.key)
         }
+    }
+
+    mutating func noteStrangers(_ peers: [PeerID]) {
+        strangers = strangers.filter { !peers.contains($0) } + peers
+        strangers.removeFirst(max(0, strangers.count - ViewChanges.strangerLimit))
     }
 
     /// Whether the network has stopped changing, or has changed for so long that waiting is worse.

@@ -185,7 +185,11 @@ package struct ViewPlanner: Sendable {
                 seen.info.roles.contains(.storage), seen.info.store == member.store
             else { return "cannot see \(member.peer)" }
         }
-        if !salts.isEmpty, !salts.contains(where: { isFair(successor, after: view, under: $0) }) {
+        // In a network too large to know everybody each member ranks a random sample of its own, and
+        // cannot judge another's choice: there only honest members keep liars' friends out.
+        if !snapshot.isPartial, !salts.isEmpty,
+            !salts.contains(where: { isFair(successor, after: view, under: $0) })
+        {
             return "passes over better candidates"
         }
         let gone = removed.filter { isGone($0, for: deathDelay) }

@@ -53,6 +53,21 @@ import Testing
         #expect(try world.get("key") == bytes)
     }
 
+    @Test func holdersThatAPartialViewDoesNotHoldAreNotRebuiltBeforeTheyWereAskedAfter() throws {
+        let world = try ObjectWorld(storers: 20)
+        try world.createBucket()
+        _ = try world.put("key", noise(1_000_000))
+        #expect(try world.runUntilFull(segments: 1))
+        let before = try world.status().repairedBytes
+        let holders = Set(world.holders().map(\.entry.peer)).sorted()
+        world.members.hide(Set(holders.prefix(4)))
+        world.world.run(for: .seconds(300))
+        #expect(try world.status().repairedBytes == before)
+        // Nobody has heard of them since: they are gone.
+        world.world.run(for: .seconds(600))
+        #expect(try world.status().repairedBytes > before)
+    }
+
     @Test func theSecondCustodianTakesOverFromTheFirst() throws {
         let world = try ObjectWorld(storers: 18)
         try world.createBucket()

@@ -8,6 +8,8 @@ final class FakeMembers: Sendable {
     struct State {
         var members: [PeerID: Member] = [:]
         var observers: [PeerID: @Sendable (MembershipSnapshot) -> Void] = [:]
+        /// Whom nobody sees, in a network that is too large to see everybody; nil: it is not.
+        var unseen: Set<PeerID>?
     }
 
     let state = Mutex(State())
@@ -25,10 +27,22 @@ final class FakeMembers: Sendable {
         tell()
     }
 
+    func hide(_ peers: Set<PeerID>) {
+        state.withLock { $0.unseen = peers }
+        tell()
+    }
+
+    func snapshot(of peer: PeerID) -> MembershipSnapshot {
+        let (members, unseen) = state.withLock { ($0.members, $0.unseen) }
+        return MembershipSnapshot(
+            localPeer: peer, members: members.filter { unseen?.contains($0.key) != true },
+            isPartial: unseen != nil)
+    }
+
     private func tell() {
-        let (members, observers) = state.withLock { ($0.members, $0.observers) }
+        let observers = state.withLock { $0.observers }
         for (peer, observer) in observers.sorted(by: { $0.key < $1.key }) {
-            observer(MembershipSnapshot(localPeer: peer, members: members))
+            observer(snapshot(of: peer))
         }
     }
 }
@@ -42,9 +56,7 @@ final class FakeMembership: Membership {
         self.members = members
     }
 
-    var snapshot: MembershipSnapshot {
-        MembershipSnapshot(localPeer: peer, members: members.state.withLock { $0.members })
-    }
+    var snapshot: MembershipSnapshot { members.snapshot(of: peer) }
 
     func observe(_ observer: @escaping @Sendable (MembershipSnapshot) -> Void) {
         members.state.withLock { $0.observers[peer] = observer }
