@@ -136,6 +136,7 @@ let package = Package(
             name: "simulate",
             dependencies: [
                 "SimulationScenarios", "SimulationHarness", "ProtocolSimulation", "CyxCore",
+                "CyxKernels",
             ],
             path: "Simulations/simulate", swiftSettings: settings),
 

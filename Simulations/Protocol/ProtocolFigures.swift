@@ -3,7 +3,7 @@
 package enum ProtocolFigures {
     package static let names = [
         "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links", "grinding", "rules",
-        "tables", "repair", "durability",
+        "tables", "repair", "durability", "views",
     ]
 
     /// Mean hops may differ from the model by this share (architecture §7).
@@ -12,10 +12,10 @@ package enum ProtocolFigures {
     private static let eclipseShare = 0.95
 
     /// Runs `name`, printing as it goes; false if a bound was missed. `cpuSeconds` tells the CPU time
-    /// used so far.
+    /// used so far, `heapBytes` what is allocated now.
     package static func run(
         _ name: String, peers: Int?, seed: UInt64, cpuSeconds: () -> Double,
-        print: (String) -> Void
+        heapBytes: () -> Int, print: (String) -> Void
     ) -> Bool {
         switch name {
         case "lookup":
@@ -29,6 +29,8 @@ package enum ProtocolFigures {
         case "grinding": return grinding(peers ?? 300, seed, print)
         case "repair": return ZoneLossTable.run(peers ?? 20, seed, print)
         case "durability": return DurabilityTable.run(peers ?? 1000, seed, print)
+        case "views":
+            return views(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, heapBytes, print)
         case "audits": return AuditFigures.run(peers ?? 100, seed, print)
         default:
             upkeep(peers ?? 10_000, seed, cpuSeconds, print)

@@ -1,4 +1,5 @@
 import CyxCore
+import CyxKernels
 import Glibc
 import ProtocolSimulation
 import SimulationHarness
@@ -11,9 +12,9 @@ import SimulationScenarios
 /// With `--jobs N` each seed runs in a process of its own, N at once (0: one for each core), twice,
 /// and what all of them showed is added up: seeds, virtual hours, faults by kind, operations.
 ///
-/// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding|repair|durability [--seed S]
-/// [--peers N]`: measures machines alone, up to a million peers, and exits with 1 if a figure misses
-/// its bound.
+/// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding|repair|durability|views
+/// [--seed S] [--peers N]`: measures machines alone, up to a million peers, and exits with 1 if a
+/// figure misses its bound.
 struct Simulate {
     private var names: [String] = []
     private var seed: UInt64 = 1
@@ -114,6 +115,7 @@ struct Simulate {
             return ProtocolFigures.run(
                 name, peers: options.peers, seed: seed,
                 cpuSeconds: { Double(clock()) / 1e6 },
+                heapBytes: { Int(cyx_heap_bytes()) },
                 print: { print($0) })
         }
         let start = clock()

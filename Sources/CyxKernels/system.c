@@ -105,3 +105,12 @@ void cyx_tune_allocator(int mapped, int kept, int arenas) {
     (void)mapped, (void)kept, (void)arenas;
 #endif
 }
+
+int64_t cyx_heap_bytes(void) {
+#if defined(__GLIBC__)
+    struct mallinfo2 info = mallinfo2();
+    return (int64_t)(info.uordblks + info.hblkhd);
+#else
+    return 0;
+#endif
+}

@@ -46,6 +46,9 @@ void cyx_thread_name(const char *name);
 // does nothing where the C library is another.
 void cyx_tune_allocator(int mapped, int kept, int arenas);
 
+// Bytes that this process has allocated and not freed, in all arenas; 0 where nobody can tell.
+int64_t cyx_heap_bytes(void);
+
 // getrandom(2); returns how many bytes were written.
 int64_t cyx_random(void *bytes, size_t count);
 
