@@ -88,11 +88,11 @@ extension Fleet {
         slots[rebuild.repairer].life == rebuild.repairerLife
     }
 
-    /// Tells the other watchers of a segment that somebody rebuilds it.
-    package mutating func claim(_ rebuild: FleetRebuild) {
+    /// Tells the other watchers of a segment that somebody rebuilds it, or is done with it.
+    package mutating func claim(_ rebuild: FleetRebuild, ended: Bool = false) {
         guard case .rebuild(let id) = rebuild.task else { return }
         for slot in watchers[partition(rebuild.segment)] where slot != rebuild.repairer {
-            machines[slot].claimed(id, now: now)
+            if ended { machines[slot].claimEnded(id) } else { machines[slot].claimed(id, now: now) }
             dirty.insert(slot)
         }
     }
@@ -138,6 +138,7 @@ extension Fleet {
         let isWhole = added.count == rebuild.wanted
         machines[rebuild.repairer].end(id, succeeded: isWhole, now: now)
         tell(number)
+        claim(rebuild, ended: true)
         if !watchers[partition(number)].contains(rebuild.repairer) {
             machines[rebuild.repairer].remove(id)
         }
@@ -160,6 +161,7 @@ extension Fleet {
         guard isAlive(rebuild) else { return }
         machines[rebuild.repairer].end(rebuild.task.segment, succeeded: false, now: now)
         dirty.insert(rebuild.repairer)
+        claim(rebuild, ended: true)
     }
 
     /// Whether every shard of every segment can be read.

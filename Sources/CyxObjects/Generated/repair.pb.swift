@@ -4,13 +4,17 @@ package import CyxCore
 /// The sender rebuilds this segment now: the others need not. Advice, believed a few times only.
 package struct ClaimSegmentRequest: ProtobufMessage {
     package var segment: [UInt8] = []
+    /// It is done with it: what is still missing is anybody's.
+    package var ended: Bool = false
 
     package init() {}
 
     package init(
-        segment: [UInt8] = []
+        segment: [UInt8] = [],
+        ended: Bool = false
     ) {
         self.segment = segment
+        self.ended = ended
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -18,6 +22,8 @@ package struct ClaimSegmentRequest: ProtobufMessage {
             switch field {
             case 1:
                 try reader.read(&self.segment, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.ended, as: ProtobufBool.self)
             default: try reader.skip()
             }
         }
@@ -25,6 +31,7 @@ package struct ClaimSegmentRequest: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.write(self.segment, field: 1, as: ProtobufBytes.self)
+        writer.write(self.ended, field: 2, as: ProtobufBool.self)
     }
 }
 

@@ -74,10 +74,12 @@ struct ShardClient: Sendable {
             ReportSegmentResponse.self, timings.readTimeout)
     }
 
-    /// Tells another custodian that this one rebuilds a segment.
-    func claim(_ segment: SegmentID, to custodian: PeerID) async throws(Failure) {
+    /// Tells another custodian that this one rebuilds a segment, or is done with it.
+    func claim(
+        _ segment: SegmentID, ended: Bool, to custodian: PeerID
+    ) async throws(Failure) {
         _ = try await call(
-            custodian, .claimSegment, ClaimSegmentRequest(segment: segment.bytes),
+            custodian, .claimSegment, ClaimSegmentRequest(segment: segment.bytes, ended: ended),
             ClaimSegmentResponse.self, timings.readTimeout)
     }
 

@@ -153,6 +153,9 @@ package struct RepairMachine: Sendable {
     }
 
     package mutating func setCustody(_ id: SegmentID, rank: Int, hasQuorum: Bool = true) {
+        guard let former = segments[id]?.rank else { return }
+        // Who stood before this peer is gone, and what it claimed will not be done.
+        if rank < former { claimEnded(id) }
         segments[id]?.rank = rank
         segments[id]?.hasQuorum = hasQuorum
     }
@@ -175,6 +178,10 @@ package struct RepairMachine: Sendable {
         }
         for entry in entries where !segment.entries.contains(where: { $0.peer == entry.peer }) {
             held[entry.peer, default: []].insert(id)
+        }
+        // Whoever claimed it has replaced what it knew to be missing, which may not be all.
+        if rank < segment.rank || Set(segment.entries) != Set(entries) {
+            segment.claimedUntil = nil
         }
         segment.entries = entries
         segment.forged = forged
@@ -220,6 +227,9 @@ package struct RepairMachine: Sendable {
         segments[id]?.claims += 1
         segments[id]?.claimedUntil = now + timings.claim
     }
+
+    /// Who claimed a segment is done with it, whether or not it could do what it meant to.
+    package mutating func claimEnded(_ id: SegmentID) { segments[id]?.claimedUntil = nil }
 
     /// The operator wants all that is missing rebuilt without waiting.
     package mutating func hastenAll() {

@@ -5,9 +5,19 @@ internal import CyxTransport
 /// Custodians tell each other what they rebuild, so that the next in rank, who starts a while after
 /// the first, does what is left instead of the same again.
 extension Repairer {
-    /// Tells the other custodian that watches a segment. Best effort: one that is not told does
-    /// work twice, and nothing else.
-    func claim(_ id: SegmentID) async {
+    /// Rebuilds a segment while the other custodian that watches it knows.
+    func performClaimed(_ task: RepairTask) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.claim(task.segment, ended: false) }
+            group.addTask { await self.perform(task) }
+            // The end is told after the claim was answered: it must not come before it.
+        }
+        await claim(task.segment, ended: true)
+    }
+
+    /// Tells the other custodian that watches a segment. Best effort: one that is not told of the
+    /// claim does work twice, and one that is not told of its end sees it in the rows.
+    private func claim(_ id: SegmentID, ended: Bool) async {
         let local = context.messaging.localPeer
         let reachable = context.reachable()
         do throws(TableError) {
@@ -15,7 +25,7 @@ extension Repairer {
                 .filter { $0 == local || reachable.contains($0) }.prefix(Repairer.watchers)
             for peer in watchers where peer != local {
                 do throws(ShardClient.Failure) {
-                    try await context.client.claim(id, to: peer)
+                    try await context.client.claim(id, ended: ended, to: peer)
                 } catch {
                     context.logger.debug("a claim was not taken", [("error", "\(error)")])
                 }
@@ -30,7 +40,7 @@ extension Repairer {
             let id = SegmentID(bytes: request.segment)
         else { throw ShardRefusal.malformed.failure("claim") }
         if watched(id) != nil, try await context.tables.custodians(of: id.digest).contains(peer) {
-            claimed(id)
+            if request.ended { await claimEnded(id) } else { claimed(id) }
         }
         return ClaimSegmentResponse().protobufBytes()
     }

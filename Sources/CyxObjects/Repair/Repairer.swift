@@ -116,7 +116,7 @@ package actor Repairer {
     }
 
     /// An audit proved that a shard is gone or wrong.
-    func auditFailed(_ shard: ShardID, at peer: PeerID) {
+    package func auditFailed(_ shard: ShardID, at peer: PeerID) {
         noteBad(shard, at: peer)
     }
 
@@ -144,6 +144,13 @@ package actor Repairer {
 
     /// Takes the word of another custodian that it rebuilds a segment.
     func claimed(_ id: SegmentID) { machine.claimed(id, now: context.environment.now()) }
+
+    /// Takes its word that it is done with it. What it did is in the rows: without a look at them
+    /// the same would be done again.
+    func claimEnded(_ id: SegmentID) async {
+        await load(id)
+        machine.claimEnded(id)
+    }
 
     /// What is known of a segment that this peer watches.
     func watched(_ id: SegmentID) -> RepairMachine.Segment? { machine.segments[id] }
@@ -211,10 +218,13 @@ package actor Repairer {
                 let now = context.environment.now()
                 for task in machine.due(peers, now: now) {
                     machine.begin(task, now: now)
-                    if case .rebuild(let id) = task {
-                        group.addTask { await self.claim(id) }
+                    group.addTask {
+                        if case .rebuild = task {
+                            await self.performClaimed(task)
+                        } else {
+                            await self.perform(task)
+                        }
                     }
-                    group.addTask { await self.perform(task) }
                 }
                 publish()
             }
@@ -421,7 +431,7 @@ package actor Repairer {
 
     // MARK: Rebuilding
 
-    private func perform(_ task: RepairTask) async {
+    func perform(_ task: RepairTask) async {
         let id = task.segment
         var succeeded = false
         do {

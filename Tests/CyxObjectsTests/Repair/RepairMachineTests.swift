@@ -63,6 +63,11 @@ struct RepairBench {
         machine.peersChanged(numbers.map(peer), peers, now: now)
     }
 
+    /// The shard with that index, as `load` places it, turned out to be bad.
+    mutating func markBad(_ number: Int, index: Int) {
+        machine.markBad(segment(number), index: index, peer: peer(index), peers, now: now)
+    }
+
     mutating func wait(_ seconds: Int64) { now = now + .seconds(seconds) }
 
     var due: [RepairTask] { machine.due(peers, now: now) }
@@ -345,29 +350,6 @@ struct RepairBench {
         let inB = [12, 13].map { bench.entry($0, at: 18 + $0) }
         bench.load(0, also: inB, without: [12, 13])
         bench.wait(100 * hour)
-        #expect(bench.due == [])
-    }
-}
-
-@Suite struct RepairClaimTests {
-    @Test func aClaimIsBelievedForAWhileAndNotForEver() {
-        var bench = RepairBench(peers: 60)
-        bench.load(0)
-        bench.wait(3600)
-        bench.lose([0, 1, 2])
-        for _ in 0..<3 {
-            #expect(bench.due == bench.rebuilds(0))
-            bench.machine.claimed(bench.segment(0), now: bench.now)
-            bench.wait(599)
-            #expect(bench.due == [])
-            bench.wait(1)
-        }
-        bench.machine.claimed(bench.segment(0), now: bench.now)
-        #expect(bench.due == bench.rebuilds(0))
-        // Whole again and broken again, it is another matter.
-        bench.restore([0, 1, 2])
-        bench.lose([0, 1, 2])
-        bench.machine.claimed(bench.segment(0), now: bench.now)
         #expect(bench.due == [])
     }
 }

@@ -88,6 +88,27 @@ import Testing
         #expect(try world.status().full == 0)
     }
 
+    @Test func aCustodianThatKnowsMoreThanWhoClaimedDoesTheRestAtOnce() throws {
+        let world = try ObjectWorld(storers: 18)
+        try world.createBucket()
+        _ = try world.put("key", noise(1_000_000))
+        #expect(try world.runUntilFull(segments: 1))
+        // Rank 0 and 1 of every row find another bad shard each, and the first claims the segment.
+        let found = [world.holders()[3], world.holders()[7]]
+        for (node, holder) in zip(world.nodes, found) {
+            let repairer = try #require(world.repairer(node))
+            let shard = ShardID(segment: holder.segment, index: holder.entry.index)
+            try world.world.perform(on: node.peer) {
+                await repairer.auditFailed(shard, at: holder.entry.peer)
+            }
+        }
+        // The second begins 5 s after the first; a claim lasts 20 s at most.
+        world.world.run(for: .seconds(9))
+        let entries = world.holders().map(\.entry)
+        for holder in found { #expect(!entries.contains(holder.entry)) }
+        #expect(Set(entries.map(\.index)).count == 14 && entries.count == 14)
+    }
+
     @Test func aSegmentThatLiesBadlyIsSpreadAgain() throws {
         // Fourteen peers in two zones take seven shards each; a third and a fourth zone join.
         let world = try ObjectWorld(storers: 14, zones: 2)
