@@ -127,6 +127,8 @@ final class LoopbackTables: Tables {
 
     func custodians(of position: Digest) async throws(TableError) -> [PeerID] { [] }
 
+    func custody() async -> UInt64 { 0 }
+
     func health() async -> TablesHealth {
         TablesHealth(partitions: 1, fullPartitions: 1, unavailablePartitions: 0, survives: 0)
     }

@@ -161,7 +161,7 @@ package actor Repairer {
     }
 
     private func currentBasis() async -> Basis {
-        let custody = await context.tables.health().custody
+        let custody = await context.tables.custody()
         let standings = context.standings
         var peers: [PeerID: RepairPeer] = [:]
         let snapshot = context.membership.snapshot

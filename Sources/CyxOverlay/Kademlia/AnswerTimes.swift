@@ -8,7 +8,7 @@ package struct AnswerTimes: Sendable {
     private static let deviations: Int64 = 2
     package static let bounds = (least: Duration.milliseconds(50), most: Duration.seconds(1))
 
-    private var mean: Int64 = 0
+    private var nanoseconds: Int64 = 0
     private var deviation: Int64 = 0
     /// Before the first answer.
     private let initial: Duration
@@ -19,17 +19,20 @@ package struct AnswerTimes: Sendable {
 
     package mutating func record(_ time: Duration) {
         let sample = time.nanoseconds
-        guard mean > 0 else {
-            (mean, deviation) = (sample, sample / 2)
+        guard nanoseconds > 0 else {
+            (nanoseconds, deviation) = (sample, sample / 2)
             return
         }
-        deviation += (abs(sample - mean) - deviation) / 4
-        mean += (sample - mean) / 8
+        deviation += (abs(sample - nanoseconds) - deviation) / 4
+        nanoseconds += (sample - nanoseconds) / 8
     }
 
+    /// Zero before the first answer.
+    package var mean: Duration { .nanoseconds(nanoseconds) }
+
     package var patience: Duration {
-        guard mean > 0 else { return initial }
-        let patience = Duration.nanoseconds(mean + Self.deviations * deviation)
+        guard nanoseconds > 0 else { return initial }
+        let patience = Duration.nanoseconds(nanoseconds + Self.deviations * deviation)
         return min(max(patience, Self.bounds.least), Self.bounds.most)
     }
 }

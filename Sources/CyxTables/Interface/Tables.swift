@@ -135,6 +135,10 @@ package protocol Tables: AnyObject, Sendable {
 
     /// How the tables are doing, for `status`.
     func health() async -> TablesHealth
+
+    /// A number that changes whenever this peer begins or ceases to serve a partition, or its view
+    /// changes: who walked `localRows` under another one has to walk them again.
+    func custody() async -> UInt64
 }
 
 package enum RegisterChange: Sendable, Equatable {
@@ -157,9 +161,6 @@ package struct TablesHealth: Sendable, Equatable {
     package var survives: Int
     /// Which partition has no live quorum, and who is missing; nil: none.
     package var unavailableReason: String?
-    /// Changes whenever this peer begins or ceases to serve a partition, or its view changes: who
-    /// walked `localRows` under another one has to walk them again.
-    package var custody: UInt64
     /// Bits of the prefixes that partitions have: there are 2^bits.
     package var partitionBits: Int
     /// Of `partitions`, those in which this peer is the first or the second of the members that can
@@ -174,7 +175,7 @@ package struct TablesHealth: Sendable, Equatable {
 
     package init(
         partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int,
-        unavailableReason: String? = nil, custody: UInt64 = 0, partitionBits: Int = 0,
+        unavailableReason: String? = nil, partitionBits: Int = 0,
         leading: Int = 1, changing: Int = 0, epoch: UInt32 = 0, lag: Duration = .zero
     ) {
         self.partitions = partitions
@@ -182,7 +183,6 @@ package struct TablesHealth: Sendable, Equatable {
         self.unavailablePartitions = unavailablePartitions
         self.survives = survives
         self.unavailableReason = unavailableReason
-        self.custody = custody
         self.partitionBits = partitionBits
         self.leading = leading
         self.changing = changing

@@ -117,8 +117,10 @@ extension TableService {
         _ request: RowRequest, _ certificate: ViewCertificate
     ) async -> QuorumCall<RowReply> {
         let view = certificate.view
+        // What is written should reach every member.
         let call = await ask(
-            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
+            atFirst: request.operation == .read ? view.quorum : nil
         ) { answers in
             let done = answers.count { $0.reply.status == .done }
             if done >= view.quorum { return .finish }

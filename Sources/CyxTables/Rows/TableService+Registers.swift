@@ -23,7 +23,8 @@ extension TableService {
             view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
         let broken = configuration.brokenRules
         let call = await ask(
-            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
+            atFirst: view.quorum
         ) { answers in
             if TableService.settled(answers, in: view, broken) != nil { return .finish }
             return answers.count { $0.reply.status == .done } >= view.quorum ? .finishSoon : .goOn
@@ -139,8 +140,10 @@ extension TableService {
         let request = RowRequest(
             view: ViewReference(view.id), operation: operation, key: StorageKey.row(key),
             ballot: operation == .prepare ? ballot.bytes : [], row: row)
+        // A quorum's promises are enough; a value should reach every member.
         let call = await ask(
-            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
+            atFirst: operation == .prepare ? view.quorum : nil
         ) { answers in
             let done = answers.count { $0.reply.status == .done }
             if done >= view.quorum { return .finish }

@@ -151,7 +151,8 @@ extension TableService {
                 scanLimit: UInt32(min(max(limit, 1), TableMessageLimits.pageRows)))
             request.scanDigests = false
             let call = await ask(
-                reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self
+                reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
+                atFirst: view.quorum
             ) { answers in
                 let done = answers.count { $0.reply.status == .done }
                 if done >= view.quorum { return .finish }

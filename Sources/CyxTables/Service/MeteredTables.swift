@@ -90,6 +90,7 @@ package final class MeteredTables: Tables {
     }
 
     package func health() async -> TablesHealth { await inner.health() }
+    package func custody() async -> UInt64 { await inner.custody() }
 }
 
 /// The counters of one kind of operation.

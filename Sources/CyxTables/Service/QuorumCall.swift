@@ -1,15 +1,19 @@
 internal import CyxCore
 internal import CyxTransport
 
-/// Something that a timer may end.
-protocol Finishable: AnyObject {
+/// Something that timers hurry on.
+protocol TimedCall: AnyObject {
+    func widen()
     func finish()
 }
 
 /// One request to several peers: collects replies until there are enough.
 ///
-/// Confined to the table service. Late replies are dropped: nobody waits for the slowest.
-final class QuorumCall<Reply>: Finishable {
+/// Where a part of them can be enough, only so many are asked at first, and the others when those
+/// do not suffice or take longer than usual (hedged requests: Dean and Barroso, "The Tail at
+/// Scale", 2013). Confined to the table service. Late replies are dropped: nobody waits for the
+/// slowest.
+final class QuorumCall<Reply>: TimedCall {
     struct Answer {
         var peer: PeerID
         var reply: Reply
@@ -24,7 +28,10 @@ final class QuorumCall<Reply>: Finishable {
 
     private(set) var answers: [Answer] = []
     private(set) var failures: [(peer: PeerID, error: RPCError)] = []
-    private var outstanding: Int
+    private var outstanding = 0
+    /// Who was not asked yet.
+    private var spare: ArraySlice<PeerID>
+    private let send: (QuorumCall, PeerID) -> Void
     private var continuation: CheckedContinuation<Void, Never>?
     private var isFinished = false
     private let judge: ([Answer]) -> Verdict
@@ -32,11 +39,26 @@ final class QuorumCall<Reply>: Finishable {
     private var graceStarted = false
 
     init(
-        count: Int, startGrace: @escaping () -> Void, judge: @escaping ([Answer]) -> Verdict
+        _ peers: [PeerID], send: @escaping (QuorumCall, PeerID) -> Void,
+        startGrace: @escaping () -> Void, judge: @escaping ([Answer]) -> Verdict
     ) {
-        outstanding = count
+        spare = peers[...]
+        self.send = send
         self.judge = judge
         self.startGrace = startGrace
+    }
+
+    /// Asks the next `count` peers.
+    func ask(_ count: Int) {
+        let next = spare.prefix(count)
+        spare = spare.dropFirst(count)
+        outstanding += next.count
+        for peer in next { send(self, peer) }
+    }
+
+    /// Asks everyone who was not asked yet.
+    func widen() {
+        if !isFinished { ask(spare.count) }
     }
 
     func receive(_ result: Result<Reply, RPCError>, from peer: PeerID) {
@@ -47,15 +69,18 @@ final class QuorumCall<Reply>: Finishable {
         case .failure(let error): failures.append((peer, error))
         }
         switch judge(answers) {
-        case .finish: finish()
-        case .finishSoon where outstanding > 0:
-            if !graceStarted {
+        case .finish: return finish()
+        case .finishSoon:
+            widen()
+            if outstanding > 0, !graceStarted {
                 graceStarted = true
                 startGrace()
             }
-        case .goOn, .finishSoon:
-            if outstanding == 0 { finish() }
+        case .goOn:
+            // One that fails will not be the last that is needed.
+            if outstanding == 0 || !failures.isEmpty { widen() }
         }
+        if outstanding == 0 { finish() }
     }
 
     /// Drops the answers: they came from who had no right to give any.

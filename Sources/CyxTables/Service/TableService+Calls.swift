@@ -34,16 +34,22 @@ extension TableService {
         guard let batch = outboxes[destination]?.takeBatch(), !batch.isEmpty else { return }
         if outboxes[destination]?.continueFlush() == true { startFlush(destination) }
         let request = TablesBatch(items: batch.map(\.request)).protobufBytes()
+        let sent = environment.now()
         let result = await exchange(request, destination)
+        let took = environment.now() - sent
         if outboxes[destination]?.finishBatch() == true { startFlush(destination) }
         if outboxes[destination]?.isIdle == true { outboxes[destination] = nil }
         switch result {
         case .success(let replies) where replies.count == batch.count:
+            answerTimes.record(took, of: destination.peer)
             for (item, reply) in zip(batch, replies) { item.completion(.success(reply)) }
         case .success:
             // An answer that does not fit its question is as good as none.
             for item in batch { item.completion(.failure(.connectionLost)) }
         case .failure(let error):
+            // However soon it failed, it is no quick answer.
+            answerTimes.record(
+                max(took, configuration.timings.callTimeout), of: destination.peer)
             for item in batch { item.completion(.failure(error)) }
         }
     }
@@ -77,17 +83,18 @@ extension TableService {
     }
 
     /// Asks several peers the same and waits until `judge` has enough or all have answered.
+    /// `atFirst`: how many can be enough; only these, the quickest, are asked while all goes well.
     func ask<Reply: ProtobufMessage>(
         _ peers: [PeerID], _ method: RPCMethod, _ request: [UInt8], as type: Reply.Type,
+        atFirst: Int? = nil,
         judge: @escaping ([QuorumCall<Reply>.Answer]) -> QuorumCall<Reply>.Verdict
     ) async -> QuorumCall<Reply> {
-        nextGraceCall += 1
-        let id = nextGraceCall
-        let call = QuorumCall<Reply>(
-            count: peers.count, startGrace: { self.startGrace(id) }, judge: judge)
-        graceCalls[id] = call
-        for peer in peers {
-            send(request, method, to: peer) { result in
+        nextTimedCall += 1
+        let id = nextTimedCall
+        let isHedged = atFirst.map { $0 < peers.count } ?? false
+        let order = isHedged ? quickestFirst(peers) : peers
+        let call = QuorumCall<Reply>(order) { call, peer in
+            self.send(request, method, to: peer) { result in
                 switch result {
                 case .success(let bytes):
                     do {
@@ -98,17 +105,44 @@ extension TableService {
                 case .failure(let error): call.receive(.failure(error), from: peer)
                 }
             }
+        } startGrace: {
+            self.startGrace(id)
+        } judge: {
+            judge($0)
+        }
+        timedCalls[id] = call
+        var hedge: TimerID?
+        if let atFirst, isHedged {
+            call.ask(atFirst)
+            let patience = order.prefix(atFirst).map { answerTimes[$0].patience }.max()
+            let deadline = environment.now() + (patience ?? .zero)
+            hedge = environment.executor.schedule(at: deadline) {
+                [weak self] in
+                self?.assumeIsolated { $0.timedCalls[id]?.widen() }
+            }
+        } else {
+            call.widen()
         }
         await call.wait()
-        graceCalls[id] = nil
+        if let hedge { environment.executor.cancel(hedge) }
+        timedCalls[id] = nil
         return call
     }
 
     private func startGrace(_ id: UInt64) {
         let deadline = environment.now() + configuration.timings.graceDelay
         _ = environment.executor.schedule(at: deadline) { [weak self] in
-            self?.assumeIsolated { $0.graceCalls.removeValue(forKey: id)?.finish() }
+            self?.assumeIsolated { $0.timedCalls[id]?.finish() }
         }
+    }
+
+    /// Peers by how quickly they have answered; whose speed is not known comes first and is known
+    /// then. Who is busy falls behind, so the work spreads by itself.
+    private func quickestFirst(_ peers: [PeerID]) -> [PeerID] {
+        let ranked = peers.enumerated().map {
+            (time: answerTimes[$0.element].mean, rank: $0.offset, peer: $0.element)
+        }
+        return ranked.sorted { ($0.time, $0.rank) < ($1.time, $1.rank) }.map(\.peer)
     }
 
     /// Whom of a view to ask: not those that membership holds for dead, unless that leaves too few.

@@ -39,6 +39,24 @@ extension TableService {
         return replica.isSynced && replica.successor == nil
     }
 
+    package func custody() async -> UInt64 {
+        var sum: UInt64 = 0
+        for (partition, replica) in replicas where replica.successor == nil {
+            // FNV-1a over what tells one custody from another (Fowler, Noll and Vo); added up, since
+            // a dictionary has no order.
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            let id = replica.view.id
+            for word in [
+                partition.lowerBound.word0, UInt64(id.generation), UInt64(id.epoch),
+                replica.isSynced ? 1 : 0,
+            ] {
+                hash = (hash ^ word) &* 0x100_0000_01b3
+            }
+            sum &+= hash
+        }
+        return sum
+    }
+
     package func health() async -> TablesHealth {
         let snapshot = membership.snapshot
         let target = currentPlanner().target
@@ -51,13 +69,6 @@ extension TableService {
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition], replica.successor == nil else { continue }
             let view = replica.view
-            // FNV-1a over what tells one custody from another (Fowler, Noll and Vo).
-            for word in [
-                partition.lowerBound.word0, UInt64(view.id.generation), UInt64(view.id.epoch),
-                replica.isSynced ? 1 : 0,
-            ] {
-                health.custody = (health.custody ^ word) &* 0x100_0000_01b3
-            }
             let live = view.members.count { isHolding($0, replica, snapshot) }
             health.partitions += 1
             health.epoch = max(health.epoch, view.id.epoch)

@@ -40,8 +40,9 @@ package actor TableService: Tables {
     /// Whether this peer has stopped answering, since its store is gone.
     var isSuspended = false
     var outboxes: [PeerOutbox.Destination: PeerOutbox] = [:]
-    var graceCalls: [UInt64: any Finishable] = [:]
-    var nextGraceCall: UInt64 = 0
+    var timedCalls: [UInt64: any TimedCall] = [:]
+    var nextTimedCall: UInt64 = 0
+    var answerTimes = PeerAnswerTimes()
     var changes = ViewChanges()
     var comparisons = Comparisons()
     /// Since when partitions have been seen without all of their rows here.

@@ -137,6 +137,8 @@ final class FakeTables: Tables {
         shared.state.withLock { $0.custodians }
     }
 
+    func custody() async -> UInt64 { 0 }
+
     func health() async -> TablesHealth {
         TablesHealth(partitions: 1, fullPartitions: 1, unavailablePartitions: 0, survives: 2)
     }
