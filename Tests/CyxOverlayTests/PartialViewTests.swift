@@ -71,10 +71,10 @@ private func closest(_ count: Int, to peer: PeerID) -> [PeerID] {
         #expect((100...900).contains(upwards.estimatedMembers))
     }
 
-    @Test func onlyNeighboursAreProbedAndTalkedAbout() {
+    @Test func neighboursAreProbedAndTalkedAboutAndTheSampleIsProbedSeldom() {
         var machine = machine(Array(1..<300))
         let watched = Set(machine.watchedPeers)
-        var probed: Set<PeerID> = []
+        var probed: [PeerID] = []
         var told: Set<PeerID> = []
         for tick in 1...1000 {
             let now = Instant(nanoseconds: Int64(tick) * 10_000_000)
@@ -82,14 +82,16 @@ private func closest(_ count: Int, to peer: PeerID) -> [PeerID] {
             for action in machine.takeActions() {
                 switch action {
                 case .probe(let id, let target, _):
-                    probed.insert(target)
+                    probed.append(target)
                     machine.handleProbeAnswer(id: id, now: now)
                 case .gossip(let peer): told.insert(peer)
                 default: break
                 }
             }
         }
-        #expect(probed == watched)
+        let seldom = probed.filter { !watched.contains($0) }
+        #expect(Set(probed).isSuperset(of: watched))
+        #expect(seldom.count == probed.count / 10 && Set(seldom).count == seldom.count)
         #expect(told.isSubset(of: watched))
         // What is said of a member of the sample is not passed on.
         while !machine.takeGossip().isEmpty {}
@@ -117,6 +119,9 @@ private func closest(_ count: Int, to peer: PeerID) -> [PeerID] {
     @Test func aComparisonShowsWhoIsCloseToTheOther() {
         var machine = machine(Array(1..<300))
         let other = statements[7]
+        for peer in machine.reachablePeers {
+            machine.handleSync(GossipContent(), from: peer, now: start)
+        }
         let (news, wanted) = machine.compare([], of: other.peer, isPartial: true, now: start)
         #expect(wanted.isEmpty)
         // This peer itself, ten close to the other, four at random.
@@ -136,6 +141,41 @@ private func closest(_ count: Int, to peer: PeerID) -> [PeerID] {
         #expect(machine.state(of: other) == nil && machine.reachableCount == 39)
         machine.handleSyncFailure(with: watched[0])
         #expect(machine.state(of: watched[0]) == .alive)
+    }
+
+    @Test func whoOfTheSampleDoesNotAnswerAProbeIsForgottenWithoutAccusations() throws {
+        var machine = machine(Array(1..<300))
+        let watched = Set(machine.watchedPeers)
+        var silent: PeerID?
+        for tick in 1...1000 {
+            let now = Instant(nanoseconds: Int64(tick) * 10_000_000)
+            machine.handleTimeout(now: now)
+            for action in machine.takeActions() {
+                switch action {
+                case .probe(let id, let target, _):
+                    if silent == nil, !watched.contains(target) { silent = target }
+                    if target != silent { machine.handleProbeAnswer(id: id, now: now) }
+                case .probeThrough, .accuse: Issue.record("\(action)")
+                default: break
+                }
+            }
+        }
+        #expect(machine.state(of: try #require(silent)) == nil && machine.reachableCount == 39)
+        #expect(machine.health == 0)
+    }
+
+    @Test func ofTheSampleOthersAreShownOnlyWhoWasHeardFromLately() throws {
+        var machine = machine(Array(1..<300))
+        let watched = Set(machine.watchedPeers)
+        let heard = try #require(machine.reachablePeers.first { !watched.contains($0) })
+        func shown(_ machine: inout MembershipMachine, at now: Instant) -> Set<PeerID> {
+            let (news, _) = machine.compare([], of: statements[7].peer, isPartial: true, now: now)
+            return Set(news.statements.map(\.peer)).subtracting(watched + [machine.localPeer])
+        }
+        #expect(shown(&machine, at: start).isEmpty)
+        machine.handleSync(GossipContent(), from: heard, now: start)
+        #expect(shown(&machine, at: start) == [heard])
+        #expect(shown(&machine, at: start + MembershipLimits.hearsay).isEmpty)
     }
 
     /// Sixty whole overlays of which none may know more than thirty others.

@@ -35,6 +35,14 @@ import Testing
         return true
     }
 
+    /// It would find most partitions unknown, and bring them back empty.
+    @Test func nobodyJudgesWhatIsLostBySomeOfTheMembers() throws {
+        let (network, _) = try Self.network()
+        #expect(throws: RecoveryError.partialView) {
+            try network.perform(on: 3) { try await $0.assessRecovery() }
+        }
+    }
+
     @Test func viewsFillUpAndReplaceTheirDeadWithPeersThatNotAllMembersSee() throws {
         let (network, keys) = try Self.network()
         var last = 0

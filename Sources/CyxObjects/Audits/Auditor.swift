@@ -130,17 +130,17 @@ package actor Auditor {
             period: period, beacon: beacon, bits: health.partitionBits, watched: health.leading,
             shards: shards)
         var custodians: [UInt64: [PeerID]] = [:]
-        let reachable = context.reachable()
+        let snapshot = context.membership.snapshot
         let local = context.messaging.localPeer
         for prefix in plan.prefixes.sorted() {
             let bits = UInt64(plan.bits)
             let position = Digest(bits == 0 ? 0 : prefix << (64 - bits), 0, 0, 0)
             custodians[prefix] = try await context.tables.custodians(of: position).filter {
-                $0 == local || reachable.contains($0)
+                $0 == local || snapshot.mayBeThere($0)
             }
         }
         var used: [PeerID: UInt64] = [:]
-        for member in context.membership.snapshot.storers {
+        for member in snapshot.storers {
             let (bytes, isOver) = member.info.allocatedBytes.subtractingReportingOverflow(
                 member.info.freeBytes)
             used[member.peer] = isOver ? 0 : bytes

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxOverlay
 internal import CyxTables
 
 /// Condemns segments that nothing refers to, and removes those that are condemned: first at their
@@ -56,9 +57,9 @@ struct SegmentRemover: Sendable {
         let entries = try await context.holders(of: segment).map(\.entry)
         let statement = SegmentDeletion.signed(segment, by: references.keys.signing)
         let peers = Set(entries.map(\.peer)).union(hints).sorted()
-        let reachable = context.reachable()
+        let snapshot = context.membership.snapshot
         let untold = await withTaskGroup(of: Bool.self, returning: Int.self) { group in
-            for peer in peers where reachable.contains(peer) {
+            for peer in peers where snapshot.mayBeThere(peer) {
                 group.addTask { [context] in
                     do throws(ShardClient.Failure) {
                         try await context.client.delete(statement, at: peer)

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxOverlay
 
 /// Who may be asked for which shard, in which order. A machine.
 struct FetchSources: Sendable {
@@ -6,7 +7,7 @@ struct FetchSources: Sendable {
     private let excluding: Set<Int>
     /// By index; each peer once.
     private var peers: [[PeerID]]
-    private var reachable: Set<PeerID>?
+    private var members: MembershipSnapshot?
     private var tried: Set<ShardAsk> = []
     /// Whom each index was asked of last.
     private(set) var asked: [Int: PeerID] = [:]
@@ -31,7 +32,7 @@ struct FetchSources: Sendable {
         }
     }
 
-    mutating func setReachable(_ reachable: Set<PeerID>) { self.reachable = reachable }
+    mutating func setMembers(_ members: MembershipSnapshot) { self.members = members }
 
     mutating func add(_ entries: [HolderEntry]) {
         for entry in entries where entry.index < peers.count {
@@ -41,7 +42,7 @@ struct FetchSources: Sendable {
         }
     }
 
-    private func isReachable(_ peer: PeerID) -> Bool { reachable?.contains(peer) ?? true }
+    private func isReachable(_ peer: PeerID) -> Bool { members?.mayBeThere(peer) ?? true }
 
     private func isRejected(_ index: Int, _ peer: PeerID) -> Bool {
         rejected.contains(ShardAsk(index: index, peer: peer))

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxOverlay
 internal import CyxTables
 
 /// Gets any k verified shards of a range of a segment.
@@ -49,7 +50,7 @@ actor SegmentFetcher {
         var sources = FetchSources(
             shape: shape, holders: holders, excluding: excluding,
             rejected: Set(lately(rejected: shape.id).keys))
-        sources.setReachable(context.reachable())
+        sources.setMembers(context.membership.snapshot)
         if !sources.hasAllDataShards { await addRows(&sources, shape.id, refresh: false) }
         var shards = FetchedShards(shape: shape, range: range, answers: [:])
         var lastFailure = "no holder is reachable"
@@ -208,8 +209,8 @@ extension ObjectContext {
         var isTaken = false
         do {
             let custodians = try await tables.custodians(of: segment.digest)
-            let reachable = reachable()
-            for custodian in custodians.filter(reachable.contains)
+            let snapshot = membership.snapshot
+            for custodian in custodians.filter(snapshot.mayBeThere)
                 .prefix(ObjectContext.reportedCustodians)
             {
                 try await client.report(segment, suspect: suspect, index: index, to: custodian)

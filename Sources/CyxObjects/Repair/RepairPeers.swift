@@ -35,6 +35,8 @@ package struct RepairPeers: Sendable {
     /// Peers that are not away, by zone.
     private(set) var zones: [String: Int] = [:]
     private var losses: [Loss] = []
+    /// Whose loss shows here and counts; nil: everybody's.
+    private var watched: Set<PeerID>?
     /// Until then only endangered segments are rebuilt.
     package private(set) var stormEnd: Instant?
 
@@ -44,8 +46,13 @@ package struct RepairPeers: Sendable {
 
     package subscript(peer: PeerID) -> RepairPeer? { peers[peer] }
 
-    /// Takes over what is known now; returns who changed, in order.
-    package mutating func replace(_ peers: [PeerID: RepairPeer], now: Instant) -> [PeerID] {
+    /// Takes over what is known now; returns who changed, in order. Of a network too large to know
+    /// everybody, only those who are `watched` are known to be gone when they are not among `peers`
+    /// any more: others had to make room, or nobody noticed.
+    package mutating func replace(
+        _ peers: [PeerID: RepairPeer], watched: Set<PeerID>? = nil, now: Instant
+    ) -> [PeerID] {
+        self.watched = watched
         let gone = self.peers.keys.filter { peers[$0] == nil }
         let others = peers.filter { self.peers[$0.key] != $0.value }.keys
         let changed = (gone + others).sorted()
@@ -60,7 +67,7 @@ package struct RepairPeers: Sendable {
         if let state, !state.isAway { count(state.zone, 1) }
         peers[peer] = state
         losses.removeAll { now - $0.at > timings.storm.window || $0.peer == peer }
-        if let former, state == nil {
+        if let former, state == nil, watched?.contains(peer) ?? true {
             losses.append(Loss(at: now, peer: peer, zone: former.zone))
             if isStorm(former.zone) { stormEnd = now + timings.storm.hold }
         }
@@ -73,9 +80,11 @@ package struct RepairPeers: Sendable {
 
     /// Whether the last loss, in `zone`, makes it one.
     private func isStorm(_ zone: String) -> Bool {
-        if losses.count * RepairPeers.stormShare > peers.count + losses.count { return true }
-        return zones[zone] == nil
-            && losses.count { $0.zone == zone } >= RepairPeers.stormZonePeers
+        let left = watched.map { $0.count { peers[$0] != nil } } ?? peers.count
+        if losses.count * RepairPeers.stormShare > left + losses.count { return true }
+        let isZoneGone =
+            watched.map { $0.allSatisfy { peers[$0]?.zone != zone } } ?? (zones[zone] == nil)
+        return isZoneGone && losses.count { $0.zone == zone } >= RepairPeers.stormZonePeers
     }
 
     func isStorm(at now: Instant) -> Bool { stormEnd.map { now < $0 } ?? false }

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxOverlay
 internal import CyxTables
 internal import CyxTransport
 
@@ -19,10 +20,10 @@ extension Repairer {
     /// claim does work twice, and one that is not told of its end sees it in the rows.
     private func claim(_ id: SegmentID, ended: Bool) async {
         let local = context.messaging.localPeer
-        let reachable = context.reachable()
+        let snapshot = context.membership.snapshot
         do throws(TableError) {
             let watchers = try await context.tables.custodians(of: id.digest)
-                .filter { $0 == local || reachable.contains($0) }.prefix(Repairer.watchers)
+                .filter { $0 == local || snapshot.mayBeThere($0) }.prefix(Repairer.watchers)
             for peer in watchers where peer != local {
                 do throws(ShardClient.Failure) {
                     try await context.client.claim(id, ended: ended, to: peer)

@@ -28,6 +28,8 @@ package actor Repairer {
     private struct Basis: Equatable {
         var custody: UInt64
         var peers: [PeerID: RepairPeer]
+        /// Whose death shows here; nil: everybody's.
+        var holders: Set<PeerID>?
     }
 
     /// How likely a peer that membership suspects, or whose audits went wrong, is gone soon.
@@ -41,7 +43,6 @@ package actor Repairer {
     private let runner = JobRunner()
     private var machine: RepairMachine
     private var peers: RepairPeers
-    private var unheard = UnheardHolders()
     /// Of the last look that found and read everything.
     private var looked: Basis?
     private var reports: [Report] = []
@@ -175,23 +176,27 @@ package actor Repairer {
             peers[member.peer] = RepairPeer(
                 store: store, zone: member.info.zone, isAway: member.state == .away, risk: risk)
         }
-        excuseUnheard(snapshot, &peers)
-        return Basis(custody: custody, peers: peers)
+        let holders = snapshot.isPartial ? machine.holders : nil
+        if let holders {
+            // Its view does not hold them all, and nobody here finds out when they die.
+            context.membership.watch(holders, for: .holders)
+            for holder in holders {
+                guard let store = machine.store(of: holder) else { continue }
+                peers[holder] = peers[holder] ?? unheard(holder, store, snapshot)
+            }
+        }
+        return Basis(custody: custody, peers: peers, holders: holders)
     }
 
-    /// Has membership ask after holders that its view does not hold.
-    private func excuseUnheard(
-        _ snapshot: MembershipSnapshot, _ peers: inout [PeerID: RepairPeer]
-    ) {
-        let holders = machine.holders
-        let now = context.environment.now()
-        let excused = unheard.excused(holders, in: snapshot, now: now)
-        guard snapshot.isPartial else { return }
-        context.membership.watch(holders, for: .holders)
-        for peer in excused where context.standings.verdict(peer) != .banned {
-            guard let store = machine.store(of: peer) else { continue }
-            peers[peer] = RepairPeer(store: store, zone: "", risk: Risk.suspected)
-        }
+    /// A holder of which nobody has heard here yet counts as there, lest a custodian rebuild all that
+    /// it has just taken over.
+    private func unheard(
+        _ holder: PeerID, _ store: StoreID, _ snapshot: MembershipSnapshot
+    ) -> RepairPeer? {
+        guard snapshot.members[holder] == nil, snapshot.mayBeThere(holder),
+            context.standings.verdict(holder) != .banned
+        else { return nil }
+        return RepairPeer(store: store, zone: "", risk: Risk.suspected)
     }
 
     private func report(_ bytes: [UInt8]) throws -> [UInt8] {
@@ -249,7 +254,7 @@ package actor Repairer {
     private func look() async -> Duration {
         let basis = await currentBasis()
         let start = context.environment.now()
-        let changed = peers.replace(basis.peers, now: start)
+        let changed = peers.replace(basis.peers, watched: basis.holders, now: start)
         machine.peersChanged(changed, peers, now: start)
         var fresh: [SegmentID] = []
         var isComplete = false
@@ -273,7 +278,7 @@ package actor Repairer {
         var after: RowKey?
         var seen: Set<SegmentID> = []
         var fresh: [SegmentID] = []
-        let reachable = context.reachable()
+        let snapshot = context.membership.snapshot
         let now = context.environment.now()
         while true {
             let page = try await context.tables.localRows(
@@ -281,7 +286,7 @@ package actor Repairer {
             for key in page where key.suffix.isEmpty {
                 let id = SegmentID(key.position)
                 if let until = absent[id], now < until { continue }
-                guard let custody = try await custody(of: id, reachable),
+                guard let custody = try await custody(of: id, snapshot),
                     custody.rank < Repairer.watchers
                 else { continue }
                 seen.insert(id)
@@ -318,11 +323,11 @@ package actor Repairer {
     /// This peer's place among the reachable custodians, and whether those are enough to decide
     /// anything; nil if it is none.
     private func custody(
-        of id: SegmentID, _ reachable: Set<PeerID>
+        of id: SegmentID, _ snapshot: MembershipSnapshot
     ) async throws(TableError) -> (rank: Int, hasQuorum: Bool)? {
         let local = context.messaging.localPeer
         let custodians = try await context.tables.custodians(of: id.digest)
-        let present = custodians.filter { $0 == local || reachable.contains($0) }
+        let present = custodians.filter { $0 == local || snapshot.mayBeThere($0) }
         guard let rank = present.firstIndex(of: local) else { return nil }
         return (rank, present.count >= ViewSize(members: custodians.count).quorum)
     }
@@ -339,13 +344,18 @@ package actor Repairer {
                 machine.remove(id)
                 return true
             }
-            guard let custody = try await custody(of: id, context.reachable()) else {
+            let snapshot = context.membership.snapshot
+            guard let custody = try await custody(of: id, snapshot) else {
                 machine.remove(id)
                 return true
             }
             let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
             let forged = await unproven(holders, shape)
             let entries = holders.map(\.entry).filter { !forged.contains($0) }
+            for entry in entries where peers[entry.peer] == nil {
+                guard let peer = unheard(entry.peer, entry.store, snapshot) else { continue }
+                peers.set(entry.peer, peer, now: now)
+            }
             machine.load(
                 shape, signed, entries, forged: forged, rank: custody.rank,
                 hasQuorum: custody.hasQuorum, peers, now: now)

@@ -1,5 +1,6 @@
 package import CyxCore
 package import CyxCrypto
+internal import CyxOverlay
 package import CyxTables
 internal import CyxTransport
 
@@ -114,7 +115,7 @@ package actor StandingKeeper {
     private func peersToKeep() async throws(TableError) -> [(PeerID, [UInt64])] {
         var windows: [PeerID: [UInt64]] = [:]
         var after: RowKey?
-        let reachable = context.reachable()
+        let snapshot = context.membership.snapshot
         while true {
             let page = try await context.tables.localRows(
                 .tallies, after: after, limit: RowLimits.scanPageRows)
@@ -131,7 +132,7 @@ package actor StandingKeeper {
                 of: AuditRows.position(of: peer))
             // Nobody keeps its own standing.
             let keeper = custodians.first {
-                $0 != peer && ($0 == local || reachable.contains($0))
+                $0 != peer && ($0 == local || snapshot.mayBeThere($0))
             }
             if keeper == local { kept.append((peer, (windows[peer] ?? []).sorted())) }
         }

@@ -88,15 +88,26 @@ package struct MembershipSnapshot: Sendable {
     package private(set) var awayStorers: [Member] = []
     /// Whether there are more members than these: the network is too large to know everybody. New
     /// data and seats then go to members of a random sample, which differs from peer to peer. Those
-    /// whom `Membership.watch` names are among these once they were asked; auditors and the keepers
-    /// of standings do not name theirs yet, and take custodians that are not among these for gone.
+    /// whom `Membership.watch` names are among these once they have answered.
     package let isPartial: Bool
+    /// Those of whom `Membership.watch` has nothing to tell, although they were asked for.
+    private let silent: Set<PeerID>
 
-    package init(localPeer: PeerID, members: [PeerID: Member], isPartial: Bool = false) {
+    package init(
+        localPeer: PeerID, members: [PeerID: Member], isPartial: Bool = false,
+        silent: Set<PeerID> = []
+    ) {
         self.localPeer = localPeer
         self.isPartial = isPartial
+        self.silent = silent
         self.members = members
         sort()
+    }
+
+    /// Whether a peer counts as there: who is not among many thousands that nobody here knows of is
+    /// not gone, before it was asked for in vain.
+    package func mayBeThere(_ peer: PeerID) -> Bool {
+        members[peer].map(\.isReachable) ?? (isPartial && !silent.contains(peer))
     }
 
     private mutating func sort() {

@@ -88,14 +88,44 @@ extension MembershipMachine {
 
     /// A comparison with `peer` failed. Of the sample nobody here finds out more.
     package mutating func handleSyncFailure(with peer: PeerID) {
+        forgetOfSample(peer)
+    }
+
+    mutating func forgetOfSample(_ peer: PeerID) {
         guard partial != nil, !isWatched(peer), isReachable(peer) else { return }
         partial?.remove(peer)
         drop(peer)
     }
 
+    /// The sample in random round-robin order, like all in a small network, only slower: else it
+    /// would fill with members that left long ago.
+    mutating func nextOfSample() -> PeerID? {
+        for _ in 0..<2 {
+            while let target = sampleOrder.popLast() {
+                if isReachable(target), !isWatched(target) { return target }
+            }
+            sampleOrder = reachablePeers.filter { !isWatched($0) }
+            sampleOrder.shuffle(using: &generator)
+        }
+        return nil
+    }
+
+    /// A member gave a sign of life to this peer itself.
+    mutating func hear(_ peer: PeerID, now: Instant) { entries[peer]?.heard = now }
+
+    /// Whether others may be told of a member that nobody around here probes often. Whoever has not
+    /// been heard of by the one who tells is not passed on: the dead of a large network would
+    /// otherwise live on in hearsay, sent back to those who have just found out.
+    private func isVouchedFor(_ peer: PeerID, now: Instant) -> Bool {
+        if isWatched(peer) { return true }
+        return entries[peer]?.heard.map { now - $0 < MembershipLimits.hearsay } ?? false
+    }
+
     /// Whom to show a peer that does not know everybody: those close to it, and some at random.
-    mutating func shown(to peer: PeerID, except seen: Set<PeerID>) -> [PeerID] {
-        let others = reachablePeers.filter { !seen.contains($0) && $0 != peer }
+    mutating func shown(to peer: PeerID, except seen: Set<PeerID>, now: Instant) -> [PeerID] {
+        let others = reachablePeers.filter {
+            !seen.contains($0) && $0 != peer && isVouchedFor($0, now: now)
+        }
         let close = others.map { (distance: $0.digest ^ peer.digest, peer: $0) }
             .sorted { $0.distance < $1.distance }.prefix(limits.neighbours).map(\.peer)
         let known = Set(close)

@@ -98,6 +98,12 @@ extension MembershipMachine {
     }
 
     private mutating func nextTarget() -> PeerID? {
+        probeTurn += 1
+        if isPartial, probeTurn.isMultiple(of: MembershipLimits.sampleTurns),
+            let target = nextOfSample()
+        {
+            return target
+        }
         for _ in 0..<2 {
             while let target = probeOrder.popLast() {
                 if isReachable(target), isWatched(target) { return target }
@@ -111,7 +117,8 @@ extension MembershipMachine {
     private mutating func goIndirect(_ id: UInt64, now: Instant) {
         guard let index = probes.firstIndex(where: { $0.id == id }) else { return }
         probes[index].indirectAt = probes[index].deadline
-        guard !probes[index].isIndirect else { return }
+        // Neighbours hardly know whom this peer has in its sample, and little is lost with one.
+        guard !probes[index].isIndirect, isWatched(probes[index].target) else { return }
         probes[index].isIndirect = true
         let (target, deadline) = (probes[index].target, probes[index].deadline)
         let helpers = pick(MembershipLimits.helpers, excluding: target)
@@ -127,6 +134,7 @@ extension MembershipMachine {
         guard let index = probes.firstIndex(where: { $0.id == id }) else { return }
         let probe = probes.remove(at: index)
         health = max(0, health - 1)
+        hear(probe.target, now: now)
         acquit(probe.target, now: now)
     }
 
@@ -145,6 +153,10 @@ extension MembershipMachine {
 
     private mutating func fail(_ probe: Probe, now: Instant) {
         probes.removeAll { $0.id == probe.id }
+        if !isWatched(probe.target) {
+            forgetOfSample(probe.target)
+            return
+        }
         let countsNacks = probe.helpers > 0 && defences.contains(.nacks)
         weaken(by: countsNacks ? max(0, probe.helpers - probe.helpersHeard) : 1)
         suspectMyself(probe.target, now: now)

@@ -65,6 +65,9 @@ extension MembershipMachine {
         return content
     }
 
+    /// Forgets what it has not passed on yet: where a simulation begins, everybody has been told.
+    package mutating func dropGossip() { gossip = GossipQueue() }
+
     /// What is said of a member that is suspected or being checked, for itself to refute.
     private func doubt(of peer: PeerID) -> Accusation? {
         guard let entry = entries[peer] else { return nil }
@@ -123,7 +126,8 @@ extension MembershipMachine {
             }
         }
         let showsAll = !isPartial && !self.isPartial
-        let others = showsAll ? order : shown(to: sender, except: seen)
+        hear(sender, now: now)
+        let others = showsAll ? order : shown(to: sender, except: seen, now: now)
         for peer in [localPeer] + others where !seen.contains(peer) {
             // Who has not met the dead does not miss them.
             guard entries[peer]?.state != .dead, let statement = statement(of: peer) else {
@@ -148,6 +152,7 @@ extension MembershipMachine {
     /// Takes in what a comparison brought. A death that another knows of is only a hint here: after
     /// a partition each side holds the other dead.
     package mutating func handleSync(_ content: GossipContent, from sender: PeerID, now: Instant) {
+        hear(sender, now: now)
         let dead = Set(content.accusations.filter { $0.kind == .dead }.map(\.peer))
         for statement in content.statements {
             if entries[statement.peer] == nil, dead.contains(statement.peer) { continue }

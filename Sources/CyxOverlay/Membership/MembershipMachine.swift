@@ -32,6 +32,8 @@ package struct MembershipMachine: Sendable {
         var disproved: (accusations: [Accusation], until: Instant)?
         /// When a member that is away is missed.
         var awayUntil: Instant?
+        /// When it last answered this peer, or asked it something.
+        var heard: Instant?
         /// For what others said it is held dead; those who missed it are shown.
         var evidence: [Accusation] = []
     }
@@ -61,7 +63,7 @@ package struct MembershipMachine: Sendable {
     let defences: MembershipDefences
     /// What counts as one network when accusers are to come from several.
     let diversity: DiversityRule
-    let limits: ViewLimits
+    package let limits: ViewLimits
     package private(set) var own: MemberStatement
     /// Lifeguard's local health multiplier minus 1: 0 is healthy.
     package internal(set) var health = 0
@@ -88,6 +90,9 @@ package struct MembershipMachine: Sendable {
     var probes: [Probe] = []
     var checks: [Check] = []
     var probeOrder: [PeerID] = []
+    /// Of a large network's sample, those whose turn is still to come.
+    var sampleOrder: [PeerID] = []
+    var probeTurn = 0
     var probeSequence: UInt64 = 0
     var probeDue: Instant
     var gossipDue: Instant
@@ -222,7 +227,7 @@ package struct MembershipMachine: Sendable {
             statement: statement, state: state,
             since: isSame ? before?.since ?? now : now, joined: before?.joined ?? now,
             suspicion: nil,
-            network: network(of: statement.info), awayUntil: awayUntil)
+            network: network(of: statement.info), awayUntil: awayUntil, heard: before?.heard)
         if before == nil { order.insert(peer, at: place(of: peer, in: order)) }
         changed = true
         spread(peer, .statement)

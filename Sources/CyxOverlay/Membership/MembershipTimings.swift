@@ -66,6 +66,10 @@ package enum MembershipLimits {
     package static let batch = 24
     /// Further statements and claims that a message of another may bring.
     package static let receivedBatch = 10_000
+    /// Of so many probes, one goes to a member of a large network's sample.
+    package static let sampleTurns = 10
+    /// How long a member of the sample that was heard from is shown to others.
+    package static let hearsay = Duration.seconds(3600)
     /// Lifeguard's S: how unhealthy a peer may think itself.
     package static let health = 8
     /// SWIM's k: peers that probe for another.

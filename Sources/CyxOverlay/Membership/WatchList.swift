@@ -5,44 +5,86 @@ package import CyxCore
 /// of segments that it watches. They are asked one after another, each every few minutes. A machine:
 /// the shell asks, and tells what came of it.
 package struct WatchList: Sendable {
-    /// What the members matter for.
-    package enum Interest: Hashable, Sendable {
+    /// What the members matter for, the more urgent first.
+    package enum Interest: Hashable, CaseIterable, Sendable {
         case custodians, holders
+
+        /// Between two questions to a member.
+        package var interval: Duration {
+            switch self {
+            case .custodians: .seconds(60)
+            case .holders: .seconds(300)
+            }
+        }
     }
 
-    /// Members on the list; beyond, the highest IDs are left out.
-    package static let limit = 8192
-    /// Between two questions to a member, and between two after one without an answer.
-    package static let interval = Duration.seconds(300)
+    /// Members on the list; beyond, those of the less urgent interest with the highest IDs are left
+    /// out, and nothing is known of them.
+    package static let limit = 32_768
+    /// Members that can be asked in `Interest.holders.interval`; of more, each is asked less often.
+    package static let questions = 8192
+    /// Between two looks at the list, and members asked at each: enough for so many.
+    package static let pause = Duration.seconds(5)
+    package static let width = 144
+    /// Between two questions to a member that did not answer.
     package static let retry = Duration.seconds(15)
     /// Questions without an answer after which a member is dead; before, it is suspected.
     package static let failures = 3
 
     private struct Entry: Sendable {
+        var interest: Interest
         var member: Member?
+        /// When it last answered, or was last said to be off for maintenance.
+        var heard: Instant?
         var failures = 0
         var due: Instant
         var isBeingAsked = false
     }
 
+    private let limit: Int
+    private let questions: Int
     private var wanted: [Interest: Set<PeerID>] = [:]
     private var entries: [PeerID: Entry] = [:]
+    private var changed = false
 
-    package init() {}
+    package init(limit: Int = WatchList.limit, questions: Int = WatchList.questions) {
+        self.limit = limit
+        self.questions = questions
+    }
 
     /// What is known of those on the list.
     package var members: [PeerID: Member] { entries.compactMapValues(\.member) }
 
+    /// Those that were asked often enough, and of whom nobody has ever heard here.
+    package var silent: Set<PeerID> {
+        Set(entries.filter { $0.value.member == nil && isOver($0.value) }.keys)
+    }
+
     package func member(_ peer: PeerID) -> Member? { entries[peer]?.member }
+
+    package func heard(_ peer: PeerID) -> Instant? { entries[peer]?.heard }
+
+    /// Whether `members` or `silent` differ from those at the last call.
+    package mutating func takeChanged() -> Bool {
+        defer { changed = false }
+        return changed
+    }
 
     /// Says whom `interest` is in from now on.
     package mutating func want(_ peers: Set<PeerID>, for interest: Interest, now: Instant) {
         guard wanted[interest] != peers else { return }
         wanted[interest] = peers
-        let all = wanted.values.reduce(into: Set()) { $0.formUnion($1) }
-        let kept = Set(all.sorted().prefix(WatchList.limit))
-        entries = entries.filter { kept.contains($0.key) }
-        for peer in kept where entries[peer] == nil { entries[peer] = Entry(due: now) }
+        var kept: [PeerID: Interest] = [:]
+        for interest in Interest.allCases {
+            let others = (wanted[interest] ?? []).filter { kept[$0] == nil }
+            for peer in others.sorted().prefix(limit - kept.count) { kept[peer] = interest }
+        }
+        let before = entries.count
+        entries = entries.filter { kept[$0.key] != nil }
+        changed = changed || entries.count != before
+        for (peer, interest) in kept {
+            entries[peer, default: Entry(interest: interest, due: now)].interest = interest
+        }
     }
 
     /// Up to `count` members to ask now, those first that have waited longest.
@@ -54,16 +96,18 @@ package struct WatchList: Sendable {
         return due
     }
 
-    /// A member has answered, and said this of itself.
-    package mutating func handleAnswer(_ info: MemberInfo, isLeaving: Bool, now: Instant) {
+    /// A member has said this of itself: in an answer, or that it is off for maintenance.
+    package mutating func handleWord(_ info: MemberInfo, _ state: MemberState, now: Instant) {
         guard var entry = entries[info.peer] else { return }
         let before = entry.member
-        let state: MemberState = isLeaving ? .left : .alive
+        let isSame = before?.state == state
         entry.member = Member(
-            info: info, state: state, since: before?.state == state ? before?.since ?? now : now,
+            info: info, state: state, since: isSame ? before?.since ?? now : now,
             joined: before?.joined ?? now)
+        changed = changed || !isSame || before?.info != info
+        entry.heard = now
         entry.failures = 0
-        entry.due = now + WatchList.interval
+        entry.due = now + interval(entry.interest)
         entry.isBeingAsked = false
         entries[info.peer] = entry
     }
@@ -71,15 +115,25 @@ package struct WatchList: Sendable {
     /// A member did not answer, nor does anybody know it at another address.
     package mutating func handleFailure(of peer: PeerID, now: Instant) {
         guard var entry = entries[peer] else { return }
-        entry.failures += 1
+        entry.failures = min(entry.failures + 1, WatchList.failures)
         entry.isBeingAsked = false
-        let isOver = entry.failures >= WatchList.failures
-        entry.due = now + (isOver ? WatchList.interval : WatchList.retry)
-        let state: MemberState = isOver ? .dead : .suspect
-        if entry.member != nil, entry.member?.state != state {
+        entry.due = now + (isOver(entry) ? interval(entry.interest) : WatchList.retry)
+        let state: MemberState = isOver(entry) ? .dead : .suspect
+        if entry.member?.state != state {
             entry.member?.state = state
             entry.member?.since = now
+            changed = true
         }
         entries[peer] = entry
+    }
+
+    private func isOver(_ entry: Entry) -> Bool { entry.failures >= WatchList.failures }
+
+    private func interval(_ interest: Interest) -> Duration {
+        let excess = max(0, entries.count - questions)
+        let share = Double(excess) / Double(questions)
+        return interest.interval
+            + .nanoseconds(
+                Int64(Double(interest.interval.nanoseconds) * share))
     }
 }

@@ -75,7 +75,12 @@ extension Overlay {
         guard peer != machine.localPeer else { return machine.own }
         // Those around an ID watch its member: they know first when it is gone.
         if machine.state(of: peer) == .dead || machine.state(of: peer) == .left { return nil }
-        return records.record(of: peer, now: environment.now())
+        let kept = records.record(of: peer, now: environment.now())
+        // And they hear first what it says anew.
+        guard let kept, let known = machine.statement(of: peer),
+            known.incarnation > kept.incarnation, isPublishable(known.info)
+        else { return kept }
+        return known
     }
 
     func issueToken(to remote: PeerContact) -> [UInt8] {

@@ -231,7 +231,7 @@ package actor Overlay: Membership {
     func publishSnapshot() {
         let snapshot = MembershipSnapshot(
             localPeer: machine.localPeer, members: knownMembers(),
-            isPartial: machine.isPartial)
+            isPartial: machine.isPartial, silent: machine.isPartial ? watchList.silent : [])
         let observers = published.withLock { published in
             published.snapshot = snapshot
             return published.observers

@@ -34,6 +34,8 @@ package enum RecoveryError: Error, Equatable, CustomStringConvertible {
     case noStorage
     /// Nobody here is in a network.
     case noNetwork
+    /// This peer knows only some of the members: what those hold is not all that there is.
+    case partialView
 
     package var description: String {
         switch self {
@@ -45,6 +47,9 @@ package enum RecoveryError: Error, Equatable, CustomStringConvertible {
                 + peers.map { "\($0)" }.joined(separator: ", ")
         case .noStorage: "no reachable peer stores anything"
         case .noNetwork: "no reachable peer knows any partition"
+        case .partialView:
+            "the network is so large that this peer knows only some of its members, and cannot tell "
+                + "what is lost; nothing was changed"
         }
     }
 }
@@ -60,6 +65,7 @@ extension TableService {
         // Not what was seen a moment ago: what is decided on this cannot be undone.
         changes.planner = nil
         let planner = currentPlanner()
+        guard !planner.snapshot.isPartial else { throw .partialView }
         let peers = planner.snapshot.reachable.map(\.peer)
         let answers = await withTaskGroup(of: (PeerID, Holdings?).self) { group in
             var answers: [(peer: PeerID, holdings: Holdings?)] = []

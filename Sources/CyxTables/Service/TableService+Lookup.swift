@@ -127,6 +127,8 @@ extension TableService {
 
     /// How often those who are asked for views are told again: others may have come closer.
     static let teachInterval = Duration.seconds(600)
+    /// How many are told: whoever asks may see others closer to the partition than who tells.
+    package static let teachWidth = 20
 
     /// Tells those whom others ask for the partition's view. While whoever looks asks everybody
     /// anyway, nobody needs to be told.
@@ -137,7 +139,7 @@ extension TableService {
         }
         let view = certificate.view
         let keepers = await membership.keepers(
-            of: view.partition.lowerBound, count: TableService.lookupWidth)
+            of: view.partition.lowerBound, count: TableService.teachWidth)
         for peer in keepers where !view.contains(peer) { install(certificate, at: peer) }
     }
 

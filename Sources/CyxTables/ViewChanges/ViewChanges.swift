@@ -93,12 +93,12 @@ struct ViewChanges {
             target = size
             targetChanged = now
         }
-        for peer in custodians where snapshot.members[peer] == nil {
-            absentSince[peer] = absentSince[peer] ?? now
+        // In a network too large to know everybody only those that were asked for in vain.
+        let absent = custodians.filter {
+            snapshot.members[$0] == nil && !snapshot.mayBeThere($0)
         }
-        absentSince = absentSince.filter {
-            snapshot.members[$0.key] == nil && custodians.contains($0.key)
-        }
+        for peer in absent { absentSince[peer] = absentSince[peer] ?? now }
+        absentSince = absentSince.filter { absent.contains($0.key) }
     }
 
     mutating func noteStrangers(_ peers: [PeerID]) {

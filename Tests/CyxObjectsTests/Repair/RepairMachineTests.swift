@@ -267,6 +267,21 @@ struct RepairBench {
         #expect(bench.peers.stormEnd == bench.now + .seconds(hour))
     }
 
+    /// Most that a peer sees of a large network are nothing to it, and come and go unnoticed.
+    @Test func inALargeNetworkOnlyLossesOfHoldersMakeAStorm() {
+        var bench = RepairBench(peers: 60, zones: 30)
+        let holders = Set((0..<20).map(bench.peer))
+        func without(_ gone: Range<Int>) -> [PeerID: RepairPeer] {
+            var peers = bench.peers.peers
+            for number in gone { peers[bench.peer(number)] = nil }
+            return peers
+        }
+        _ = bench.peers.replace(without(20..<50), watched: holders, now: bench.now)
+        #expect(bench.peers.stormEnd == nil)
+        _ = bench.peers.replace(without(0..<3), watched: holders, now: bench.now)
+        #expect(bench.peers.stormEnd != nil)
+    }
+
     @Test func lossesThatAreFarApartOrMendedAreNoStorm() {
         var bench = RepairBench(peers: 30, zones: 3)
         bench.wait(hour)

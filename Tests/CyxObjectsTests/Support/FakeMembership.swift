@@ -10,6 +10,8 @@ final class FakeMembers: Sendable {
         var observers: [PeerID: @Sendable (MembershipSnapshot) -> Void] = [:]
         /// Whom nobody sees, in a network that is too large to see everybody; nil: it is not.
         var unseen: Set<PeerID>?
+        /// Those of the unseen that were asked for in vain.
+        var silent: Set<PeerID> = []
     }
 
     let state = Mutex(State())
@@ -32,11 +34,17 @@ final class FakeMembers: Sendable {
         tell()
     }
 
+    func giveUp(_ peers: Set<PeerID>) {
+        state.withLock { $0.silent = peers }
+        tell()
+    }
+
     func snapshot(of peer: PeerID) -> MembershipSnapshot {
-        let (members, unseen) = state.withLock { ($0.members, $0.unseen) }
+        let state = state.withLock { $0 }
         return MembershipSnapshot(
-            localPeer: peer, members: members.filter { unseen?.contains($0.key) != true },
-            isPartial: unseen != nil)
+            localPeer: peer,
+            members: state.members.filter { state.unseen?.contains($0.key) != true },
+            isPartial: state.unseen != nil, silent: state.silent)
     }
 
     private func tell() {
