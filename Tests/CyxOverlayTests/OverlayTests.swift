@@ -111,9 +111,16 @@ import Testing
         func free(at viewer: SimulatedPeer) -> UInt64? {
             fixture.overlay(viewer)?.snapshot.members[id]?.info.freeBytes
         }
-        overlay.announce { $0.freeBytes -= 1 << 20 }
-        fixture.world.run(for: .seconds(5))
-        #expect(free(at: peers[1]) == 1 << 30)
+        func isNews(_ bytes: UInt64) -> Bool {
+            overlay.announce { $0.freeBytes = bytes }
+            return fixture.settle(.seconds(5)) { free(at: peers[1]) == bytes }
+        }
+        let all: UInt64 = 1 << 30
+        #expect(!isNews(all - (200 << 10)))
+        // The first megabyte that it uses, half as much again, and everything between.
+        #expect(isNews(all - (1000 << 10)))
+        #expect(!isNews(all - (1400 << 10)))
+        #expect(isNews(all - (1600 << 10)))
         overlay.announce { $0.freeBytes = 1 << 29 }
         #expect(
             fixture.settle(.seconds(5)) { peers.allSatisfy { free(at: $0) == 1 << 29 } })

@@ -40,16 +40,12 @@ package enum AuditSchedule {
     /// How many points a period has for a peer.
     ///
     /// C shards cover 1 − e^(−C/P) of P partitions, which needs about 1 + P/C points. A peer that
-    /// claims too many would get too few, and one whose word is old too many: from `sample`
-    /// partitions on, what the auditor sees itself bounds both.
+    /// claims too many would get too few: what the auditor sees itself bounds that.
     package static func points(_ spread: Spread, isWarned: Bool = false) -> Int {
         guard spread.covered > 0 else { return 0 }
-        var needed = 1 + (1 << min(spread.bits, 24)) / max(1, spread.claimed)
-        if spread.watched >= sample {
-            let seen = spread.watched / spread.covered
-            needed = max(seen, min(needed, seen * 2))
-        }
-        return min(points, needed * (isWarned ? warnedFactor : 1))
+        let claimed = 1 + (1 << min(spread.bits, 24)) / max(1, spread.claimed)
+        let seen = spread.watched < sample ? 1 : spread.watched / spread.covered
+        return min(points, max(claimed, seen) * (isWarned ? warnedFactor : 1))
     }
 
     /// Where the point `slot` of a peer lies, and, in its other words, when and whose turn it is.

@@ -47,6 +47,9 @@ package actor Overlay: Membership {
     private static let actionLimit = 1024
     /// A change of free space by less than this share is not worth a message.
     private static let freeSpaceShare = 0.05
+    /// Nor a change of used space by less than this share, or than so many bytes.
+    private static let usedSpaceShare = 0.5
+    private static let usedSpaceLeast = 256.0 * 1024
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         environment.executor.asUnownedSerialExecutor()
@@ -111,13 +114,24 @@ package actor Overlay: Membership {
         precondition(currentInfo.peer == announcedInfo.peer, "a peer keeps its identity")
         var others = announcedInfo
         others.freeBytes = currentInfo.freeBytes
-        let before = Double(announcedInfo.freeBytes)
-        let moved = abs(Double(currentInfo.freeBytes) - before)
-        guard others != currentInfo || moved > before * Self.freeSpaceShare else { return }
+        guard others != currentInfo || isSpaceNews else { return }
         let wasThere = (announcedInfo.contact, announcedInfo.relays)
         if wasThere != (currentInfo.contact, currentInfo.relays) { lastPublished = nil }
         restate(incarnation: machine.own.incarnation + 1)
         pump()
+    }
+
+    /// Whether what this peer has free or uses has changed so much since it last said so that others
+    /// would act otherwise: free space decides who gets new shards, and how much a peer holds decides
+    /// how hard audits look for it. By shares, so that a disk that fills up is told in a few dozen
+    /// statements.
+    private var isSpaceNews: Bool {
+        let allocated = Double(currentInfo.allocatedBytes)
+        let (before, now) = (Double(announcedInfo.freeBytes), Double(currentInfo.freeBytes))
+        let moved = abs(now - before)
+        let used = max(0, allocated - before)
+        return moved > before * Self.freeSpaceShare
+            || moved > max(used * Self.usedSpaceShare, Self.usedSpaceLeast)
     }
 
     /// Signs what this peer says of itself anew.
