@@ -10,20 +10,17 @@ import Testing
         let peers = (1...9 as ClosedRange<UInt64>).map { PeerID(Digest($0, 0, 0, 0)) }
         private(set) var asked: [PeerID] = []
         private(set) var graces = 0
-        private(set) var call: QuorumCall<Int>!
-
         /// Five replies are enough if they are equal.
-        init() {
-            call = QuorumCall(peers) { [unowned self] _, peer in
-                asked.append(peer)
-            } startGrace: { [unowned self] in
-                graces += 1
-            } judge: { answers in
-                guard answers.count >= 5 else { return .goOn }
-                return Set(answers.map(\.reply)).count == 1 ? .finish : .finishSoon
-            }
-            call.ask(5)
+        private(set) lazy var call = QuorumCall<Int>(peers) { [unowned self] _, peer in
+            asked.append(peer)
+        } startGrace: { [unowned self] in
+            graces += 1
+        } judge: { answers in
+            guard answers.count >= 5 else { return .goOn }
+            return Set(answers.map(\.reply)).count == 1 ? .finish : .finishSoon
         }
+
+        init() { call.ask(5) }
 
         func answer(_ index: Int, _ reply: Int = 1) {
             call.receive(.success(reply), from: peers[index])
