@@ -55,6 +55,7 @@ format: ## rewrite the sources in the house format
 bench: build ## every benchmark, each as a ratio to a baseline of the same run
 	for name in hash erasure aead store transport objects; do $(RELEASE)/cyxbench $$name; done
 	$(PYTHON) Tests/EndToEnd/throughput.py --programs $(RELEASE)
+	$(PYTHON) Tests/EndToEnd/small_objects.py --programs $(RELEASE)
 
 FRESH_SEED = $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 

@@ -54,11 +54,16 @@ class AnsweringHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class PatientServer(http.server.ThreadingHTTPServer):
+    # Clients that come at once must not be turned away.
+    request_queue_size = 128
+
+
 class AnsweringServer:
     """The baseline in a process of its own, as the gateway is."""
 
     def __enter__(self):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler)
+        server = PatientServer(("127.0.0.1", 0), AnsweringHandler)
         self.endpoint = "http://127.0.0.1:%d" % server.server_address[1]
         self.pid = os.fork()
         if self.pid == 0:
