@@ -122,7 +122,7 @@ struct PeerProgram: Sendable {
         var code: Redundancy?
         let logger = peer.environment.logger
         while true {
-            let now = Redundancy.widest(for: Placement.candidates(peer.overlay.snapshot).count)
+            let now = peer.objects.codes?.best
             if now != code, now == .oneCopy {
                 logger.warning("one copy: the loss of one disk loses data; add peers")
             } else if now != code, let now {

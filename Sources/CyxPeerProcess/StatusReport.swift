@@ -11,9 +11,7 @@ struct StatusReport: Sendable {
     /// Of the accounts that a gateway serves.
     let stores: [ObjectGateway]
 
-    private var code: Redundancy? {
-        Redundancy.widest(for: Placement.candidates(peer.overlay.snapshot).count)
-    }
+    private var code: Redundancy? { peer.objects.codes?.best }
 
     /// One sentence, what it says of the tables, and how many losses are survived.
     func verdict() async -> (Verdict, TablesHealth, survives: Int) {
@@ -45,6 +43,10 @@ struct StatusReport: Sendable {
             ("zones", zones(snapshot)),
             ("data_survives", number(code.map { $0.parityShards } ?? 0)),
             ("redundancy", .string(code.map { "\($0)" } ?? "none")),
+            (
+                "uptime_ppm",
+                peer.objects.standings.uptime.map { number(Int($0 * 1_000_000)) } ?? .null
+            ),
             ("survives", number(survives)),
             (
                 "tables",

@@ -20,7 +20,11 @@ package struct PeerStatus: Sendable {
     package var away: Int64
     /// Peers by zone, in the order of the answer.
     package var zones: [(name: String, peers: Int64)]
+    /// Of new objects.
     package var redundancy: String
+    /// Millionths of the time for which storage peers are up in the mean; nil before audits have
+    /// gone on for a week.
+    package var uptimePPM: Int64?
     /// How many more peers may be lost.
     package var survives: Int64
     package var partitions: Int64
@@ -64,6 +68,7 @@ package struct PeerStatus: Sendable {
         dead = try number("peers", "dead")
         away = json.numbers("peers").first { $0.key == "away" }?.value ?? 0
         redundancy = try text("redundancy")
+        uptimePPM = json["uptime_ppm"]?.integer
         survives = try number("survives")
         partitions = try number("tables", "partitions")
         fullPartitions = try number("tables", "full")

@@ -37,16 +37,23 @@ package struct ObjectContext: Sendable {
         logger = environment.logger.labelled("objects")
     }
 
-    /// The widest code that the network can hold now.
+    /// The code that new objects get: the widest that the network can hold now, with more parity
+    /// where the measured uptime of its peers calls for it.
     func bestCode() throws(ObjectError) -> Redundancy {
-        let snapshot = membership.snapshot
-        let candidates = candidates(in: snapshot)
-        guard let code = Redundancy.widest(for: candidates.count) else {
-            throw snapshot.storers.isEmpty
+        guard let codes else {
+            throw membership.snapshot.storers.isEmpty
                 ? .unavailable("no reachable peer stores data")
                 : .noSpace("every reachable storage peer is full")
         }
-        return code
+        return codes.best
+    }
+
+    /// `base`: without regard to uptimes. Nil when nobody can be given anything.
+    package var codes: (base: Redundancy, best: Redundancy)? {
+        let storers = candidates(in: membership.snapshot).count
+        guard let base = Redundancy.widest(for: storers) else { return nil }
+        guard let uptime = standings.uptime else { return (base, base) }
+        return (base, base.withParity(forUptime: uptime, storers: storers))
     }
 
     /// Peers that may be given shards: neither suspended nor banned.

@@ -8,6 +8,7 @@ internal import Synchronization
 actor Recoder {
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
+    private var target: RecodeTarget
     /// Every object was at least this wide when last looked at.
     private var settled: Redundancy?
     private let recoded: Counter
@@ -19,19 +20,18 @@ actor Recoder {
     init(gateway: ObjectGateway, context: ObjectContext) {
         self.gateway = gateway
         self.context = context
+        target = RecodeTarget(patience: context.timings.repair.recodePatience)
         recoded = context.environment.metrics.counter("cyxcloud_objects_recoded_total")
     }
 
     func run() async throws {
         while true {
             try await context.environment.sleep(for: context.timings.repair.recode)
-            do throws(ObjectError) {
-                let best = try context.bestCode()
-                if let settled, settled.shards >= best.shards { continue }
-                if await sweep(best) { settled = best }
-            } catch {
-                context.logger.debug("nothing to re-code onto", [("error", "\(error)")])
-            }
+            guard let codes = context.codes else { continue }
+            let code = target.code(
+                base: codes.base, best: codes.best, now: context.environment.now())
+            if let settled, settled.shards >= code.shards { continue }
+            if await sweep(code) { settled = code }
         }
     }
 

@@ -17,6 +17,8 @@ package struct RepairTimings: Sendable {
     package var refresh: Duration
     /// Pause between two looks of a gateway for objects that could be coded wider.
     package var recode: Duration
+    /// How long peers' uptimes have to call for more parity until old objects are given it.
+    package var recodePatience: Duration
     /// Losses within `window` count together; after too many of them, only endangered segments are
     /// rebuilt for `hold`: most of what vanishes at once comes back at once.
     package var storm: (window: Duration, hold: Duration)
@@ -29,13 +31,15 @@ package struct RepairTimings: Sendable {
     package static let production = RepairTimings(
         tick: .seconds(30), delays: (.zero, .seconds(3600), .seconds(24 * 3600)),
         rankStagger: .seconds(60), claim: .seconds(600), settle: .seconds(60),
-        refresh: .seconds(3600), recode: .seconds(600), storm: (.seconds(15 * 60), .seconds(3600)),
+        refresh: .seconds(3600), recode: .seconds(600),
+        recodePatience: .seconds(7 * 24 * 3600), storm: (.seconds(15 * 60), .seconds(3600)),
         declump: .seconds(3600), surplus: .seconds(24 * 3600))
 
     package static let devnet = RepairTimings(
         tick: .milliseconds(500), delays: (.zero, .zero, .zero), rankStagger: .seconds(5),
         claim: .seconds(20), settle: .seconds(2), refresh: .seconds(10), recode: .seconds(2),
-        storm: (.seconds(5), .seconds(1)), declump: .seconds(10), surplus: .seconds(60))
+        recodePatience: .seconds(20), storm: (.seconds(5), .seconds(1)), declump: .seconds(10),
+        surplus: .seconds(60))
 }
 
 /// How much of repair one peer does at a time.

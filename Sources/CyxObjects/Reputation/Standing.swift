@@ -109,6 +109,9 @@ package struct Standing: Hashable, Sendable {
             / Double(windows.count)
     }
 
+    /// Whether `onlineScore` says something of how the peer is most of the time: 7 days of audits.
+    package var hasOnlineHistory: Bool { windows.count >= Int(limits.graceWindows) }
+
     /// Counts a window in; windows come in order, those without audits may be left out.
     package mutating func close(_ window: UInt64, _ tally: WindowTally) {
         precondition(firstWindow == nil || window > lastWindow, "windows are closed in order")

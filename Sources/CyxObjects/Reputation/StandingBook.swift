@@ -24,6 +24,7 @@ package final class StandingBook: Sendable {
     private struct State {
         var entries: [PeerID: Entry] = [:]
         var distrust: [PeerID: Instant] = [:]
+        var uptime: Double?
     }
 
     private let state = Mutex(State())
@@ -40,6 +41,12 @@ package final class StandingBook: Sendable {
     package func replace(_ entries: [PeerID: Entry]) {
         state.withLock { $0.entries = entries }
     }
+
+    /// Mean share of the time for which storage peers are up, as audits found; nil while too little
+    /// is known.
+    package var uptime: Double? { state.withLock { $0.uptime } }
+
+    package func setUptime(_ uptime: Double?) { state.withLock { $0.uptime = uptime } }
 
     /// Peers with at least that verdict.
     package func peers(atLeast verdict: Verdict) -> Set<PeerID> {

@@ -2,6 +2,7 @@ package import CyxCore
 package import CyxCrypto
 internal import CyxOverlay
 package import CyxTables
+internal import CyxOverlay
 internal import CyxTransport
 
 /// Keeps the standings of the peers whose custodian this peer is, publishes verdicts, and reads those
@@ -42,6 +43,7 @@ package actor StandingKeeper {
             guard period != keptUntil else { continue }
             keptUntil = period
             await keep()
+            await measureUptime()
         }
     }
 
@@ -96,6 +98,33 @@ package actor StandingKeeper {
     /// How this peer itself has done; 1 before anybody has audited it.
     private nonisolated func score(_ track: String) -> Gauge {
         context.environment.metrics.gauge("cyxcloud_audit_score_ratio", [("track", track)])
+    }
+
+    /// Storage peers whose standing is read for the mean uptime, and how many of them have to have
+    /// been audited for long enough.
+    private static let uptimeSample = 64
+    private static let uptimeLeast = 3
+
+    /// Means over a sample of those that new shards would be given to: all that this decides is how
+    /// much parity new objects get.
+    private func measureUptime() async {
+        let candidates = context.candidates(in: context.membership.snapshot).map(\.peer).sorted()
+        var generator = SeededGenerator(seed: context.environment.random.digest().word0)
+        let sample = candidates.shuffled(using: &generator).prefix(StandingKeeper.uptimeSample)
+        do throws(TableError) {
+            var scores: [Double] = []
+            for peer in sample {
+                guard let standing = try await standing(of: peer), standing.hasOnlineHistory else {
+                    continue
+                }
+                scores.append(standing.onlineScore)
+            }
+            let isKnown = scores.count >= StandingKeeper.uptimeLeast
+            context.standings.setUptime(
+                isKnown ? scores.reduce(0, +) / Double(scores.count) : nil)
+        } catch {
+            logger.debug("uptimes could not be read", [("error", "\(error)")])
+        }
     }
 
     // MARK: Keeping

@@ -69,7 +69,7 @@ enum StatusCommand {
         return """
             network   \(status.network.prefix(12)): \(health). \(status.sentence)
             objects   \(status.redundancy), survives \(status.survives) more losses: \
-            data \(status.dataSurvives), rows \(status.rowsSurvive)
+            data \(status.dataSurvives), rows \(status.rowsSurvive)\(uptime(status))
             peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead\(away(status))
             zones     \(zones)
             tables    \(status.fullPartitions) of \(status.partitions) partitions whole, \
@@ -81,6 +81,11 @@ enum StatusCommand {
             peer      \(status.peer.prefix(12)), version \(status.version)
             """
     }
+}
+
+private func uptime(_ status: PeerStatus) -> String {
+    guard let uptime = status.uptimePPM else { return "" }
+    return "; peers up \(Units.decimal(Double(uptime) / 10_000, digits: 2)) % of the time"
 }
 
 private func away(_ status: PeerStatus) -> String {

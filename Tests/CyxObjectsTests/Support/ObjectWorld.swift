@@ -245,6 +245,7 @@ final class ObjectWorld {
                     environment: peer.environment, messaging: messaging,
                     membership: FakeMembership(gatewayNode.id, members),
                     tables: FakeTables(shared), timings: timings)
+                slots.books.withLock { $0[gatewayNode.id] = context.standings }
                 let gateway = ObjectGateway(
                     context: context, accountSeed: [UInt8](repeating: 77, count: 32))
                 slots.gateway.withLock { $0 = gateway }
