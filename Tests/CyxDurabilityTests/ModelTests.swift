@@ -39,7 +39,24 @@ import Testing
         let x = hourly * 24
         let chance = x - x * x / 2 + x * x * x / 6 - x * x * x * x / 24
         let expected = Binomial.atLeast(4, of: 13, chance: chance)
-        #expect(abs(model.afterFirstLoss.loss / expected - 1) < 0.01)
+        #expect(abs(model.afterFirstLoss(until: 5).chance / expected - 1) < 0.01)
+    }
+
+    /// Of the other thirteen, as many as are wanted beside the first within the window; and hours that
+    /// miss any are those of the windows.
+    @Test(arguments: [2, 3, 4])
+    func fewerMissingAtOnceAreTheBinomialToo(missing: Int) {
+        let model = DurabilityModel(
+            code: code, lossRate: 2, waits: [24, 24, 24, 24], rebuild: 1e-6)
+        let x = 2 / DurabilityModel.hoursPerYear * 24
+        let chance = x - x * x / 2 + x * x * x / 6
+        let expected = Binomial.atLeast(missing - 1, of: 13, chance: chance)
+        let found = model.afterFirstLoss(until: missing)
+        #expect(abs(found.chance / expected - 1) < 0.01)
+        #expect(abs(model.afterFirstLoss(until: 5).hours / 24 - 1) < 0.001)
+        let windows = model.episodesPerYear(reaching: 1)
+        #expect(abs(model.share(missing: 1) / (windows * 24 / 8766) - 1) < 0.001)
+        #expect(abs(model.episodesPerYear(reaching: missing) / windows / expected - 1) < 0.01)
     }
 
     /// Two copies, the classic: μ the rebuild's speed, λ the rate; lost with λ/(λ+μ) ≈ λT.

@@ -25,6 +25,12 @@ import Testing
         #expect(figures.losses > 50)
         // Three standard deviations of the count, and a little.
         #expect(abs(figures.lossesPerSegmentYear / expected - 1) < 0.35)
+        for missing in 2...5 {
+            let expected = setup.model.episodesPerYear(reaching: missing) * figures.segmentYears
+            #expect(abs(Double(figures.episodes(reaching: missing)) / expected - 1) < 0.35)
+        }
+        #expect(figures.episodes(reaching: 5) == figures.losses)
+        #expect(abs(figures.atRiskShare / setup.model.share(missing: 3) - 1) < 0.35)
         // Every window is the wait and the rebuild.
         #expect(abs(figures.window(0.5) - 24) < 0.5)
     }

@@ -183,10 +183,13 @@ extension Fleet {
 package struct FleetTally: Sendable {
     /// Segments of which fewer than k shards were left on any disk.
     package var lost = 0
+    /// How often a segment missed shards until it was full again or put down anew, by the most
+    /// that were missing at once.
+    package var episodes: [Int: Int] = [:]
     package var rebuilds = 0
     package var rebuiltShards = 0
     package var moves = 0
-    /// Hours from the first shard that was missing to the end of each rebuild.
+    /// Hours from when the custodian noticed the first missing shard to the end of each rebuild.
     package var windows: [Double] = []
     /// Hours that segments spent bearing one more loss or none.
     package var atRiskHours = 0.0

@@ -4,8 +4,14 @@ package import CyxObjects
 /// Peers, segments and custodians with the repair machines that the peers run; no bytes. Who drives
 /// it decides when peers come and go and how long a rebuild takes.
 ///
-/// Simpler than the real thing in this: all peers notice a death at the same moment and read the
-/// rows at once, and a peer that replaces another has its place among the custodians, too.
+/// Simpler than the real thing in this:
+/// - All peers notice a death at the same moment and read the rows at once.
+/// - Rows are never lost. Custodians act only while a quorum of theirs is reachable, though.
+/// - A peer that replaces another has its zone and its place among the custodians, too, so that
+///   views never change.
+/// - Shards on a disk are what they should be: no bit rot and no liars. Audits and reads find those
+///   (`simulate audits`), and what they find is rebuilt as if its holder were lost.
+/// - Targets are drawn at random below the zones' share, as rendezvous hashing spreads them.
 package struct Fleet {
     package let setup: FleetSetup
     package private(set) var now = Instant(nanoseconds: 0)
@@ -183,6 +189,10 @@ package struct Fleet {
         weigh(segments[number].readable, -1)
         segments[number].readable = readable.nonzeroBitCount
         weigh(segments[number].readable, 1)
+        let missing = setup.code.shards - segments[number].readable
+        let most = max(segments[number].mostMissing, missing)
+        if missing == 0, most > 0 { tally.episodes[most, default: 0] += 1 }
+        segments[number].mostMissing = missing == 0 ? 0 : most
         if there.nonzeroBitCount < setup.code.dataShards { segments[number].isLost = true }
     }
 

@@ -40,6 +40,8 @@ struct FleetSegment {
     var copies: [Copy]
     /// Distinct indices that a reader gets.
     var readable: Int
+    /// The most that were missing at once since it was full last.
+    var mostMissing = 0
     var isLost = false
     /// Grows whenever it is put down anew.
     var life = 0

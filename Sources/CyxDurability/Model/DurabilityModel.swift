@@ -59,42 +59,63 @@ package struct DurabilityModel: Sendable {
     }
 
     /// Losses of one segment in a year of its life.
-    package var lossesPerYear: Double {
-        let (loss, time) = afterFirstLoss
-        let untilFirst = 1 / (Double(code.shards) * hourly)
-        return loss / (untilFirst + time) * DurabilityModel.hoursPerYear
+    package var lossesPerYear: Double { episodesPerYear(reaching: code.parityShards + 1) }
+
+    /// How often in a year a segment that was full comes to miss so many shards at once before it
+    /// is full again.
+    package func episodesPerYear(reaching missing: Int) -> Double {
+        afterFirstLoss(until: missing).chance * episodesPerYear
     }
 
-    /// From the first missing shard on: the chance that the segment is lost before it is full again,
-    /// and the mean hours until either.
-    package var afterFirstLoss: (loss: Double, hours: Double) {
-        guard code.parityShards > 0 else { return (1, 0) }
+    /// Share of all time in which a segment misses so many shards or more and is not lost.
+    package func share(missing: Int) -> Double {
+        afterFirstLoss(until: code.parityShards + 1, counting: missing).hours * episodesPerYear
+            / DurabilityModel.hoursPerYear
+    }
+
+    /// How often in a year a full segment begins to miss something.
+    private var episodesPerYear: Double {
+        let untilFirst = 1 / (Double(code.shards) * hourly)
+        let hours = afterFirstLoss(until: code.parityShards + 1).hours
+        return DurabilityModel.hoursPerYear / (untilFirst + hours)
+    }
+
+    /// From the first missing shard on: the chance that `end` are missing at once before the segment
+    /// is full again, and the mean hours with `least` or more missing until either.
+    package func afterFirstLoss(
+        until end: Int, counting least: Int = 1
+    ) -> (chance: Double, hours: Double) {
+        guard end > 1 else { return (1, 0) }
+        precondition(end <= code.parityShards + 1, "a segment that is lost loses nothing more")
         let longest = max(waits.max() ?? 0, rebuild)
         let step = max(longest / Double(DurabilityModel.steps), 1e-9)
-        let gridWaits = (1...code.parityShards).map { Int((wait($0) / step).rounded()) }
+        let states = 1..<end
+        let gridWaits = states.map { Int((wait($0) / step).rounded()) }
         // By number missing, at the present point of the grid; from its end backwards.
-        let duringRebuilds = (1...code.parityShards).map { duringRebuild($0) }
-        var loss = duringRebuilds + [1]
-        var hours = Array(repeating: rebuild, count: code.parityShards) + [0]
-        let end = gridWaits.max() ?? 0
-        let chances = (1...code.parityShards).map {
-            Functions.chance(Double(code.shards - $0) * hourly, step)
-        }
-        for point in stride(from: end - 1, through: 0, by: -1) {
-            for state in 0..<code.parityShards where point < gridWaits[state] {
-                let chance = chances[state]
-                loss[state] = chance * loss[state + 1] + (1 - chance) * loss[state]
+        var chance = states.map { duringRebuild($0, until: end) } + [1]
+        var hours = states.map { hoursOfRebuild($0, counting: least) } + [0]
+        let steps = states.map { Functions.chance(Double(code.shards - $0) * hourly, step) }
+        for point in stride(from: (gridWaits.max() ?? 0) - 1, through: 0, by: -1) {
+            for state in 0..<end - 1 where point < gridWaits[state] {
+                let next = steps[state]
+                chance[state] = next * chance[state + 1] + (1 - next) * chance[state]
                 hours[state] =
-                    step + chance * hours[state + 1] + (1 - chance) * hours[state]
+                    (state + 1 >= least ? step : 0) + next * hours[state + 1]
+                    + (1 - next) * hours[state]
             }
         }
-        return (loss[0], hours[0])
+        return (chance[0], hours[0])
     }
 
-    /// The chance that so many more are lost during a rebuild that it comes too late.
-    private func duringRebuild(_ missing: Int) -> Double {
+    /// The chance that so many more are lost during a rebuild that `end` are missing.
+    private func duringRebuild(_ missing: Int, until end: Int) -> Double {
         Binomial.atLeast(
-            code.parityShards + 1 - missing, of: code.shards - missing,
-            chance: Functions.chance(hourly, rebuild))
+            end - missing, of: code.shards - missing, chance: Functions.chance(hourly, rebuild))
+    }
+
+    /// Hours of a rebuild that began with `missing`, with `least` or more missing; what is lost
+    /// during a rebuild is lost in the middle of it.
+    private func hoursOfRebuild(_ missing: Int, counting least: Int) -> Double {
+        missing >= least ? rebuild : duringRebuild(missing, until: least) * rebuild / 2
     }
 }

@@ -2,6 +2,11 @@ internal import CyxCore
 internal import CyxObjects
 
 /// A fleet over years in which peers are lost for good and are down for a while.
+///
+/// Assumed: peers are lost and go down independently of each other and of their age (`ZoneLossSetup`
+/// has what is lost together); a lost peer is replaced by an empty one as soon as its loss is
+/// noticed; a rebuild takes the time that its bytes take on one free line, the rebuilder's. A segment
+/// that is lost is put down anew, so that all segments count all the time.
 package struct DurabilitySetup: Sendable {
     package var fleet = FleetSetup()
     /// Losses of one peer for good in a year. Each is followed by a new, empty peer.
@@ -23,7 +28,8 @@ package struct DurabilitySetup: Sendable {
         return overhead + .seconds(bytes / lineBytesPerSecond)
     }
 
-    /// The model of the same.
+    /// The model of the same. Outages are not in it: who only was down has its shards. Nor is it
+    /// there that repairs wait for each other.
     package var model: DurabilityModel {
         let rebuild = fleet.detection + duration(missing: fleet.code.parityShards)
         return DurabilityModel(
@@ -43,7 +49,9 @@ package struct DurabilityFigures: Sendable, Equatable {
     package var peersDown = 0
     /// Segments that were lost.
     package var losses = 0
-    /// Hours from the first missing shard to the end of the rebuild, sorted.
+    /// As in `FleetTally`.
+    package var episodes: [Int: Int] = [:]
+    /// Hours from when the first missing shard was noticed to the end of the rebuild, sorted.
     package var windows: [Double] = []
     package var rebuilds = 0
     package var rebuiltShards = 0
@@ -54,6 +62,11 @@ package struct DurabilityFigures: Sendable, Equatable {
     package var events = 0
 
     package var lossesPerSegmentYear: Double { Double(losses) / segmentYears }
+
+    /// How often a segment missed so many or more at once.
+    package func episodes(reaching missing: Int) -> Int {
+        episodes.reduce(0) { $0 + ($1.key >= missing ? $1.value : 0) }
+    }
 
     package func window(_ share: Double) -> Double {
         windows.isEmpty ? 0 : windows[min(windows.count - 1, Int(Double(windows.count) * share))]
@@ -70,6 +83,7 @@ package struct DurabilityFigures: Sendable, Equatable {
         peersLost += other.peersLost
         peersDown += other.peersDown
         losses += other.losses
+        episodes.merge(other.episodes) { $0 + $1 }
         windows = (windows + other.windows).sorted()
         rebuilds += other.rebuilds
         rebuiltShards += other.rebuiltShards
@@ -123,6 +137,7 @@ private struct DurabilityRun {
         let hours = Double(setup.fleet.segments) * setup.years * DurabilityModel.hoursPerYear
         figures.segmentYears = Double(setup.fleet.segments) * setup.years
         figures.losses = tally.lost
+        figures.episodes = tally.episodes
         figures.windows = tally.windows.sorted()
         figures.rebuilds = tally.rebuilds
         figures.rebuiltShards = tally.rebuiltShards

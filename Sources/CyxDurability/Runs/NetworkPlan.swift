@@ -35,8 +35,9 @@ package struct NetworkPlan: Sendable {
     package var lossesPerYear: Double
     /// Share of the time for which an object of one segment cannot be read, by the binomial.
     package var unreadableShare: Double
-    /// Hours from the loss of a peer until what it held has all its shards again, by simulation: the
-    /// wait for those that may come back, and the moving. Zero where nothing can be rebuilt.
+    /// Hours from the loss of a peer until what it held has all its shards again: the wait for those
+    /// that may come back, by simulation, and the moving, of which a segment's turn comes halfway in
+    /// the median and last at worst. Zero where nothing can be rebuilt.
     package var repairHours: (median: Double, high: Double) = (0, 0)
     /// Hours of moving alone, at the rate that repair is held to.
     package var movingHours = 0.0
@@ -47,15 +48,14 @@ package struct NetworkPlan: Sendable {
     private static let reserveShare = 0.05
     /// Mean hours of an outage that is no loss.
     private static let downHours = 3.0
-    /// Segments that are followed in the simulation, and losses of peers that it is to show.
+    /// Segments that are followed for a year.
     private static let sample = 60
-    private static let lossesWanted = 15.0
-    private static let yearsMost = 3.0
 
     package init(_ setup: Setup) {
-        guard let code = Redundancy.widest(for: setup.peers) else {
+        guard let base = Redundancy.widest(for: setup.peers) else {
             preconditionFailure("any number of peers can hold something")
         }
+        let code = base.withParity(forUptime: setup.uptime, storers: setup.peers)
         self.code = code
         let share = Double(code.dataShards) / Double(code.shards)
         // What the largest zone has, or without zones a peer, must fit on the others.
@@ -68,8 +68,7 @@ package struct NetworkPlan: Sendable {
         let rows = (Fleet.viewSize(setup.peers) - 1) / 2
         survivesPeers = min(code.parityShards, rows)
         survivesZones = min(setup.zones - 1, code.parityShards / cap)
-        unreadableShare = Binomial.atLeast(
-            code.parityShards + 1, of: code.shards, chance: 1 - setup.uptime)
+        unreadableShare = code.unreadableShare(uptime: setup.uptime)
         var run = DurabilitySetup()
         segments = max(1, Int(usableBytes / UInt64(run.fleet.segmentBytes)))
         run.fleet.peers = setup.peers
@@ -82,25 +81,37 @@ package struct NetworkPlan: Sendable {
         run.downHours = NetworkPlan.downHours
         run.downsPerYear =
             (1 - setup.uptime) / setup.uptime * DurabilityModel.hoursPerYear / run.downHours
-        lossesPerYear = run.model.lossesPerYear * Double(segments)
+        movingHours = NetworkPlan.movingHours(setup, run, segments)
+        // Pessimistic: every segment is as long without its shards as the last of a lost peer's.
+        var model = run.model
+        model.rebuild += movingHours
+        lossesPerYear = model.lossesPerYear * Double(segments)
         guard code.parityShards > 0 else { return }
         simulate(setup, &run)
     }
 
-    private mutating func simulate(_ setup: Setup, _ run: inout DurabilitySetup) {
-        // The sample gets the share of the throttle that is its own.
-        let rate = min(
-            Double(run.fleet.limits.bytesPerSecond ?? UInt64.max), setup.lineBytesPerSecond)
-        let sampled = Double(run.fleet.segments) / Double(segments)
-        run.fleet.limits.bytesPerSecond = UInt64(max(1, rate * sampled))
+    /// All peers rebuild what one of them held, each at its line's rate or the throttle's.
+    private static func movingHours(
+        _ setup: Setup, _ run: DurabilitySetup, _ segments: Int
+    ) -> Double {
+        let code = run.fleet.code
+        guard code.parityShards > 0 else { return 0 }
+        let throttle = Double(run.fleet.limits.bytesPerSecond ?? UInt64.max)
+        let rate = min(throttle, setup.lineBytesPerSecond)
         let perPeer = Double(segments * code.shards) / Double(setup.peers)
         let moved = perPeer * Double(run.fleet.fileBytes) * Double(code.dataShards + 1)
-        movingHours = moved / (rate * Double(max(1, setup.peers - 1))) / 3600
-        let lossesPerYear = Double(setup.peers) * setup.lossRate
-        run.years = min(
-            NetworkPlan.yearsMost, max(1, NetworkPlan.lossesWanted / max(lossesPerYear, 1e-9)))
+        return moved / (rate * Double(max(1, setup.peers - 1))) / 3600
+    }
+
+    private mutating func simulate(_ setup: Setup, _ run: inout DurabilitySetup) {
+        // Only the waits: the sample is too small to show how segments wait for each other.
+        run.fleet.limits = RepairLimits()
+        run.fleet.limits.ordinary = run.fleet.segments
+        run.fleet.limits.endangered = run.fleet.segments
         let figures = DurabilityFigures.measure(run, seed: setup.seed)
-        repairHours = (figures.window(0.5), figures.window(0.99))
+        repairHours = (
+            figures.window(0.5) + movingHours / 2, figures.window(0.99) + movingHours
+        )
         atRiskShare = figures.atRiskShare
     }
 }

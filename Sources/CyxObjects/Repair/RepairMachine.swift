@@ -114,6 +114,8 @@ package struct RepairMachine: Sendable {
     package private(set) var segments: [SegmentID: Segment] = [:]
     /// Those in which something is to be done at some time.
     private(set) var unfinished: Set<SegmentID> = []
+    /// Those of which the last try did not succeed.
+    private var failing: Set<SegmentID> = []
     private var held: [PeerID: Set<SegmentID>] = [:]
     /// Who holds something of the segments that are watched.
     var holders: Set<PeerID> { Set(held.keys) }
@@ -137,10 +139,11 @@ package struct RepairMachine: Sendable {
     /// Takes notice of peers that came, went or changed.
     package mutating func peersChanged(_ changed: [PeerID], _ peers: RepairPeers, now: Instant) {
         guard !changed.isEmpty else { return }
-        for id in unfinished {
+        for id in failing {
             segments[id]?.retryAt = nil
             segments[id]?.failures = 0
         }
+        failing = []
         if peers.zones.count != zones {
             // Every zone's share is another one now.
             zones = peers.zones.count
@@ -180,15 +183,13 @@ package struct RepairMachine: Sendable {
             held[entry.peer, default: []].insert(id)
         }
         // Whoever claimed it has replaced what it knew to be missing, which may not be all.
-        if rank < segment.rank || Set(segment.entries) != Set(entries) {
-            segment.claimedUntil = nil
-        }
+        if rank < segment.rank || segment.entries != entries { segment.claimedUntil = nil }
         segment.entries = entries
         segment.forged = forged
         segment.rank = rank
         segment.hasQuorum = hasQuorum
         segment.loaded = now
-        segment.bad.formIntersection(entries)
+        if !segment.bad.isEmpty { segment.bad.formIntersection(entries) }
         segments[id] = segment
         review(id, peers, now)
     }
@@ -201,6 +202,7 @@ package struct RepairMachine: Sendable {
         }
         segments[id] = nil
         unfinished.remove(id)
+        failing.remove(id)
     }
 
     /// A shard was checked and is not what it should be.
@@ -269,10 +271,12 @@ package struct RepairMachine: Sendable {
         }
         segments[id]?.runsAs = nil
         if succeeded {
+            failing.remove(id)
             segments[id]?.failures = 0
             segments[id]?.retryAt = nil
             segments[id]?.isUrgent = false
         } else {
+            failing.insert(id)
             segments[id]?.failures = segment.failures + 1
             segments[id]?.retryAt = now + RepairMachine.retryPause * (1 << min(segment.failures, 6))
         }

@@ -60,7 +60,7 @@ enum NetworkCommand {
             ? "nothing can be rebuilt: there is one copy"
             : "\(hours(plan.repairHours.median)) after a loss, 1 in 100 later than "
                 + "\(hours(plan.repairHours.high)) (a day's wait for peers that come back where "
-                + "three more may go; moving takes \(hours(plan.movingHours)))"
+                + "three more may go; moving what one peer held takes \(hours(plan.movingHours)))"
         return """
             objects     \(plan.code), survives \(plan.survivesPeers) peers, or \
             \(plan.survivesZones) of \(setup.zones) zones
