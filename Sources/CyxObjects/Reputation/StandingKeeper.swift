@@ -2,7 +2,6 @@ package import CyxCore
 package import CyxCrypto
 internal import CyxOverlay
 package import CyxTables
-internal import CyxOverlay
 internal import CyxTransport
 
 /// Keeps the standings of the peers whose custodian this peer is, publishes verdicts, and reads those
