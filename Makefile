@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection rules seeds durability \
+.PHONY: help deps build demo test unit-test end-to-end nat lint format bench sim lookups links detection views rules seeds durability \
 	soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
@@ -71,6 +71,9 @@ links: build ## goodput over lossy and clean links with CUBIC and BBR, beside th
 
 detection: build ## failure detection among slow members: plain SWIM, Lifeguard, and as peers run it
 	$(RELEASE)/simulate detection
+
+views: build ## what it costs a peer to know others in networks of 1 k to 100 k, and who notices deaths
+	$(RELEASE)/simulate views
 
 rules: build ## each rule of the tables left out, and the seed at which an invariant then breaks
 	$(RELEASE)/simulate rules

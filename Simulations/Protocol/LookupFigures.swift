@@ -60,6 +60,8 @@ package struct Spread: Sendable, Equatable {
         mean = values.isEmpty ? 0 : values.reduce(0, +) / Double(values.count)
     }
 
+    package var count: Int { sorted.count }
+
     /// The value that `share` (0 to 1) of the sample does not exceed.
     package func percentile(_ share: Double) -> Double {
         guard !sorted.isEmpty else { return 0 }

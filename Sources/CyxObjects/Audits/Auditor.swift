@@ -211,7 +211,7 @@ package actor Auditor {
         _ planned: PlannedAudit, _ subject: Subject
     ) async throws -> (AuditReply, AuditEvidence?) {
         let peer = planned.entry.peer
-        guard isServing(planned.entry) else { return (.unreachable, nil) }
+        guard isServing(planned.entry) || isUnheard(peer) else { return (.unreachable, nil) }
         let answer: AuditAnswer
         do throws(ShardClient.Failure) {
             answer = try await context.client.audit(planned.challenge, at: peer)
@@ -238,6 +238,12 @@ package actor Auditor {
     private func isServing(_ entry: HolderEntry) -> Bool {
         guard let member = context.membership.snapshot.members[entry.peer] else { return false }
         return member.state == .alive && member.info.store == entry.store
+    }
+
+    /// Whether a large network's membership has not heard of a peer yet, which is not its fault.
+    private func isUnheard(_ peer: PeerID) -> Bool {
+        let snapshot = context.membership.snapshot
+        return snapshot.members[peer] == nil && snapshot.mayBeThere(peer)
     }
 
     func remember(_ record: AuditRecord) {

@@ -62,6 +62,8 @@ extension MembershipMachine {
         partial = view
         for peer in evicted { drop(peer) }
         probeOrder = []
+        // A dictionary does not give back the room that it once needed.
+        entries = Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0.value) })
     }
 
     /// Knows everybody again once the network has shrunk well below the threshold.
