@@ -18,6 +18,16 @@ struct PeerProgram: Sendable {
 
     private static let recordInterval = Duration.seconds(10)
     private static let membersInterval = Duration.seconds(2)
+    /// How long telling others of a restart may keep a peer from ending.
+    private static let farewell = Duration.milliseconds(500)
+
+    /// Why it stops.
+    private enum Ending: Sendable {
+        /// The system's wish: usually a restart or an upgrade.
+        case signal
+        /// That of the admin API, which has told the others what there is to tell.
+        case order
+    }
 
     /// Serves until SIGINT, SIGTERM or the admin API says to stop. Throws what kept it from starting.
     func run() async throws {
@@ -35,16 +45,21 @@ struct PeerProgram: Sendable {
         let peer = try await PeerAssembly(
             environment: environment, plan: plan, holderMessaging: holderMessaging)
         try directory.verify(peer.shards.storeID, at: path)
-        let (stops, stop) = AsyncStream.makeStream(of: Void.self)
+        let (stops, stop) = AsyncStream.makeStream(of: Ending.self)
         let edges = try PeerEdges(
             configuration: configuration, peer: peer, environment: environment, reactor: reactor,
-            stop: { stop.yield() })
+            stop: { stop.yield(.order) })
         environment.logger.info(
             "packets are encrypted", [("engine", AESGCM.Engine.best.rawValue)])
         warn(environment.logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            try TerminationSignals.watch(on: reactor) { stop.yield() }
-            group.addTask { for await _ in stops { return } }
+            try TerminationSignals.watch(on: reactor) { stop.yield(.signal) }
+            group.addTask {
+                for await ending in stops {
+                    if ending == .signal { await announceRestart(of: peer) }
+                    return
+                }
+            }
             group.addTask { try await peer.run() }
             group.addTask { try await edges.run() }
             group.addTask { try await remember(peer, in: directory) }
@@ -56,6 +71,20 @@ struct PeerProgram: Sendable {
             defer { group.cancelAll() }
             try await group.next()
             environment.logger.info("stopping")
+        }
+    }
+
+    /// Tells others that the peer will be back soon, so that nobody accuses it meanwhile.
+    private func announceRestart(of peer: PeerAssembly) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await peer.overlay.announceRestart() }
+            group.addTask {
+                do { try await peer.environment.sleep(for: PeerProgram.farewell) } catch {
+                    // The others were told before that.
+                }
+            }
+            await group.next()
+            group.cancelAll()
         }
     }
 

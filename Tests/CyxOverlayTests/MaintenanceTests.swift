@@ -63,10 +63,10 @@ private func statement(
                     peer: id(1), incarnation: 8, kind: .dead, accuser: id(accuser),
                     statedMilliseconds: 1, signature: [1]), now: at(1))
         }
-        #expect(run(&machine, from: 1, to: 64) == 0)
+        #expect(run(&machine, from: 1, to: 61) == 0)
         #expect(machine.state(of: id(1)) == .away)
         // The announced end and the grace after it are over.
-        #expect(run(&machine, from: 65, to: 68) > 0)
+        #expect(run(&machine, from: 62, to: 65) > 0)
         #expect(machine.state(of: id(1)) == .suspect)
     }
 
@@ -83,7 +83,7 @@ private func statement(
         machine.handle(statement(1, 8, awayUntil: 30 * 86_400), now: at(0))
         machine.handleTimeout(now: at(86_400))
         #expect(machine.state(of: id(1)) == .away)
-        machine.handleTimeout(now: at(86_400 + 6))
+        machine.handleTimeout(now: at(86_400 + 3))
         #expect(machine.state(of: id(1)) == .alive)
         machine.handle(statement(2, 8, awayUntil: 86_000), now: at(86_410))
         #expect(machine.state(of: id(2)) == .alive)
@@ -121,8 +121,26 @@ private func statement(
             await again.announceMaintenance(for: .seconds(10))
         }
         peers[3].crash()
-        fixture.world.run(for: .seconds(12))
+        fixture.world.run(for: .seconds(11))
         #expect(fixture.all(others, see: [peers[3]], as: .away))
         #expect(fixture.settle(.seconds(15)) { fixture.all(others, see: [peers[3]], as: .dead) })
+    }
+
+    @Test func aDevnetWaitsFiveSecondsForAPeerThatWasToldToEnd() throws {
+        let fixture = OverlayFixture(seed: 32, timings: .devnet)
+        let peers = fixture.start(8)
+        #expect(fixture.settle(.seconds(30)) { fixture.all(peers, see: peers, as: .alive) })
+        let overlay = try #require(fixture.overlay(peers[3]))
+        try fixture.world.perform(on: peers[3]) { await overlay.announceRestart() }
+        peers[3].crash()
+        let others = peers.filter(\.isRunning)
+        fixture.world.run(for: .milliseconds(4500))
+        #expect(fixture.all(others, see: [peers[3]], as: .away))
+        // Then it is probed, suspected and accused like one that was killed.
+        let detection =
+            MembershipTimings.devnet.probeTimeout * 2
+            + MembershipTimings.devnet.suspicionMaximum
+        fixture.world.run(for: .milliseconds(500) + detection)
+        #expect(fixture.all(others, see: [peers[3]], as: .dead))
     }
 }

@@ -117,11 +117,11 @@ class Peer:
         except (FileNotFoundError, ProcessLookupError):
             return False
 
-    def kill(self):
-        """SIGKILL; remembers the command line, so that `restart` can run the same again."""
+    def kill(self, how=signal.SIGKILL):
+        """A signal that ends it; remembers the command line, so that `restart` can run it again."""
         pid = self.pid
         self.command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
         wait_until("the kill", lambda: not self.is_running, 10, poll_s=0.02)
 
     def restart(self):

@@ -3,12 +3,13 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
 import yaml
 
-from harness import MIB, Devnet, Failure, expect, random_bytes
+from harness import MIB, Devnet, Failure, expect, random_bytes, wait_until
 
 # 7 peers: rs(4,2), and one to spare.
 PEERS = 7
@@ -161,6 +162,27 @@ class Upkeep:
         yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
         return f"{len(names)} metrics, {len(rules)} alerts, {len(board['panels'])} panels"
 
+    def end_and_return(self):
+        """Who is told to end is waited for: 5 s at most, then it is missed like any other."""
+        peer, witness = self.devnet.peer(PEERS - 1), self.devnet.peer(1)
+
+        def wait_for(state, limit_s):
+            begun = time.monotonic()
+            wait_until(f"a peer to be {state}", lambda: witness.status()["peers"][state] == 1,
+                       limit_s, poll_s=0.05)
+            return time.monotonic() - begun
+
+        peer.kill(signal.SIGTERM)
+        wait_for("away", 2)
+        peer.restart()
+        wait_until("its return", lambda: witness.status()["peers"]["alive"] == PEERS, 10)
+        expect(witness.status()["peers"]["dead"] == 0, "it was taken for dead")
+        peer.kill(signal.SIGTERM)
+        wait_for("away", 2)
+        missed_s = wait_for("dead", 20)
+        peer.restart()
+        return f"missed {missed_s:.1f} s after it ended for good"
+
 
 def run(cases, programs):
     with Devnet(programs, PEERS) as devnet:
@@ -172,3 +194,4 @@ def run(cases, programs):
         cases.run("`cyxcloud audit` finds every shard in place", upkeep.audit)
         cases.run("deleted data goes through the trash", upkeep.delete)
         cases.run("metrics, alerts and dashboard agree", upkeep.export_metrics)
+        cases.run("who is told to end is waited for, and not for long", upkeep.end_and_return)

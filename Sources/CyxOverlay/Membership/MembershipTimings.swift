@@ -20,6 +20,8 @@ package struct MembershipTimings: Sendable, Equatable {
     package var retention: Duration
     /// How long a member is waited for after the maintenance that it announced.
     package var maintenanceGrace: Duration
+    /// How long a peer that is told to end says that it is off: mostly it is restarted or upgraded.
+    package var restart: Duration
     package var callTimeout: Duration
     /// First and longest pause between attempts to join.
     package var joinBackoff: (first: Duration, longest: Duration)
@@ -40,20 +42,22 @@ package struct MembershipTimings: Sendable, Equatable {
         suspicionMinimum: .seconds(5), suspicionMaximum: .seconds(60),
         gossipInterval: .milliseconds(200), syncInterval: .seconds(20),
         stallThreshold: .milliseconds(500), retention: .seconds(24 * 3600),
-        maintenanceGrace: .seconds(600), callTimeout: .seconds(5),
+        maintenanceGrace: .seconds(600), restart: .seconds(120), callTimeout: .seconds(5),
         joinBackoff: (.seconds(1), .seconds(30)))
 
     /// For 20 processes on a few busy cores. Death is known about 0.2 s (until somebody's probe
     /// hits) + 0.5 s (probe) + 1.5 s (suspicion that 3 others confirm) after a SIGKILL. A peer
     /// that the scheduler starves for a second is suspected, hears so by gossip and has more than
-    /// a second to refute; one that starves itself sees it by its late timers and waits.
+    /// a second to refute; one that starves itself sees it by its late timers and waits. Who ends by
+    /// SIGTERM is waited for at most 5 s: its restart and the grace.
     package static let devnet = MembershipTimings(
         probeInterval: .milliseconds(300), indirectAfter: .milliseconds(200),
         probeTimeout: .milliseconds(500), suspicionMinimum: .milliseconds(1500),
         suspicionMaximum: .milliseconds(4500), gossipInterval: .milliseconds(100),
         syncInterval: .seconds(4), stallThreshold: .milliseconds(150),
-        retention: .seconds(24 * 3600), maintenanceGrace: .seconds(5),
-        callTimeout: .seconds(2), joinBackoff: (.milliseconds(200), .seconds(3)))
+        retention: .seconds(24 * 3600), maintenanceGrace: .seconds(2),
+        restart: .seconds(3), callTimeout: .seconds(2),
+        joinBackoff: (.milliseconds(200), .seconds(3)))
 }
 
 /// The bounds of membership.

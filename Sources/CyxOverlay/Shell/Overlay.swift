@@ -182,6 +182,11 @@ package actor Overlay: Membership {
         await farewell("off for maintenance")
     }
 
+    /// The same for a restart, whose length the network's timings state.
+    package func announceRestart() async {
+        await announceMaintenance(for: options.timings.restart)
+    }
+
     /// Has enough others know what this peer said last that all will.
     private func farewell(_ event: String) async {
         pump()
