@@ -36,11 +36,17 @@ package enum HKDF {
     package static func expandLabel(
         key: [UInt8], prefix: String, label: String, context: [UInt8] = [], count: Int
     ) -> [UInt8] {
-        let name = Array((prefix + label).utf8)
-        precondition(name.count <= 255 && context.count <= 255, "label and context have 255 bytes")
-        let info =
-            [UInt8(truncatingIfNeeded: count >> 8), UInt8(truncatingIfNeeded: count)]
-            + [UInt8(name.count)] + name + [UInt8(context.count)] + context
+        let nameCount = prefix.utf8.count + label.utf8.count
+        precondition(nameCount <= 255 && context.count <= 255, "label and context have 255 bytes")
+        var info: [UInt8] = []
+        info.reserveCapacity(4 + nameCount + context.count)
+        info.append(UInt8(truncatingIfNeeded: count >> 8))
+        info.append(UInt8(truncatingIfNeeded: count))
+        info.append(UInt8(nameCount))
+        info.append(contentsOf: prefix.utf8)
+        info.append(contentsOf: label.utf8)
+        info.append(UInt8(context.count))
+        info.append(contentsOf: context)
         return expand(key: key, info: info, count: count)
     }
 }

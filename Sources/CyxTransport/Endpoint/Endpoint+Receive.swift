@@ -7,25 +7,6 @@ struct PendingAnswer: Sendable {
     var bytes: [UInt8]
 }
 
-/// A reset token as a dictionary key.
-struct ResetKey: Hashable, Sendable {
-    var high: UInt64
-    var low: UInt64
-
-    init(_ token: StatelessResetToken) {
-        high = token.bytes[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
-        low = token.bytes[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
-    }
-
-    /// The last 16 bytes of a datagram of at least that size.
-    init(endOf datagram: UnsafeRawBufferPointer) {
-        let start = datagram.count - StatelessResetToken.byteCount
-        high = UInt64(bigEndian: datagram.loadUnaligned(fromByteOffset: start, as: UInt64.self))
-        low = UInt64(
-            bigEndian: datagram.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self))
-    }
-}
-
 /// How many answers of one kind go out in a second, whoever they are for.
 struct AnswerLimiter: Sendable {
     private let perSecond: Int
@@ -104,7 +85,7 @@ extension Endpoint {
             slots[slot].connection?.handlePacket(
                 packet, from: source, plaintext: plaintext.bytes, ecn: receiveMark, now: now)
             touch(slot)
-        } else if let slot = resetRoutes[ResetKey(endOf: packet)] {
+        } else if let slot = resetRoutes[StatelessResetToken(endOf: packet)] {
             slots[slot].connection?.close(.statelessReset, telling: nil)
             touch(slot)
         } else {

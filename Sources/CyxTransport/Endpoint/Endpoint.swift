@@ -45,7 +45,7 @@ struct Endpoint {
     private var freeSlots: [Int] = []
     var routes: [ConnectionID: Int] = [:]
     var initialRoutes: [InitialKey: Int] = [:]
-    var resetRoutes: [ResetKey: Int] = [:]
+    var resetRoutes: [StatelessResetToken: Int] = [:]
     /// Apart, so that who sends with another's address uses up nothing of the other's.
     var unvalidatedLimiter: HandshakeLimiter
     var validatedLimiter: HandshakeLimiter
@@ -148,7 +148,9 @@ struct Endpoint {
             skipSeed: random.next())
     }
 
-    mutating func insert(_ connection: Connection, initialKey: InitialKey?) -> ConnectionHandle {
+    mutating func insert(
+        _ connection: consuming Connection, initialKey: InitialKey?
+    ) -> ConnectionHandle {
         let slot: Int
         if let free = freeSlots.popLast() {
             slot = free
@@ -177,9 +179,8 @@ struct Endpoint {
         for issued in connection.localIDs.entries { routes[issued.id] = nil }
         lastRoute = nil
         if let key = slots[slot].initialKey { initialRoutes[key] = nil }
-        if let token = connection.remoteResetToken {
-            let key = ResetKey(token)
-            if resetRoutes[key] == slot { resetRoutes[key] = nil }
+        if let token = connection.remoteResetToken, resetRoutes[token] == slot {
+            resetRoutes[token] = nil
         }
         settlePending(slot)
         slots[slot].generation &+= 1
@@ -276,10 +277,8 @@ struct Endpoint {
                 routes[id] = nil
                 lastRoute = nil
             case .token(let old, let new):
-                if let key = old.map(ResetKey.init), resetRoutes[key] == slot {
-                    resetRoutes[key] = nil
-                }
-                if let new { resetRoutes[ResetKey(new)] = slot }
+                if let old, resetRoutes[old] == slot { resetRoutes[old] = nil }
+                if let new { resetRoutes[new] = slot }
             }
         }
     }

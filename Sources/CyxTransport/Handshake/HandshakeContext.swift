@@ -9,11 +9,10 @@ struct HandshakeContext {
     let identity: SigningKey
     let localPeer: PeerID
     let staticKey: X25519.PrivateKey
-    /// Versions that we speak, the best first, and the prologue of each: a version that was
-    /// changed on the way gives another handshake hash.
+    /// Versions that we speak, the best first, and how each one's handshakes begin: a version that
+    /// was changed on the way gives another handshake hash.
     let versions: [UInt32]
-    private let prologues: [UInt32: [UInt8]]
-    private let psk: [UInt8]
+    private let beginnings: [UInt32: NoiseHandshake]
 
     init(
         networkKey: [UInt8], networkID: NetworkID, identity: SigningKey,
@@ -24,29 +23,29 @@ struct HandshakeContext {
         self.staticKey = staticKey
         localPeer = identity.verifyingKey.peerID
         self.versions = versions
-        var prologues: [UInt32: [UInt8]] = [:]
+        let psk = Primitives.hkdf(
+            secret: networkKey, salt: [], info: Array("psk0".utf8) + networkID.bytes, count: 32)
+        var beginnings: [UInt32: NoiseHandshake] = [:]
         for version in versions {
             var writer = ByteWriter()
             writer.write(Array("cyx-udp-1".utf8))
             writer.write(version)
             writer.write(networkID.digest)
-            prologues[version] = writer.bytes
+            beginnings[version] = NoiseHandshake(
+                pattern: .xxpsk0, role: .responder, prologue: writer.bytes, ephemeral: nil,
+                localStatic: staticKey, psks: [psk])
         }
-        self.prologues = prologues
-        psk = Primitives.hkdf(
-            secret: networkKey, salt: [], info: Array("psk0".utf8) + networkID.bytes, count: 32)
+        self.beginnings = beginnings
     }
 
     /// `version` is one of `versions`.
     func handshake(
         role: ConnectionRole, ephemeral: X25519.PrivateKey?, version: UInt32
     ) -> NoiseHandshake {
-        guard let prologue = prologues[version] else {
+        guard let beginning = beginnings[version] else {
             preconditionFailure("only versions that we speak are used")
         }
-        return NoiseHandshake(
-            pattern: .xxpsk0, role: role, prologue: prologue, ephemeral: ephemeral,
-            localStatic: staticKey, psks: [psk])
+        return beginning.copy(role: role, ephemeral: ephemeral)
     }
 
     private static func statement(role: ConnectionRole, hash: [UInt8]) -> [UInt8] {

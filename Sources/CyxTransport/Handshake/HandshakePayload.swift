@@ -57,7 +57,7 @@ struct ConnectionParameters: Equatable, Sendable {
     static func read(from reader: inout PacketReader) throws(TransportError)
         -> ConnectionParameters
     {
-        var numbers: [Item: UInt64] = [:]
+        var source, maxData, maxStreamData, maxStreams, idle, delay, datagram: UInt64?
         var token: StatelessResetToken?
         var count = 0
         while !reader.isAtEnd {
@@ -65,28 +65,38 @@ struct ConnectionParameters: Equatable, Sendable {
             guard count <= itemsMax else { throw .parameters }
             let id = try reader.readUInt16()
             let value = try reader.readSlice(UInt64(try reader.readUInt16()))
-            guard let item = Item(rawValue: id) else { continue }
-            if item == .resetToken {
-                guard token == nil, let read = StatelessResetToken(bytes: [UInt8](value)) else {
+            switch Item(rawValue: id) {
+            case .source: try set(&source, value)
+            case .idleTimeout: try set(&idle, value)
+            case .maxData: try set(&maxData, value)
+            case .maxStreamData: try set(&maxStreamData, value)
+            case .maxStreams: try set(&maxStreams, value)
+            case .maxAckDelay: try set(&delay, value)
+            case .maxDatagramFrameSize: try set(&datagram, value)
+            case .resetToken:
+                guard token == nil, value.count == StatelessResetToken.byteCount else {
                     throw .parameters
                 }
-                token = read
-            } else {
-                guard numbers[item] == nil, value.count == 8 else { throw .parameters }
-                numbers[item] = UInt64(bigEndian: value.loadUnaligned(as: UInt64.self))
+                token = StatelessResetToken(first: value)
+            case nil: continue
             }
         }
-        guard let token, let source = numbers[.source], let maxData = numbers[.maxData],
-            let maxStreamData = numbers[.maxStreamData], let maxStreams = numbers[.maxStreams],
-            let idle = numbers[.idleTimeout], let delay = numbers[.maxAckDelay],
-            maxData < 1 << 62, maxStreamData < 1 << 62, maxStreams <= 1 << 60, idle < 1 << 32,
-            delay < 1 << 14
+        guard let token, let source, let maxData, let maxStreamData, let maxStreams, let idle,
+            let delay, maxData < 1 << 62, maxStreamData < 1 << 62, maxStreams <= 1 << 60,
+            idle < 1 << 32, delay < 1 << 14
         else { throw .parameters }
         return ConnectionParameters(
             source: ConnectionID(source), resetToken: token, maxData: maxData,
             maxStreamData: maxStreamData, maxStreams: maxStreams, idleTimeoutMilliseconds: idle,
-            maxAckDelayMilliseconds: delay,
-            maxDatagramFrameSize: numbers[.maxDatagramFrameSize] ?? 0)
+            maxAckDelayMilliseconds: delay, maxDatagramFrameSize: datagram ?? 0)
+    }
+
+    /// Takes a number of 8 bytes that was not given before.
+    private static func set(
+        _ number: inout UInt64?, _ value: UnsafeRawBufferPointer
+    ) throws(TransportError) {
+        guard number == nil, value.count == 8 else { throw .parameters }
+        number = UInt64(bigEndian: value.loadUnaligned(as: UInt64.self))
     }
 }
 

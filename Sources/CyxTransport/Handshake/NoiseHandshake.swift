@@ -7,7 +7,7 @@ struct NoiseHandshake {
     static let tagSize = 16
 
     private let pattern: NoisePattern
-    private let role: ConnectionRole
+    private var role: ConnectionRole
     private var symmetric: SymmetricState
     private let localStatic: X25519.PrivateKey?
     private var localEphemeral: X25519.PrivateKey?
@@ -30,6 +30,17 @@ struct NoiseHandshake {
         localEphemeral = ephemeral
         symmetric = SymmetricState(protocolName: pattern.name)
         symmetric.mixHash(prologue)
+        // What every handshake with this prologue begins with, so that copies need not do it anew.
+        if pattern.messages.first?.first == .psk { mixPSK() }
+    }
+
+    /// A copy of one that has neither written nor read, for one connection.
+    func copy(role: ConnectionRole, ephemeral: X25519.PrivateKey?) -> NoiseHandshake {
+        precondition(messageIndex == 0, "a handshake is copied before its first message")
+        var copy = self
+        copy.role = role
+        copy.localEphemeral = ephemeral
+        return copy
     }
 
     /// Our ephemeral key, where it was not worth making before a first message was read.
@@ -45,7 +56,7 @@ struct NoiseHandshake {
     ) throws(TransportError) -> [UInt8] {
         precondition(!isComplete, "a pattern's messages are written once")
         var message: [UInt8] = []
-        for token in pattern.messages[messageIndex] {
+        for token in tokens {
             switch token {
             case .e:
                 guard let localEphemeral else { preconditionFailure("needed by now") }
@@ -74,7 +85,7 @@ struct NoiseHandshake {
             defer { offset += count }
             return Array(message[offset..<offset + count])
         }
-        for token in pattern.messages[messageIndex] {
+        for token in tokens {
             switch token {
             case .e:
                 let key = try take(NoiseHandshake.keySize)
@@ -93,6 +104,18 @@ struct NoiseHandshake {
         return (payload, before)
     }
 
+    /// What the message at hand consists of, less the key that `init` has mixed.
+    private var tokens: ArraySlice<NoisePattern.Token> {
+        let tokens = pattern.messages[messageIndex]
+        return messageIndex == 0 && tokens.first == .psk ? tokens.dropFirst() : tokens[...]
+    }
+
+    private mutating func mixPSK() {
+        precondition(!psks.isEmpty, "the pattern needs a pre-shared key")
+        symmetric.mixKeyAndHash(psks.removeFirst())
+        hasKey = true
+    }
+
     private mutating func mixKey(_ material: [UInt8]) {
         symmetric.mixKey(material)
         hasKey = true
@@ -100,10 +123,7 @@ struct NoiseHandshake {
 
     private mutating func mix(_ token: NoisePattern.Token) throws(TransportError) {
         switch token {
-        case .psk:
-            precondition(!psks.isEmpty, "the pattern needs a pre-shared key")
-            symmetric.mixKeyAndHash(psks.removeFirst())
-            hasKey = true
+        case .psk: mixPSK()
         case .ee: try mixShared(localEphemeral, remoteEphemeral)
         case .es:
             if role == .initiator {

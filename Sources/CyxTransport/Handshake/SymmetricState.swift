@@ -40,14 +40,18 @@ struct SymmetricState {
     /// §12.3: 4 zero bytes, then the nonce in little-endian order.
     private mutating func nextNonce() -> [UInt8] {
         defer { nonce += 1 }
-        return [0, 0, 0, 0] + (0..<8).map { UInt8(truncatingIfNeeded: nonce >> UInt64(8 * $0)) }
+        return [UInt8](unsafeUninitializedCapacity: 12) { bytes, count in
+            let bytes = UnsafeMutableRawBufferPointer(bytes)
+            bytes.storeBytes(of: 0, as: UInt32.self)
+            bytes.storeBytes(of: nonce.littleEndian, toByteOffset: 4, as: UInt64.self)
+            count = 12
+        }
     }
 
     mutating func encryptAndHash(_ plaintext: [UInt8]) -> [UInt8] {
         var output = plaintext
         if let key {
-            output = ChaChaPoly(key: key).seal(
-                nonce: nextNonce(), aad: hash, plaintext: plaintext)
+            output = ChaChaPoly.seal(plaintext, key: key, nonce: nextNonce(), aad: hash)
         }
         mixHash(output)
         return output
@@ -57,8 +61,7 @@ struct SymmetricState {
         var plaintext = sealed
         if let key {
             do throws(AEADError) {
-                plaintext = try ChaChaPoly(key: key).open(
-                    nonce: nextNonce(), aad: hash, sealed: sealed)
+                plaintext = try ChaChaPoly.open(sealed, key: key, nonce: nextNonce(), aad: hash)
             } catch {
                 throw .handshakeFailed
             }

@@ -381,13 +381,15 @@ extension Connection {
     }
 
     mutating func handleNewID(_ frame: NewConnectionIDFrame) throws(TransportError) {
-        guard let token = StatelessResetToken(bytes: [UInt8](frame.token)) else { return }
+        let inUse = [path.issued] + otherPaths.map(\.issued)
         let retired = try remoteIDs.insert(
-            IssuedID(sequence: frame.sequence, id: frame.id, token: token),
-            retirePriorTo: frame.retirePriorTo, inUse: [path.issued] + otherPaths.map(\.issued))
+            IssuedID(
+                sequence: frame.sequence, id: frame.id,
+                token: StatelessResetToken(first: frame.token)),
+            retirePriorTo: frame.retirePriorTo, inUse: inUse)
         for sequence in retired { control.add(.retireConnectionID(sequence)) }
         let bound = remoteIDs.retirePriorTo
-        let old = ([path.issued] + otherPaths.map(\.issued)).filter { $0.sequence < bound }
+        let old = inUse.filter { $0.sequence < bound }
         guard !old.isEmpty else { return }
         if path.issued.sequence < bound {
             guard let fresh = remoteIDs.take() else { throw .connectionIDLimit }

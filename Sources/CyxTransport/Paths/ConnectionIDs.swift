@@ -81,23 +81,33 @@ struct RemoteIDs: Sendable {
         _ new: IssuedID, retirePriorTo bound: UInt64, inUse: [IssuedID]
     ) throws(TransportError) -> [UInt64] {
         guard bound <= new.sequence else { throw .frameEncoding }
-        for known in spares + inUse
-        where known.sequence == new.sequence || known.id == new.id {
+        func isSame(_ known: IssuedID) -> Bool {
+            known.sequence == new.sequence || known.id == new.id
+        }
+        if let known = spares.first(where: isSame) ?? inUse.first(where: isSame) {
             // The same again, or an ID for two numbers.
             guard known.sequence == new.sequence, known.id == new.id,
                 known.token == nil || known.token == new.token
             else { throw .protocolViolation }
             return []
         }
-        retirePriorTo = max(retirePriorTo, bound)
-        let retired = spares.map(\.sequence).filter { $0 < retirePriorTo }
-        spares.removeAll { $0.sequence < retirePriorTo }
+        var retired: [UInt64] = []
+        if bound > retirePriorTo {
+            retirePriorTo = bound
+            retired = spares.map(\.sequence).filter { $0 < bound }
+            spares.removeAll { $0.sequence < bound }
+        }
         guard new.sequence >= retirePriorTo else { return retired + [new.sequence] }
         guard !seen.contains(new.sequence) else { return retired }
         seen.insert(new.sequence..<new.sequence + 1)
         guard seen.count <= RemoteIDs.gapsMax else { throw .connectionIDLimit }
         spares.append(new)
-        let active = Set(inUse.map(\.sequence)).filter { $0 >= retirePriorTo }.count
+        // Paths may share one.
+        let active = inUse.indices.count { index in
+            let sequence = inUse[index].sequence
+            return sequence >= retirePriorTo
+                && !inUse[..<index].contains { $0.sequence == sequence }
+        }
         guard spares.count + active <= IssuedID.activeMax else { throw .connectionIDLimit }
         return retired
     }
