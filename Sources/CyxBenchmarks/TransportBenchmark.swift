@@ -88,8 +88,8 @@ struct TransportBenchmark: Benchmark {
                 rows += try await TransportCrowd(reactor, engine, contact, size).run(client)
             }
             if Part.handshakes.isWanted {
-                rows.append(
-                    try await handshakes(client, contact, reactor, count: isFull ? 3000 : 10))
+                rows += try await handshakes(
+                    client, contact, reactor, count: isFull ? 3000 : 9)
             }
             if Part.allocations.isWanted {
                 rows += try await allocations(client, contact, calls: isFull ? 128 : 2)

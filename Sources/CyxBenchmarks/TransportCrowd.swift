@@ -11,7 +11,8 @@ struct TransportCrowd {
 
     private struct Baseline: Sendable {
         var elapsed: Double
-        var busiest: Double
+        var clientCPU: Double
+        var serverCPU: Double
         var latencies: [Double]
     }
 
@@ -86,7 +87,8 @@ struct TransportCrowd {
                 &cpu)
             guard elapsed > 0 else { return nil as Baseline? }
             return Baseline(
-                elapsed: elapsed, busiest: max(cpu[0], cpu[1]), latencies: latencies.sorted())
+                elapsed: elapsed, clientCPU: cpu[0], serverCPU: cpu[1],
+                latencies: latencies.sorted())
         }
         let name = "transport 100 B calls, \(clients.count) connections, \(concurrency) at once"
         func latency(_ percentile: String, _ share: Double) -> BenchmarkRow {
@@ -101,9 +103,16 @@ struct TransportCrowd {
                 name, value: Double(messages) / seconds, unit: "calls/s",
                 baseline: baseline.map { Double(messages) / $0 }, baselineName: "plain UDP from C")
         }
+        func cost(_ side: String, _ seconds: Double, _ baseline: Double?) -> BenchmarkRow {
+            BenchmarkRow(
+                "\(name), \(side) CPU per call", value: seconds / Double(messages) * 1e6,
+                unit: "µs", baseline: baseline.map { $0 / Double(messages) * 1e6 },
+                baselineName: "plain UDP from C", direction: .lowerIsBetter)
+        }
         return [
             rate(name, round.elapsed, baseline?.elapsed),
-            rate("\(name), CPU-bound", round.busiest, baseline?.busiest),
+            cost("server", round.serverCPU, baseline?.serverCPU),
+            cost("clients'", round.clientCPU, baseline?.clientCPU),
             latency("p50", 0.5), latency("p99", 0.99),
         ]
     }

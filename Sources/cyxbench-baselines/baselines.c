@@ -84,3 +84,52 @@ double baseline_aes_gcm(int seals, long packet_size, long calls) {
     free(sealed);
     return good ? seconds : -1;
 }
+
+static int agree(EVP_PKEY *own, const unsigned char *bytes, unsigned char *secret) {
+    size_t size = 32;
+    EVP_PKEY *other = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, 0, bytes, size);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(own, 0);
+    int good = other && context && EVP_PKEY_derive_init(context) == 1 &&
+               EVP_PKEY_derive_set_peer(context, other) == 1 &&
+               EVP_PKEY_derive(context, secret, &size) == 1;
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(other);
+    return good;
+}
+
+static int sign_and_verify(EVP_PKEY *key, EVP_PKEY *public_key) {
+    unsigned char statement[49] = {3}, signature[64];
+    size_t size = sizeof signature;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int good = context && EVP_DigestSignInit(context, 0, 0, 0, key) == 1 &&
+               EVP_DigestSign(context, signature, &size, statement, sizeof statement) == 1 &&
+               EVP_MD_CTX_reset(context) == 1 &&
+               EVP_DigestVerifyInit(context, 0, 0, 0, public_key) == 1 &&
+               EVP_DigestVerify(context, signature, size, statement, sizeof statement) == 1;
+    EVP_MD_CTX_free(context);
+    return good;
+}
+
+double baseline_handshake(long calls) {
+    unsigned char seed[32] = {4}, bytes[32], secret[32];
+    size_t size = sizeof bytes;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, 0, seed, sizeof seed);
+    int good = key && EVP_PKEY_get_raw_public_key(key, bytes, &size) == 1;
+    EVP_PKEY *public_key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, 0, bytes, size);
+    EVP_PKEY *other = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, 0, seed, sizeof seed);
+    good = good && public_key && other && EVP_PKEY_get_raw_public_key(other, bytes, &size) == 1;
+    double start = thread_seconds();
+    for (long call = 0; good && call < calls; call++) {
+        EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, 0, seed, sizeof seed);
+        good = pair != NULL;
+        for (int i = 0; good && i < 3; i++) good = agree(pair, bytes, secret);
+        memcpy(seed, secret, sizeof seed);
+        good = good && sign_and_verify(key, public_key);
+        EVP_PKEY_free(pair);
+    }
+    double seconds = (thread_seconds() - start) / (double)calls;
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(public_key);
+    EVP_PKEY_free(key);
+    return good ? seconds : -1;
+}

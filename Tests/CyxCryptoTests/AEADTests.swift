@@ -24,7 +24,8 @@ struct AEADTests {
 
     /// RFC 8439 §2.8.2.
     @Test func chaChaPolyMatchesTheRFC() throws {
-        let cipher = ChaChaPoly(key: (0x80...0x9f).map { UInt8($0) })
+        let key = (0x80...0x9f).map { UInt8($0) }
+        let cipher = ChaChaPoly(key: key)
         let nonce = try #require(Hex.decode("070000004041424344454647"))
         let aad = try #require(Hex.decode("50515253c0c1c2c3c4c5c6c7"))
         let plaintext = Array(
@@ -34,6 +35,27 @@ struct AEADTests {
         #expect(Hex.encode(Array(sealed.prefix(16))) == "d31a8d34648e60db7b86afbc53ef7ec2")
         #expect(Hex.encode(Array(sealed.suffix(16))) == "1ae10b594f09e26a7e902ecbd0600691")
         #expect(try cipher.open(nonce: nonce, aad: aad, sealed: sealed) == plaintext)
+        // The same without a cipher that is set up first.
+        #expect(ChaChaPoly.seal(plaintext, key: key, nonce: nonce, aad: aad) == sealed)
+        #expect(try ChaChaPoly.open(sealed, key: key, nonce: nonce, aad: aad) == plaintext)
+    }
+
+    @Test func aSingleMessageThatWasChangedIsRejected() {
+        let key = [UInt8](repeating: 1, count: 32)
+        let nonce = [UInt8](repeating: 3, count: 12)
+        func open(_ sealed: [UInt8], aad: [UInt8] = [1, 2]) throws(AEADError) -> [UInt8] {
+            try ChaChaPoly.open(sealed, key: key, nonce: nonce, aad: aad)
+        }
+        let sealed = ChaChaPoly.seal([4, 5, 6], key: key, nonce: nonce, aad: [1, 2])
+        for bit in 0..<sealed.count * 8 {
+            var changed = sealed
+            changed[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(throws: AEADError.authenticationFailed) { try open(changed) }
+        }
+        for count in 0..<sealed.count {
+            #expect(throws: AEADError.self) { try open(Array(sealed.prefix(count))) }
+        }
+        #expect(throws: AEADError.authenticationFailed) { try open(sealed, aad: [1]) }
     }
 
     static let ciphers: [@Sendable () -> any PacketCipher] = [

@@ -29,6 +29,11 @@ double baseline_udp_stream(int multibuffer, long bytes, double cpu[2]);
 double baseline_udp_messages(
     long clients, long messages, long size, long concurrency, double *latencies, double cpu[2]);
 
+// What one side of a handshake cannot do without, by OpenSSL: an X25519 key pair, three shared
+// secrets with keys that it is given as bytes, an Ed25519 signature and a verification. Below zero
+// if OpenSSL fails.
+double baseline_handshake(long calls);
+
 // Counts the heap allocations of each thread (malloc, calloc, realloc and the aligned ones, of
 // Swift's runtime and of libraries alike) while `on`; off at first.
 void baseline_count_allocations(int on);
