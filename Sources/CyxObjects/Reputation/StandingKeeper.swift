@@ -17,6 +17,8 @@ package actor StandingKeeper {
     private let signing: SigningKey
     private let logger: Logger
     private var keptUntil: UInt64 = 0
+    /// The window in which uptimes were measured last.
+    private var measured: UInt64 = 0
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         context.environment.executor.asUnownedSerialExecutor()
@@ -42,7 +44,9 @@ package actor StandingKeeper {
             guard period != keptUntil else { continue }
             keptUntil = period
             await keep()
-            await measureUptime()
+            // Standings change with their windows.
+            let window = timings.window(at: context.environment.wallTime())
+            if window != measured, await measureUptime() { measured = window }
         }
     }
 
@@ -105,8 +109,8 @@ package actor StandingKeeper {
     private static let uptimeLeast = 3
 
     /// Means over a sample of those that new shards would be given to: all that this decides is how
-    /// much parity new objects get.
-    private func measureUptime() async {
+    /// much parity new objects get. False if they could not be read.
+    private func measureUptime() async -> Bool {
         let candidates = context.candidates(in: context.membership.snapshot).map(\.peer).sorted()
         var generator = SeededGenerator(seed: context.environment.random.digest().word0)
         let sample = candidates.shuffled(using: &generator).prefix(StandingKeeper.uptimeSample)
@@ -121,8 +125,10 @@ package actor StandingKeeper {
             let isKnown = scores.count >= StandingKeeper.uptimeLeast
             context.standings.setUptime(
                 isKnown ? scores.reduce(0, +) / Double(scores.count) : nil)
+            return true
         } catch {
             logger.debug("uptimes could not be read", [("error", "\(error)")])
+            return false
         }
     }
 
