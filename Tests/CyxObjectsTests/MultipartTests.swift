@@ -95,8 +95,8 @@ import Testing
         }
     }
 
-    @Test func aCompletionInterruptedAfterItsHeadCanBeRepeated() throws {
-        let world = try ObjectWorld(storers: 3)
+    /// An upload whose head was written when its gateway failed, and its one part.
+    private func interrupted(_ world: ObjectWorld) throws -> (upload: String, part: PartInfo) {
         let upload = try begin(world)
         let info = try part(1, upload, noise(50_000), world)
         let uploads = world.shared
@@ -114,7 +114,69 @@ import Testing
         }
         uploads.state.withLock { $0.fault = nil }
         #expect(try world.get("key") == noise(50_000))
+        return (upload, info)
+    }
+
+    @Test func aCompletionInterruptedAfterItsHeadCanBeRepeated() throws {
+        let world = try ObjectWorld(storers: 3)
+        let (upload, info) = try interrupted(world)
         #expect(try complete(upload, [info], world).size == 50_000)
+        #expect(try world.get("key") == noise(50_000))
+    }
+
+    @Test func twoCompletionsAtOnceAreOne() throws {
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        let info = try part(1, upload, noise(50_000), world)
+        let environment = world.gatewayNode.peer.environment
+        let isFirst = Mutex(true)
+        world.shared.state.withLock {
+            $0.stall = { key, isWrite in
+                guard isWrite, key.table == .heads, isFirst.withLock({ $0.exchange(false) }) else {
+                    return
+                }
+                do { try await environment.sleep(for: .seconds(2)) } catch {}
+            }
+        }
+        let etags = try world.perform { gateway in
+            async let slow = gateway.completeUpload(
+                upload, key: "key", in: "bucket", parts: [(1, info.etag)])
+            try await environment.sleep(for: .seconds(1))
+            let fast = try await gateway.completeUpload(
+                upload, key: "key", in: "bucket", parts: [(1, info.etag)])
+            return [fast.etag, try await slow.etag]
+        }
+        #expect(etags[0] == etags[1])
+        // Whatever the loser left behind is cleaned up, and nothing else.
+        world.world.run(for: .seconds(20))
+        try world.startGateway()
+        #expect(try world.get("key") == noise(50_000))
+    }
+
+    @Test func aCompletionIsNotRepeatedOverWhatReplacedIt() throws {
+        let world = try ObjectWorld(storers: 3)
+        let (upload, info) = try interrupted(world)
+        _ = try world.put("key", noise(60_000, seed: 2))
+        world.world.run(for: .seconds(10))
+        #expect(throws: ObjectError.noSuchUpload) { _ = try complete(upload, [info], world) }
+        #expect(try world.get("key") == noise(60_000, seed: 2))
+    }
+
+    @Test func aCompletionIsNotRepeatedAfterADeletion() throws {
+        let world = try ObjectWorld(storers: 3)
+        let (upload, info) = try interrupted(world)
+        try world.perform { try await $0.delete("key", in: "bucket") }
+        world.world.run(for: .seconds(10))
+        #expect(throws: ObjectError.noSuchUpload) { _ = try complete(upload, [info], world) }
+        #expect(throws: ObjectError.noSuchKey) { _ = try world.get("key") }
+    }
+}
+
+extension Bool {
+    /// Sets it and returns what it was.
+    fileprivate mutating func exchange(_ value: Bool) -> Bool {
+        defer { self = value }
+        return self
     }
 }
 

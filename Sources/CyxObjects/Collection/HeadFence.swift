@@ -24,6 +24,22 @@ extension HeadRow {
         return fenced.isEmpty ? nil : HeadRow(key: key, fenced: fenced)
     }
 
+    /// With a fence against the upload that was completed into it: what replaces this head keeps it.
+    /// A gateway that died before it had marked the upload done leaves a client that asks for the
+    /// completion again, which must not bring back what was replaced, and whose parts are gone. Where
+    /// there is no room for more fences, the upload's own register alone stands against that.
+    func refusingItsUpload(until: WallTime, now: WallTime) -> HeadRow {
+        guard let id = Hex.decode(upload), !id.isEmpty,
+            let next = refusing(id, until: until, now: now)
+        else { return withoutOldFences(now: now) }
+        return next
+    }
+
+    func refusesUpload(_ upload: String) -> Bool {
+        guard let id = Hex.decode(upload), !id.isEmpty else { return false }
+        return refuses(id)
+    }
+
     /// With one fence more; nil when there are too many.
     func refusing(_ write: [UInt8], until: WallTime, now: WallTime) -> HeadRow? {
         var head = withoutOldFences(now: now)
@@ -44,13 +60,17 @@ extension VersionStore {
         case refused
     }
 
+    /// When a fence that is put up now may go again.
+    func fenceEnd(now: WallTime) -> WallTime {
+        let span = context.timings.collection.fence.nanoseconds / 1_000_000
+        return WallTime(milliseconds: now.milliseconds + span)
+    }
+
     /// Makes the head at `position` refuse the commit of `write`, unless that is its version.
     func fence(_ write: [UInt8], at position: Digest) async throws(TableError) -> Fencing {
         let key = RowKey(table: .heads, position: position)
         let now = context.environment.wallTime()
-        let end = WallTime(
-            milliseconds: now.milliseconds
-                + context.timings.collection.fence.nanoseconds / 1_000_000)
+        let end = fenceEnd(now: now)
         let state = try await context.tables.update(key) { state in
             let current = state.value.map { self.head($0, at: key) } ?? HeadRow()
             guard let current, current.write != write, !current.refuses(write),

@@ -8,7 +8,8 @@ internal import Synchronization
 private enum CommitOutcome: Sendable {
     case committed(replaced: HeadRow?)
     case refused(ObjectError)
-    /// The head was there already: an earlier try of the same write had got through.
+    /// The head was there already: an earlier try of the same write had got through, or another of
+    /// the same upload's completion.
     case repeated(HeadRow)
 }
 
@@ -113,6 +114,7 @@ extension ObjectGateway {
         let store = store(bucket)
         let outcome = Mutex<CommitOutcome?>(nil)
         let now = context.environment.wallTime()
+        let end = store.fenceEnd(now: now)
         do throws(TableError) {
             _ = try await context.tables.update(key) { state in
                 let found = state.value.flatMap { store.head($0, at: key) }
@@ -123,8 +125,18 @@ extension ObjectGateway {
                     }
                     return .abandon
                 }
+                if let found, found.refusesUpload(head.upload) {
+                    outcome.withLock { $0 = .refused(.noSuchUpload) }
+                    return .abandon
+                }
                 if let current, current.write == head.write {
                     outcome.withLock { if $0 == nil { $0 = .repeated(current) } }
+                    return .abandon
+                }
+                if let current, !head.upload.isEmpty, current.upload == head.upload {
+                    // Two gateways complete one upload: the versions share their segments, so that
+                    // neither may replace the other.
+                    outcome.withLock { $0 = .repeated(current) }
                     return .abandon
                 }
                 if let refusal = condition.refusal(current) {
@@ -133,7 +145,7 @@ extension ObjectGateway {
                 }
                 var next = head
                 next.previous = current?.version ?? []
-                next.fenced = found?.withoutOldFences(now: now).fenced ?? []
+                next.fenced = found?.refusingItsUpload(until: end, now: now).fenced ?? []
                 outcome.withLock { $0 = .committed(replaced: current) }
                 return .set(store.seal(next, at: key))
             }
@@ -145,6 +157,12 @@ extension ObjectGateway {
         case .committed(let replaced?):
             await discard(replaced, in: bucket)
         case .refused(let error): throw error
+        case .repeated(let current) where current.write != head.write:
+            let version = VersionID(position: key.position, write: head.write)
+            let rows = try await withTables { () async throws(TableError) in
+                try await store.rows(of: version)
+            }
+            await cleaner.submit(.rows(rows), in: store)
         case .committed(nil), .repeated, nil: break
         }
         return info(of: head)
@@ -214,13 +232,15 @@ extension ObjectGateway {
         let store = store(handle)
         let removed = Mutex<HeadRow?>(nil)
         let now = context.environment.wallTime()
+        let end = store.fenceEnd(now: now)
         try await withTables { () async throws(TableError) in
             _ = try await context.tables.update(row) { state in
                 guard let value = state.value else { return .abandon }
                 let head = store.head(value, at: row)
                 removed.withLock { $0 = head }
                 if let head, !head.isObject { return .abandon }
-                guard let rest = head?.deleted(now: now) else { return .delete }
+                let fenced = head?.refusingItsUpload(until: end, now: now)
+                guard let rest = fenced?.deleted(now: now) else { return .delete }
                 return .set(store.seal(rest, at: row))
             }
         }
