@@ -40,7 +40,7 @@ extension ObjectGateway {
                 &head, chunks: content.chunks, placed: content.segments.map(\.placed),
                 inline: content.inline, code: content.code, in: handle)
             try await claimed
-            return try await commit(head, options.condition, in: handle)
+            return info(of: try await commit(head, options.condition, in: handle))
         } catch let failure as CommitUnknown {
             // The head may yet take effect: its segments must stay.
             throw failure.error
@@ -58,7 +58,7 @@ extension ObjectGateway {
     }
 
     /// A commit of which nobody knows whether it took effect.
-    private struct CommitUnknown: Error {
+    struct CommitUnknown: Error {
         var error: ObjectError
     }
 
@@ -106,10 +106,10 @@ extension ObjectGateway {
         } catch { preconditionFailure("a layout that was just made fits its manifest: \(error)") }
     }
 
-    /// The compare-and-set that makes a version visible (A8).
+    /// The compare-and-set that makes a version visible (A8). Returns the head that is there then.
     func commit(
         _ head: HeadRow, _ condition: PutCondition, in bucket: BucketHandle
-    ) async throws -> ObjectInfo {
+    ) async throws -> HeadRow {
         let key = bucket.keys.head(head.key)
         let store = store(bucket)
         let outcome = Mutex<CommitOutcome?>(nil)
@@ -157,15 +157,24 @@ extension ObjectGateway {
         case .committed(let replaced?):
             await discard(replaced, in: bucket)
         case .refused(let error): throw error
-        case .repeated(let current) where current.write != head.write:
-            let version = VersionID(position: key.position, write: head.write)
-            let rows = try await withTables { () async throws(TableError) in
-                try await store.rows(of: version)
+        case .repeated(let current):
+            if current.write != head.write {
+                try await discardRows(
+                    VersionID(position: key.position, write: head.write), in: bucket)
             }
-            await cleaner.submit(.rows(rows), in: store)
-        case .committed(nil), .repeated, nil: break
+            return current
+        case .committed(nil), nil: break
         }
-        return info(of: head)
+        return head
+    }
+
+    /// Has the rows removed that a write prepared and that no head will name.
+    func discardRows(_ version: VersionID, in bucket: BucketHandle) async throws(ObjectError) {
+        let store = store(bucket)
+        let rows = try await withTables { () async throws(TableError) in
+            try await store.rows(of: version)
+        }
+        await cleaner.submit(.rows(rows), in: store)
     }
 
     /// Has a version that is no longer current removed.

@@ -177,17 +177,29 @@ extension ObjectGateway {
         let chunks = chosen.flatMap(\.chunks)
         head.write = newVersion(of: key, in: handle.bucket).write
         let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
-        try await advance(handle, to: .completing, VersionStore.version(of: manifest))
+        let version = VersionStore.version(of: manifest)
+        try await advance(handle, to: .completing, version)
         if let current = try await readHead(key, in: handle.bucket), current.upload == upload {
-            try await finish(handle, rows, used: chosen)
+            try await finish(handle, rows, used: current.version == version.bytes ? chosen : nil)
             return info(of: current)
         }
         try await prepare(
             &head, chunks: chunks, placed: chosen.flatMap(\.segments), inline: nil,
             code: MultipartSelection.code(of: chosen), in: handle.bucket)
-        let info = try await commit(head, .none, in: handle.bucket)
-        try await finish(handle, rows, used: chosen)
-        return info
+        let current: HeadRow
+        do {
+            current = try await commit(head, .none, in: handle.bucket)
+        } catch let failure as CommitUnknown {
+            // The head may yet take effect: a repetition finds out.
+            throw failure.error
+        } catch {
+            let position = handle.bucket.keys.position(of: key)
+            try await discardRows(
+                VersionID(position: position, write: head.write), in: handle.bucket)
+            throw error
+        }
+        try await finish(handle, rows, used: current.version == version.bytes ? chosen : nil)
+        return info(of: current)
     }
 
     /// Moves the upload's register on; `noSuchUpload` if it went another way.
@@ -214,11 +226,13 @@ extension ObjectGateway {
         if isRefused.withLock({ $0 }) { throw ObjectError.noSuchUpload }
     }
 
-    /// Marks the upload done; parts that were not used go, and the rows of all.
+    /// Marks the upload done; parts that were not used go, and the rows of all. `used`: nil if another
+    /// completion of the upload got through, which may have used others; what it left is collected.
     private func finish(
-        _ handle: UploadHandle, _ rows: [(key: RowKey, part: PartRow)], used: [PartRow]
+        _ handle: UploadHandle, _ rows: [(key: RowKey, part: PartRow)], used: [PartRow]?
     ) async throws {
         try await advance(handle, to: .done, nil)
+        guard let used else { return }
         let kept = Set(used.map(\.number))
         let store = store(handle.bucket)
         let unused = rows.filter { !kept.contains($0.part.number) }.flatMap(\.part.segmentIDs)
