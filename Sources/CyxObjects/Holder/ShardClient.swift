@@ -5,6 +5,8 @@ internal import CyxTransport
 struct ShardClient: Sendable {
     let messaging: any PeerMessaging
     let timings: ObjectTimings
+    /// Of each call beside others to the same peer.
+    var urgency = CallUrgency.foreground
 
     /// Why a holder gave nothing usable.
     enum Failure: Error, Equatable {
@@ -90,7 +92,7 @@ struct ShardClient: Sendable {
         let bytes: [UInt8]
         do {
             bytes = try await messaging.call(
-                peer, method, request.protobufBytes(), timeout: timeout)
+                peer, method, request.protobufBytes(), urgency: urgency, timeout: timeout)
         } catch { throw .call(error) }
         do { return try Answer(protobuf: bytes) } catch { throw .garbage }
     }

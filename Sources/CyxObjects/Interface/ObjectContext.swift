@@ -16,7 +16,7 @@ package struct ObjectContext: Sendable {
     package let salts: PlacementSalts
     /// The order of collection's steps.
     let collection: CollectionRules
-    let client: ShardClient
+    private(set) var client: ShardClient
     let logger: Logger
 
     package init(
@@ -35,6 +35,14 @@ package struct ObjectContext: Sendable {
         self.collection = collection
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
+    }
+
+    /// The same for work that is so urgent: what runs in the background leaves the way to peers to
+    /// what somebody waits for.
+    func with(_ urgency: CallUrgency) -> ObjectContext {
+        var context = self
+        context.client.urgency = urgency
+        return context
     }
 
     /// The code that new objects get: the widest that the network can hold now, with more parity

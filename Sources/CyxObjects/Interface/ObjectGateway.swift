@@ -1,6 +1,7 @@
 package import CyxCore
 internal import CyxCrypto
 internal import CyxTables
+internal import CyxTransport
 
 /// A bucket that this account owns, with its keys.
 struct BucketHandle: Sendable {
@@ -43,7 +44,7 @@ package actor ObjectGateway: ObjectService {
 
     /// Read-ahead, clean-up and re-coding, until the task is cancelled.
     package func run() async throws {
-        let recoder = Recoder(gateway: self, context: context)
+        let recoder = Recoder(gateway: self, context: context.with(.background))
         let collector = Collector(gateway: self, context: context, keys: keys)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.runner.run() }

@@ -9,6 +9,7 @@ actor Recoder {
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
     private var target: RecodeTarget
+    private let fetcher: SegmentFetcher
     /// Every object was at least this wide when last looked at.
     private var settled: Redundancy?
     private let recoded: Counter
@@ -21,6 +22,7 @@ actor Recoder {
         self.gateway = gateway
         self.context = context
         target = RecodeTarget(patience: context.timings.repair.recodePatience)
+        fetcher = SegmentFetcher(context: context, runner: gateway.runner)
         recoded = context.environment.metrics.counter("cyxcloud_objects_recoded_total")
     }
 
@@ -78,7 +80,7 @@ actor Recoder {
         let mover = SegmentMover(context: context, claims: claims, code: code)
         let begun: [SegmentID]
         do {
-            let moved = try await mover.move(content, fetcher: gateway.fetcher)
+            let moved = try await mover.move(content, fetcher: fetcher)
             try await claims.finish(moved)
             let sealed = try await store.prepareLayout(
                 moved.map(\.placed), generation: old.row.generation + 1, of: version)

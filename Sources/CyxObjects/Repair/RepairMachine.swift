@@ -1,4 +1,5 @@
 package import CyxCore
+internal import CyxTransport
 
 /// How the segments are doing of which a peer is the first reachable custodian. Summed over all
 /// peers it is true of the network.
@@ -81,6 +82,10 @@ package struct RepairMachine: Sendable {
         var surplusSince: Instant?
 
         package var margin: Int { health - shape.code.dataShards }
+        /// How urgently its shards are moved beside what clients wait for.
+        var urgency: CallUrgency {
+            margin <= RepairMachine.endangeredMargin ? .foreground : .background
+        }
         var isEndangered: Bool {
             missingSince != nil && margin <= RepairMachine.endangeredMargin
         }

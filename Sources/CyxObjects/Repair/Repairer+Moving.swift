@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxOverlay
 internal import CyxTables
+internal import CyxTransport
 
 /// Mending how full segments lie.
 extension Repairer {
@@ -11,7 +12,8 @@ extension Repairer {
         guard let segment = watched(id), segment.crowded == entry else { return true }
         let shard = ShardID(segment: id, index: entry.index)
         let copier = ShardCopier(
-            context: context, shape: segment.shape, signedCore: segment.signedCore)
+            context: context.with(.background), shape: segment.shape,
+            signedCore: segment.signedCore)
         // What it has must not count for its zone, or the only zone with room could be passed over.
         let others = segment.entries.filter { $0 != entry }
         let target = context.replacementHolder(

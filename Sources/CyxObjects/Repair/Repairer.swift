@@ -422,7 +422,8 @@ package actor Repairer {
         while offset < shape.fileBytes {
             let range = offset..<min(offset + SegmentRebuilder.windowBytes, shape.fileBytes)
             do throws(ShardClient.Failure) {
-                let answer = try await context.client.read(shard, range, from: peer)
+                let answer = try await context.with(.background).client
+                    .read(shard, range, from: peer)
                 let root = shape.roots[shard.index]
                 let isValid = await context.environment.blocking.run {
                     ShardSlice.isValid(answer, for: range, root: root, fileBytes: shape.fileBytes)
@@ -466,7 +467,7 @@ package actor Repairer {
         guard !missing.isEmpty else { return true }
         let good = machine.good(segment, peers)
         let rebuilder = SegmentRebuilder(
-            context: context, runner: runner, shape: segment.shape,
+            context: context.with(segment.urgency), runner: runner, shape: segment.shape,
             signedCore: segment.signedCore)
         let holders = try await rebuilder.rebuild(
             missing, from: good.map { ($0.index, $0.peer) },

@@ -1,5 +1,6 @@
 package import CyxCore
 internal import CyxOverlay
+internal import CyxTransport
 
 /// Anti-entropy: members of a view compare their rows and give each other what one of them missed,
 /// so that a write that a quorum acknowledged ends on all of them (Demers et al. 1987, §1.3), and
@@ -133,7 +134,9 @@ extension TableService {
 
     /// One request to one member, this peer among them; nil without an answer.
     func exchange(_ request: RowRequest, with peer: PeerID) async -> RowReply? {
-        await ask([peer], .tableRows, request.protobufBytes(), as: RowReply.self) { _ in .goOn }
-            .answers.first?.reply
+        let call = await ask(
+            [peer], .tableRows, request.protobufBytes(), as: RowReply.self, urgency: .background
+        ) { _ in .goOn }
+        return call.answers.first?.reply
     }
 }

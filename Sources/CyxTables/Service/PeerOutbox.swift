@@ -11,6 +11,7 @@ struct PeerOutbox {
     struct Destination: Hashable {
         var peer: PeerID
         var method: RPCMethod
+        var urgency = CallUrgency.foreground
     }
 
     private(set) var items: [Item] = []

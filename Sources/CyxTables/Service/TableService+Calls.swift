@@ -7,10 +7,11 @@ internal import CyxTransport
 extension TableService {
     func send(
         _ request: [UInt8], _ method: RPCMethod, to peer: PeerID,
+        urgency: CallUrgency = .foreground,
         completion: @escaping (Result<[UInt8], RPCError>) -> Void
     ) {
         guard !isStopped else { return completion(.failure(.cancelled)) }
-        let destination = PeerOutbox.Destination(peer: peer, method: method)
+        let destination = PeerOutbox.Destination(peer: peer, method: method, urgency: urgency)
         guard outboxes[destination]?.isFull != true else {
             return completion(.failure(.timedOut))
         }
@@ -41,17 +42,22 @@ extension TableService {
         if outboxes[destination]?.isIdle == true { outboxes[destination] = nil }
         switch result {
         case .success(let replies) where replies.count == batch.count:
-            answerTimes.record(took, of: destination.peer)
+            note(took, destination)
             for (item, reply) in zip(batch, replies) { item.completion(.success(reply)) }
         case .success:
             // An answer that does not fit its question is as good as none.
             for item in batch { item.completion(.failure(.connectionLost)) }
         case .failure(let error):
             // However soon it failed, it is no quick answer.
-            answerTimes.record(
-                max(took, configuration.timings.callTimeout), of: destination.peer)
+            note(max(took, configuration.timings.callTimeout), destination)
             for item in batch { item.completion(.failure(error)) }
         }
+    }
+
+    /// What goes in the background waits behind the rest: its time says nothing of the peer's.
+    private func note(_ time: Duration, _ destination: PeerOutbox.Destination) {
+        guard destination.urgency == .foreground else { return }
+        answerTimes.record(time, of: destination.peer)
     }
 
     /// One request, a batch, and the answers to its items.
@@ -65,7 +71,7 @@ extension TableService {
             } else {
                 response = try await messaging.call(
                     destination.peer, destination.method, request,
-                    timeout: configuration.timings.callTimeout)
+                    urgency: destination.urgency, timeout: configuration.timings.callTimeout)
             }
             return .success(try TablesBatch(protobuf: response).items)
         } catch let error as RPCError {
@@ -86,7 +92,7 @@ extension TableService {
     /// `atFirst`: how many can be enough; only these, the quickest, are asked while all goes well.
     func ask<Reply: ProtobufMessage>(
         _ peers: [PeerID], _ method: RPCMethod, _ request: [UInt8], as type: Reply.Type,
-        atFirst: Int? = nil,
+        atFirst: Int? = nil, urgency: CallUrgency = .foreground,
         judge: @escaping ([QuorumCall<Reply>.Answer]) -> QuorumCall<Reply>.Verdict
     ) async -> QuorumCall<Reply> {
         nextTimedCall += 1
@@ -94,7 +100,7 @@ extension TableService {
         let isHedged = atFirst.map { $0 < peers.count } ?? false
         let order = isHedged ? quickestFirst(peers) : peers
         let call = QuorumCall<Reply>(order) { call, peer in
-            self.send(request, method, to: peer) { result in
+            self.send(request, method, to: peer, urgency: urgency) { result in
                 switch result {
                 case .success(let bytes):
                     do {

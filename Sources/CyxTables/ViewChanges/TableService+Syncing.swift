@@ -222,10 +222,12 @@ extension TableService {
     }
 
     /// One page of one source. It travels alone: with others in a batch it would be as late as all
-    /// of them together.
+    /// of them together. In the background, so that a member that fills up does not hold up what
+    /// clients wait for at those that serve them.
     private func requestPage(_ request: ViewRequest, from peer: PeerID) async -> ViewReply? {
         let batch = TablesBatch(items: [request.protobufBytes()]).protobufBytes()
-        let destination = PeerOutbox.Destination(peer: peer, method: .tableViews)
+        let destination = PeerOutbox.Destination(
+            peer: peer, method: .tableViews, urgency: .background)
         switch await exchange(batch, destination) {
         case .success(let replies):
             do {

@@ -28,6 +28,28 @@ import Testing
         #expect(try world.status().repairedBytes > 0)
     }
 
+    @Test(arguments: [(lost: 1, urgency: CallUrgency.background), (3, .foreground)])
+    func onlyRepairOfTheEndangeredTakesBandwidthFromClients(
+        lost: Int, urgency: CallUrgency
+    ) throws {
+        let world = try ObjectWorld(storers: 20)
+        try world.createBucket()
+        _ = try world.put("key", noise(1_000_000))
+        #expect(try world.runUntilFull(segments: 1))
+        world.calls.clear()
+        let holders = Set(world.holders().map(\.entry.peer)).sorted()
+        // Not the custodians.
+        let custodians = Set(world.nodes.prefix(5).map(\.id))
+        for peer in holders.filter({ !custodians.contains($0) }).suffix(lost) {
+            world.kill(try #require(world.node(peer)))
+        }
+        #expect(try world.runUntilFull(segments: 1))
+        // Shards of 100 kB; besides there are only short questions.
+        let other: CallUrgency = urgency == .background ? .foreground : .background
+        #expect(world.calls.bytes(urgency) >= lost * 100_000)
+        #expect(world.calls.bytes(other) < 50_000)
+    }
+
     @Test func shardsOfPeersThatAreAwayAreWaitedForAsLongAsALossCanBeBorne() throws {
         let world = try ObjectWorld(storers: 20)
         try world.createBucket()

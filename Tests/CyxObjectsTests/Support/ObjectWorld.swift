@@ -48,6 +48,8 @@ final class ObjectWorld {
     }
 
     private let slots = Slots()
+    /// Calls of storage peers about shards.
+    let calls = CallLog()
     let timings: ObjectTimings
     /// Whether peers audit each other.
     private let audits: Bool
@@ -176,6 +178,7 @@ final class ObjectWorld {
     private func launch(_ node: Node, zone: String) {
         let (world, shared, members) = (world, shared, members)
         let (timings, slots, audits, upkeep) = (timings, slots, audits, upkeep)
+        let calls = calls
         node.peer.start { peer in
             let environment = peer.environment
             let messaging = DirectMessaging(world: world, peer: peer, id: node.id)
@@ -192,7 +195,7 @@ final class ObjectWorld {
                     roles: .storage, zone: zone, store: store.storeID,
                     allocatedBytes: 1 << 34, freeBytes: 1 << 34))
             let context = ObjectContext(
-                environment: environment, messaging: messaging,
+                environment: environment, messaging: LoggedMessaging(messaging, calls),
                 membership: FakeMembership(node.id, members), tables: FakeTables(shared),
                 timings: timings)
             let repairer = Repairer(context: context)
