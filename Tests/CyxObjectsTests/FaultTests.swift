@@ -43,6 +43,36 @@ import Testing
         }
     }
 
+    @Test func aReadThatAnOverwriteOvertakesFindsTheNewVersion() throws {
+        let world = try ObjectWorld(storers: 6)
+        try world.createBucket()
+        _ = try world.put("key", noise(50_000))
+        // One that has nothing of it in memory.
+        try world.startGateway()
+        let environment = world.gatewayNode.peer.environment
+        let isFirst = Mutex(true)
+        world.shared.state.withLock {
+            $0.stall = { key, isWrite in
+                let isStalled = isFirst.withLock { isFirst in
+                    guard isFirst, !isWrite, key.table == .layouts else { return false }
+                    isFirst = false
+                    return true
+                }
+                guard isStalled else { return }
+                do { try await environment.sleep(for: .seconds(5)) } catch {}
+            }
+        }
+        let read = try world.perform { gateway in
+            async let body = gateway.get("key", in: "bucket", range: .whole)
+            try await environment.sleep(for: .seconds(1))
+            _ = try await gateway.put(
+                "key", in: "bucket", options: PutOptions(),
+                body: Pieces(noise(60_000, seed: 2), of: 1 << 20))
+            return try await body.info.size
+        }
+        #expect(read == 60_000)
+    }
+
     @Test func garbageFromAHolderIsNeverReturnedAndItsShardIsReplaced() throws {
         let bytes = noise(3_000_000)
         let world = try stored(storers: 15, bytes: bytes)

@@ -16,6 +16,8 @@ package actor ObjectGateway: ObjectService {
     static let versionCacheBytes = 32 << 20
     /// Buckets whose names or listings are remembered.
     static let cachedBuckets = 64
+    /// Heads that a read looks at when each is replaced before its rows were read.
+    static let looks = 8
 
     let context: ObjectContext
     let keys: AccountKeys
@@ -107,7 +109,26 @@ package actor ObjectGateway: ObjectService {
         _ key: String, in bucket: String, range: ByteRange
     ) async throws -> ObjectBody {
         let handle = try await handle(bucket)
-        guard let head = try await readHead(key, in: handle) else { throw ObjectError.noSuchKey }
+        var former: HeadRow?
+        for _ in 0..<ObjectGateway.looks {
+            guard let head = try await readHead(key, in: handle) else {
+                throw ObjectError.noSuchKey
+            }
+            do {
+                return try await body(of: head, range, in: handle)
+            } catch ObjectError.dataLost(let reason) {
+                // Rows of a version go as soon as it is replaced, perhaps after its head was read
+                // here: then there is another version.
+                guard former?.write != head.write else { throw ObjectError.dataLost(reason) }
+                former = head
+            }
+        }
+        throw ObjectError.unavailable("the object is replaced too often to be read")
+    }
+
+    private func body(
+        of head: HeadRow, _ range: ByteRange, in handle: BucketHandle
+    ) async throws -> ObjectBody {
         let bytes = try range.resolved(size: head.size)
         guard head.chunkBytesAreElsewhere else {
             let slice = Array(head.data[Int(bytes.lowerBound)..<Int(bytes.upperBound)])
@@ -131,7 +152,7 @@ package actor ObjectGateway: ObjectService {
         let store = store(bucket)
         async let manifest = store.manifest(of: head, at: version.position)
         let layout = try await store.layout(of: version)
-        guard let layout else { throw ObjectError.noSuchKey }
+        guard let layout else { throw ObjectError.dataLost("the layout is missing") }
         do {
             let content = try VersionContent(
                 chunks: try await manifest.chunks, placed: layout.segments,
