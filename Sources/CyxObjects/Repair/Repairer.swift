@@ -415,31 +415,6 @@ package actor Repairer {
         return machine.isHolder(peer, of: shard)
     }
 
-    /// Reads a shard file at its holder and checks it. A holder that does not answer is left to
-    /// membership.
-    private func isBad(_ shard: ShardID, _ shape: SegmentShape, at peer: PeerID) async -> Bool {
-        var offset = 0
-        while offset < shape.fileBytes {
-            let range = offset..<min(offset + SegmentRebuilder.windowBytes, shape.fileBytes)
-            do throws(ShardClient.Failure) {
-                let answer = try await context.with(.background).client
-                    .read(shard, range, from: peer)
-                let root = shape.roots[shard.index]
-                let isValid = await context.environment.blocking.run {
-                    ShardSlice.isValid(answer, for: range, root: root, fileBytes: shape.fileBytes)
-                }
-                guard isValid else { return true }
-            } catch {
-                switch error {
-                case .garbage: return true
-                case .call(let error): return ShardRefusal(error) == .notFound
-                }
-            }
-            offset = range.upperBound
-        }
-        return false
-    }
-
     // MARK: Rebuilding
 
     func perform(_ task: RepairTask) async {
@@ -492,16 +467,5 @@ package actor Repairer {
             [("segment", "\(id)"), ("shards", "\(holders.count)"), ("bytes", "\(bytes)")])
         await load(id)
         return holders.count == missing.count
-    }
-}
-
-extension SegmentShape {
-    /// `verified`, for callers that treat a bad row as one that custodians should have refused.
-    static func verifiedOrRejected(
-        _ signed: [UInt8], of segment: SegmentID
-    ) throws(TableError) -> SegmentShape {
-        do { return try verified(signed, of: segment).shape } catch {
-            throw .rejected("\(error)")
-        }
     }
 }

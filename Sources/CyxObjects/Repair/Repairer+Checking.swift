@@ -1,0 +1,30 @@
+internal import CyxCore
+internal import CyxTransport
+
+/// Looking at shards that somebody said are bad.
+extension Repairer {
+    /// Reads a shard file at its holder and checks it. A holder that does not answer is left to
+    /// membership.
+    func isBad(_ shard: ShardID, _ shape: SegmentShape, at peer: PeerID) async -> Bool {
+        var offset = 0
+        while offset < shape.fileBytes {
+            let range = offset..<min(offset + SegmentRebuilder.windowBytes, shape.fileBytes)
+            do throws(ShardClient.Failure) {
+                let answer = try await context.with(.background).client
+                    .read(shard, range, from: peer)
+                let root = shape.roots[shard.index]
+                let isValid = await context.environment.blocking.run {
+                    ShardSlice.isValid(answer, for: range, root: root, fileBytes: shape.fileBytes)
+                }
+                guard isValid else { return true }
+            } catch {
+                switch error {
+                case .garbage: return true
+                case .call(let error): return ShardRefusal(error) == .notFound
+                }
+            }
+            offset = range.upperBound
+        }
+        return false
+    }
+}
