@@ -16,7 +16,7 @@ extension TableService {
             let view = certificate.view
             let request = RowRequest(
                 view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
-            let call = await collect(request, certificate)
+            let call = await askQuorum(request, certificate)
             let copies = call.answers.compactMap { answer -> MergeRow? in
                 answer.reply.status == .done ? TableService.mergeRow(answer.reply) : nil
             }
@@ -105,29 +105,12 @@ extension TableService {
         let request = RowRequest(
             view: ViewReference(view.id), operation: .merge, key: StorageKey.row(key),
             row: row.bytes)
-        let call = await collect(request, certificate)
+        let call = await askQuorum(request, certificate)
         let done = call.answers.filter { $0.reply.status == .done }
         let stamp = done.map(\.reply.stamp).max() ?? 0
         return WriteOutcome(
             call: call, isAcknowledged: done.count >= view.quorum,
             superseding: stamp > 0 ? HybridStamp(value: stamp) : nil)
-    }
-
-    private func collect(
-        _ request: RowRequest, _ certificate: ViewCertificate
-    ) async -> QuorumCall<RowReply> {
-        let view = certificate.view
-        // What is written should reach every member.
-        let call = await ask(
-            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
-            atFirst: request.operation == .read ? view.quorum : nil
-        ) { answers in
-            let done = answers.count { $0.reply.status == .done }
-            if done >= view.quorum { return .finish }
-            return answers.count - done > view.tolerance ? .finish : .goOn
-        }
-        await learn(from: call, view: certificate)
-        return call
     }
 
     /// Takes note of another peer's stamp, unless it is too far ahead (A7).

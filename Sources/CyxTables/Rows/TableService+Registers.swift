@@ -140,16 +140,7 @@ extension TableService {
         let request = RowRequest(
             view: ViewReference(view.id), operation: operation, key: StorageKey.row(key),
             ballot: operation == .prepare ? ballot.bytes : [], row: row)
-        // A quorum's promises are enough; a value should reach every member.
-        let call = await ask(
-            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
-            atFirst: operation == .prepare ? view.quorum : nil
-        ) { answers in
-            let done = answers.count { $0.reply.status == .done }
-            if done >= view.quorum { return .finish }
-            // Enough have refused that a quorum is out of reach.
-            return answers.count - done > view.tolerance ? .finish : .goOn
-        }
+        let call = await askQuorum(request, certificate)
         for answer in call.answers where answer.reply.status == .refused {
             do {
                 proposer.observe(try RegisterVersion(bytes: answer.reply.ballot), in: view.id)
@@ -157,7 +148,6 @@ extension TableService {
                 logger.debug("unreadable ballot", [("peer", "\(answer.peer)")])
             }
         }
-        await learn(from: call, view: certificate)
         return call
     }
 

@@ -150,15 +150,7 @@ extension TableService {
                 scanTable: UInt32(table.rawValue),
                 scanLimit: UInt32(min(max(limit, 1), TableMessageLimits.pageRows)))
             request.scanDigests = false
-            let call = await ask(
-                reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
-                atFirst: view.quorum
-            ) { answers in
-                let done = answers.count { $0.reply.status == .done }
-                if done >= view.quorum { return .finish }
-                return answers.count - done > view.tolerance ? .finish : .goOn
-            }
-            await learn(from: call, view: certificate)
+            let call = await askQuorum(request, certificate)
             let replies = call.answers.map(\.reply).filter { $0.status == .done }
             if replies.count >= view.quorum {
                 return TableService.mergePages(replies, quorum: view.quorum)

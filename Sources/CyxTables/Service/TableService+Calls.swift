@@ -135,6 +135,26 @@ extension TableService {
         return call
     }
 
+    /// Asks the members of a view until a quorum has done it or cannot any more. A quorum is enough
+    /// to read and to promise; what is written should reach every member.
+    func askQuorum(
+        _ request: RowRequest, _ certificate: ViewCertificate
+    ) async -> QuorumCall<RowReply> {
+        let view = certificate.view
+        let isWrite = request.operation == .accept || request.operation == .merge
+        let call = await ask(
+            reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
+            atFirst: isWrite ? nil : view.quorum
+        ) { answers in
+            let done = answers.count { $0.reply.status == .done }
+            if done >= view.quorum { return .finish }
+            // Enough have refused that a quorum is out of reach.
+            return answers.count - done > view.tolerance ? .finish : .goOn
+        }
+        await learn(from: call, view: certificate)
+        return call
+    }
+
     private func startGrace(_ id: UInt64) {
         let deadline = environment.now() + configuration.timings.graceDelay
         _ = environment.executor.schedule(at: deadline) { [weak self] in
