@@ -87,19 +87,19 @@ final class LoopbackTables: Tables {
         state.withLock { $0.registers[key] ?? RegisterState(value: nil, version: .none) }
     }
 
-    func update(
+    func decide(
         _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> RegisterState {
+    ) async throws(TableError) -> DecidedChange {
         state.withLock { state in
             var current = state.registers[key] ?? RegisterState(value: nil, version: .none)
             switch change(current) {
-            case .abandon, .reaccept: return current
+            case .abandon, .reaccept: return DecidedChange(state: current, call: 0)
             case .delete: current.value = nil
             case .set(let bytes): current.value = bytes
             }
             current.version.counter += 1
             state.registers[key] = current
-            return current
+            return DecidedChange(state: current, call: 0)
         }
     }
 

@@ -75,7 +75,7 @@ import Testing
         let step = proposer.step([empty, empty], ballot: first, in: Self.first, quorum: 2) { _ in
             .set([1])
         }
-        guard case .accept(let mine) = step else {
+        guard case .accept(let mine, _) = step else {
             Issue.record("an empty register is written")
             return
         }
@@ -87,11 +87,50 @@ import Testing
             Issue.record("the change must not run again")
             return .set([3])
         }
-        guard case .settled(let state) = again else {
+        guard case .settled(let state, 0) = again else {
             Issue.record("a quorum holds it")
             return
         }
         #expect(state.value == [2])
+    }
+
+    /// A round that failed is overtaken by one that fails too, and takes effect after all.
+    @Test func theCallThatTookEffectIsToldAndNotTheLast() {
+        var proposer = RegisterProposer(proposer: PeerID(.zero))
+        let base = RegisterPromise(record: Self.written(1, Self.ballot(1)), wasClean: true)
+        #expect(!proposer.isInDoubt)
+        proposer.observe(base.record.accepted, in: Self.first)
+        let first = proposer.nextBallot(in: Self.first, nonce: 77)
+        let step = proposer.step([base, base], ballot: first, in: Self.first, quorum: 2) { _ in
+            .set([2])
+        }
+        guard case .accept(let mine, call: 0) = step else {
+            Issue.record("a change is proposed")
+            return
+        }
+        #expect(proposer.isInDoubt)
+        let foreign = RegisterPromise(
+            record: base.record.successor(value: [7], ballot: Self.ballot(5)), wasClean: false)
+        let second = proposer.nextBallot(in: Self.first, nonce: 78)
+        let refused = proposer.step([base, foreign], ballot: second, in: Self.first, quorum: 2) {
+            _ in .abandon
+        }
+        guard case .accept(_, call: 1) = refused else {
+            Issue.record("what a minority holds is not settled")
+            return
+        }
+        // Neither that nor the foreign change is at this quorum, but the first round is.
+        let found = RegisterPromise(record: mine, wasClean: false)
+        let third = proposer.nextBallot(in: Self.first, nonce: 79)
+        let last = proposer.step([base, found], ballot: third, in: Self.first, quorum: 2) { _ in
+            Issue.record("the change must not run again")
+            return .abandon
+        }
+        guard case .accept(let record, call: 0) = last else {
+            Issue.record("the first round is finished")
+            return
+        }
+        #expect(record.value == [2])
     }
 
     @Test func anUpdateWhoseFateIsForgottenSaysSo() {

@@ -151,8 +151,8 @@ struct RegisterWorld {
             return .set([UInt8(value >> 8), UInt8(value & 255)])
         }
         switch step {
-        case .settled(let state): return finish(operation, saw: state)
-        case .accept(let record):
+        case .settled(let state, _): return finish(operation, saw: state)
+        case .accept(let record, _):
             operation.phase = .accept(record, accepted: 0)
             operation.unasked = shuffledMembers()
             return false

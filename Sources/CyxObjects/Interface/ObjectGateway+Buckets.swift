@@ -9,12 +9,12 @@ extension ObjectGateway {
         let value = Rows.sign(
             BucketRow(bucket: id.bytes, createdMs: created.milliseconds).protobufBytes(),
             at: row, with: keys.signing)
-        let state = try await withTables { () async throws(TableError) in
-            try await context.tables.update(row) { state in
-                state.value == nil ? .set(value) : .abandon
+        let isNew = try await withTables { () async throws(TableError) in
+            try await context.tables.update(row) { state -> (_, Bool) in
+                state.value == nil ? (.set(value), true) : (.abandon, false)
             }
         }
-        guard state.value == value else { throw ObjectError.bucketExists }
+        guard isNew else { throw ObjectError.bucketExists }
         try await setListed(name, id, created, isListed: true)
         return BucketInfo(name: name, created: created)
     }

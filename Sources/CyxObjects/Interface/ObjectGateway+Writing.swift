@@ -2,7 +2,6 @@ package import CyxCore
 internal import CyxCrypto
 internal import CyxOverlay
 internal import CyxTables
-internal import Synchronization
 
 /// What the commit of a head found.
 private enum CommitOutcome: Sendable {
@@ -112,48 +111,41 @@ extension ObjectGateway {
     ) async throws -> HeadRow {
         let key = bucket.keys.head(head.key)
         let store = store(bucket)
-        let outcome = Mutex<CommitOutcome?>(nil)
         let now = context.environment.wallTime()
         let end = store.fenceEnd(now: now)
+        let outcome: CommitOutcome
         do throws(TableError) {
-            _ = try await context.tables.update(key) { state in
+            outcome = try await context.tables.update(key) { state -> (_, CommitOutcome) in
                 let found = state.value.flatMap { store.head($0, at: key) }
                 let current = found.flatMap { $0.isObject ? $0 : nil }
                 if let found, found.refuses(head.write) {
-                    outcome.withLock {
-                        $0 = .refused(.unavailable("the write took so long that it was given up"))
-                    }
-                    return .abandon
+                    let reason = "the write took so long that it was given up"
+                    return (.abandon, .refused(.unavailable(reason)))
                 }
                 if let found, found.refusesUpload(head.upload) {
-                    outcome.withLock { $0 = .refused(.noSuchUpload) }
-                    return .abandon
+                    return (.abandon, .refused(.noSuchUpload))
                 }
                 if let current, current.write == head.write {
-                    outcome.withLock { if $0 == nil { $0 = .repeated(current) } }
-                    return .abandon
+                    return (.abandon, .repeated(current))
                 }
                 if let current, !head.upload.isEmpty, current.upload == head.upload {
                     // Two gateways complete one upload: the versions share their segments, so that
                     // neither may replace the other.
-                    outcome.withLock { $0 = .repeated(current) }
-                    return .abandon
+                    return (.abandon, .repeated(current))
                 }
                 if let refusal = condition.refusal(current) {
-                    outcome.withLock { $0 = .refused(refusal) }
-                    return .abandon
+                    return (.abandon, .refused(refusal))
                 }
                 var next = head
                 next.previous = current?.version ?? []
                 next.fenced = found?.refusingItsUpload(until: end, now: now).fenced ?? []
-                outcome.withLock { $0 = .committed(replaced: current) }
-                return .set(store.seal(next, at: key))
+                return (.set(store.seal(next, at: key)), .committed(replaced: current))
             }
         } catch {
             throw error == .contended
                 ? ObjectError.conflict : CommitUnknown(error: ObjectError(error))
         }
-        switch outcome.withLock({ $0 }) {
+        switch outcome {
         case .committed(let replaced?):
             await discard(replaced, in: bucket)
         case .refused(let error): throw error
@@ -163,7 +155,7 @@ extension ObjectGateway {
                     VersionID(position: key.position, write: head.write), in: bucket)
             }
             return current
-        case .committed(nil), nil: break
+        case .committed(nil): break
         }
         return head
     }
@@ -239,21 +231,19 @@ extension ObjectGateway {
         let handle = try await handle(bucket)
         let row = handle.keys.head(key)
         let store = store(handle)
-        let removed = Mutex<HeadRow?>(nil)
         let now = context.environment.wallTime()
         let end = store.fenceEnd(now: now)
-        try await withTables { () async throws(TableError) in
-            _ = try await context.tables.update(row) { state in
-                guard let value = state.value else { return .abandon }
+        let removed = try await withTables { () async throws(TableError) in
+            try await context.tables.update(row) { state -> (_, HeadRow?) in
+                guard let value = state.value else { return (.abandon, nil) }
                 let head = store.head(value, at: row)
-                removed.withLock { $0 = head }
-                if let head, !head.isObject { return .abandon }
+                if let head, !head.isObject { return (.abandon, nil) }
                 let fenced = head?.refusingItsUpload(until: end, now: now)
-                guard let rest = fenced?.deleted(now: now) else { return .delete }
-                return .set(store.seal(rest, at: row))
+                guard let rest = fenced?.deleted(now: now) else { return (.delete, head) }
+                return (.set(store.seal(rest, at: row)), head)
             }
         }
-        if let head = removed.withLock({ $0 }) { await discard(head, in: handle) }
+        if let removed { await discard(removed, in: handle) }
     }
 }
 

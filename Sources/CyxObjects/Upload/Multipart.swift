@@ -1,7 +1,6 @@
 package import CyxCore
 internal import CyxCrypto
 internal import CyxTables
-internal import Synchronization
 
 /// Multipart uploads (A8): the upload is a register open → completing → done, or open → aborted;
 /// completion joins the parts' chunks and segments without moving a byte.
@@ -75,30 +74,34 @@ extension ObjectGateway {
             reference: handle.reference, takesInline: false)
         let row = handle.bucket.keys.part(handle.position, handle.id, number)
         let store = store(handle.bucket)
+        let content: WrittenContent
         do {
-            let content = try await writer.write(body, size: nil)
+            content = try await writer.write(body, size: nil)
             try await writer.claim(content)
-            let part = PartRow(
-                number: UInt32(number), size: content.size, md5: content.md5,
-                modifiedMs: context.environment.wallTime().milliseconds, chunks: content.chunks,
-                segments: content.segments.map(\.placed))
-            let sealed = store.seal(part, at: row)
-            let replaced = Mutex<PartRow?>(nil)
-            try await withTables { () async throws(TableError) in
-                _ = try await context.tables.update(row) { state in
-                    let old = state.value.flatMap { store.part($0, at: row) }
-                    if old?.segments != part.segments { replaced.withLock { $0 = old } }
-                    return .set(sealed)
-                }
-            }
-            if let old = replaced.withLock({ $0 }) {
-                await discard(old.segmentIDs, of: handle)
-            }
-            return part.info
         } catch {
             await abandon(writer, handle.reference, in: handle.bucket)
             throw error
         }
+        let part = PartRow(
+            number: UInt32(number), size: content.size, md5: content.md5,
+            modifiedMs: context.environment.wallTime().milliseconds, chunks: content.chunks,
+            segments: content.segments.map(\.placed))
+        let sealed = store.seal(part, at: row)
+        let replaced: PartRow?
+        do throws(TableError) {
+            replaced = try await context.tables.update(row) { state -> (_, PartRow?) in
+                (.set(sealed), state.value.flatMap { store.part($0, at: row) })
+            }
+        } catch {
+            // A row that may take effect yet keeps what it names; else collection finds it.
+            if error == .contended {
+                await abandon(writer, handle.reference, in: handle.bucket)
+            }
+            throw ObjectError(error)
+        }
+        let kept = Set(part.segmentIDs)
+        await discard((replaced?.segmentIDs ?? []).filter { !kept.contains($0) }, of: handle)
+        return part.info
     }
 
     /// Has segments of parts removed that nobody will complete.
@@ -207,23 +210,18 @@ extension ObjectGateway {
         _ handle: UploadHandle, to state: UploadState, _ manifest: Digest?
     ) async throws {
         let store = store(handle.bucket)
-        let isRefused = Mutex(false)
         let row = handle.row
-        try await withTables { () async throws(TableError) in
-            _ = try await context.tables.update(row) { current in
+        let isRefused = try await withTables { () async throws(TableError) in
+            try await context.tables.update(row) { current -> (_, Bool) in
                 guard var upload = current.value.flatMap({ store.upload($0, at: row) }),
                     upload.state.mayBecome(state)
-                else {
-                    isRefused.withLock { $0 = true }
-                    return .abandon
-                }
-                isRefused.withLock { $0 = false }
+                else { return (.abandon, true) }
                 upload.state = state
                 if let manifest { upload.manifest = manifest.bytes }
-                return .set(store.seal(upload, at: row))
+                return (.set(store.seal(upload, at: row)), false)
             }
         }
-        if isRefused.withLock({ $0 }) { throw ObjectError.noSuchUpload }
+        if isRefused { throw ObjectError.noSuchUpload }
     }
 
     /// Marks the upload done; parts that were not used go, and the rows of all. `used`: nil if another

@@ -1,4 +1,5 @@
 package import CyxCore
+internal import Synchronization
 
 /// One replicated table. A table holds either registers or merge rows (`decisions.md` A6).
 package struct TableID: RawRepresentable, Hashable, Sendable {
@@ -89,7 +90,7 @@ package enum TableError: Error, Equatable, Sendable {
     /// Fewer than a quorum of the partition's custodians answered: nothing is known to have
     /// changed, though a write may still take effect. Callers answer 503.
     case unavailable(String)
-    /// Another writer was faster, again and again.
+    /// Other writers were faster, again and again: nothing has changed, and nothing will.
     case contended
     /// The row or value is larger than `RowLimits`.
     case tooLarge
@@ -104,12 +105,12 @@ package protocol Tables: AnyObject, Sendable {
     func read(_ key: RowKey) async throws(TableError) -> RegisterState
 
     /// Compare-and-set as a function: `change` sees the current state and returns the new value,
-    /// nil to delete, or `.abandon` to leave it alone. It may run several times.
-    /// Returns the state that holds afterwards.
-    func update(
+    /// nil to delete, or `.abandon` to leave it alone. It may run several times; the result tells
+    /// which time counts. Most callers want `update`.
+    func decide(
         _ key: RowKey,
         _ change: @escaping @Sendable (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> RegisterState
+    ) async throws(TableError) -> DecidedChange
 
     /// All elements of a merge row that are not removed.
     func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement]
@@ -141,6 +142,44 @@ package protocol Tables: AnyObject, Sendable {
     func custody() async -> UInt64
 }
 
+extension Tables {
+    /// Compare-and-set (`decide`); returns the state that holds afterwards.
+    package func update(
+        _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> RegisterState {
+        try await decide(key, change).state
+    }
+
+    /// The same for who must know on what the change was made: `change` returns beside it a finding,
+    /// and that of the call that counts is returned.
+    package func update<Finding: Sendable>(
+        _ key: RowKey,
+        finding change: @escaping @Sendable (RegisterState) -> (RegisterChange, Finding)
+    ) async throws(TableError) -> Finding {
+        let findings = Mutex<[Finding]>([])
+        let decided = try await decide(key) { state in
+            let (change, finding) = change(state)
+            findings.withLock { $0.append(finding) }
+            return change
+        }
+        return findings.withLock { $0[decided.call] }
+    }
+}
+
+/// What became of a compare-and-set.
+package struct DecidedChange: Sendable, Equatable {
+    /// What holds now.
+    package var state: RegisterState
+    /// Which call of the function decided it, from 0: an earlier one than the last, if a round that
+    /// seemed to have failed took effect after all.
+    package var call: Int
+
+    package init(state: RegisterState, call: Int) {
+        self.state = state
+        self.call = call
+    }
+}
+
 package enum RegisterChange: Sendable, Equatable {
     case set([UInt8])
     case delete
@@ -153,7 +192,10 @@ package enum RegisterChange: Sendable, Equatable {
 package struct TablesHealth: Sendable, Equatable {
     /// Partitions in whose view this peer is.
     package var partitions: Int
-    /// Of those, how many have as many live, synced members as A1 wants for the network's size.
+    /// Partitions of which something lies here that others may still need: those, and what was left
+    /// and is kept until all members of the view after it have it.
+    package var held: Int
+    /// Of `partitions`, how many have as many live, synced members as A1 wants for the network's size.
     package var fullPartitions: Int
     /// Of those, how many have no live quorum.
     package var unavailablePartitions: Int
@@ -176,9 +218,11 @@ package struct TablesHealth: Sendable, Equatable {
     package init(
         partitions: Int, fullPartitions: Int, unavailablePartitions: Int, survives: Int,
         unavailableReason: String? = nil, partitionBits: Int = 0,
-        leading: Int = 1, changing: Int = 0, epoch: UInt32 = 0, lag: Duration = .zero
+        leading: Int = 1, changing: Int = 0, epoch: UInt32 = 0, lag: Duration = .zero,
+        held: Int = 0
     ) {
         self.partitions = partitions
+        self.held = held
         self.fullPartitions = fullPartitions
         self.unavailablePartitions = unavailablePartitions
         self.survives = survives

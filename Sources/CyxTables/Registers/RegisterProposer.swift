@@ -15,10 +15,10 @@ package struct RegisterPromise: Hashable, Sendable {
 /// (CASPaxos, A6). The shell sends, collects, and starts another attempt when one fails.
 package struct RegisterProposer: Sendable {
     package enum Step: Sendable {
-        /// The register holds this, known without a further round.
-        case settled(RegisterState)
+        /// The register holds this, known without a further round. `call`: see `DecidedChange`.
+        case settled(RegisterState, call: Int)
         /// Have a quorum accept this record; then its state is the answer.
-        case accept(RegisterRecord)
+        case accept(RegisterRecord, call: Int)
         /// An earlier attempt's outcome can no longer be known.
         case unknowable
     }
@@ -26,15 +26,21 @@ package struct RegisterProposer: Sendable {
     private struct Attempt {
         var nonce: UInt64
         var base: RegisterVersion
+        /// Which call of the change it comes from.
+        var call: Int
     }
 
     package let proposer: PeerID
     private var counter: UInt64 = 0
     private var attempts: [Attempt] = []
+    private var calls = 0
 
     package init(proposer: PeerID) {
         self.proposer = proposer
     }
+
+    /// Whether a round of this operation that failed may take effect yet.
+    package var isInDoubt: Bool { !attempts.isEmpty }
 
     /// Forgets what earlier rounds tried (`TableRule.remembersAttempts`).
     mutating func forgetAttempts() { attempts = [] }
@@ -88,23 +94,27 @@ package struct RegisterProposer: Sendable {
             case true?:
                 // An earlier round of this operation took effect: finish it, never repeat it.
                 return isSettled
-                    ? .settled(current.state) : .accept(current.reaccepted(under: ballot))
+                    ? .settled(current.state, call: attempt.call)
+                    : .accept(current.reaccepted(under: ballot), call: attempt.call)
             case false?: continue
             case nil: return .unknowable
             }
         }
         let next: [UInt8]?
+        let call = calls
+        calls += 1
         switch change(current.state) {
         case .set(let value): next = value
         case .delete: next = nil
-        case .reaccept: return .accept(current.reaccepted(under: ballot))
+        case .reaccept: return .accept(current.reaccepted(under: ballot), call: call)
         case .abandon:
             // After a failed attempt only an accepted newer ballot buries what a minority may
             // still hold of it.
             return isSettled && attempts.isEmpty
-                ? .settled(current.state) : .accept(current.reaccepted(under: ballot))
+                ? .settled(current.state, call: call)
+                : .accept(current.reaccepted(under: ballot), call: call)
         }
-        attempts.append(Attempt(nonce: ballot.nonce, base: current.changed))
-        return .accept(current.successor(value: next, ballot: ballot))
+        attempts.append(Attempt(nonce: ballot.nonce, base: current.changed, call: call))
+        return .accept(current.successor(value: next, ballot: ballot), call: call)
     }
 }

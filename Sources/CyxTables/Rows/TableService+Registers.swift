@@ -8,7 +8,7 @@ extension TableService {
         precondition(key.table.isRegister, "a register's table has an even number")
         if let state = try await readOnce(key) { return state }
         do {
-            return try await propose(key, isRead: true) { _ in .abandon }
+            return try await propose(key, isRead: true) { _ in .abandon }.state
         } catch .contended {
             throw .unavailable("a row changes too fast to be read")
         }
@@ -34,9 +34,9 @@ extension TableService {
         return try checked(key, state)
     }
 
-    package func update(
+    package func decide(
         _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> RegisterState {
+    ) async throws(TableError) -> DecidedChange {
         try check(key)
         precondition(key.table.isRegister, "a register's table has an even number")
         return try await propose(key, isRead: false, change)
@@ -50,13 +50,26 @@ extension TableService {
     /// Rounds until one of them decides.
     private func propose(
         _ key: RowKey, isRead: Bool, _ change: (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> RegisterState {
-        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+    ) async throws(TableError) -> DecidedChange {
         var proposer = RegisterProposer(proposer: localPeer)
+        do throws(TableError) {
+            return try await propose(key, &proposer, isRead: isRead, change)
+        } catch {
+            guard error == .contended, proposer.isInDoubt else { throw error }
+            throw .unavailable(
+                "other writers were faster, and whether this change took effect is not known")
+        }
+    }
+
+    private func propose(
+        _ key: RowKey, _ proposer: inout RegisterProposer, isRead: Bool,
+        _ change: (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> DecidedChange {
+        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
         while true {
             let certificate = try await locate(partition(holding: key.position), &budget)
             switch try await attemptInTurn(key, certificate, &proposer, isRead: isRead, change) {
-            case .done(let state): return state
+            case .done(let decided): return decided
             case .contended: try budget.countContention()
             case .failed(let reason): budget.reason = reason
             case .moved: continue
@@ -73,7 +86,9 @@ extension TableService {
     ) async throws(TableError) -> Outcome {
         let hadToWait = await takeTurn(key)
         defer { turns.give(key)?.resume() }
-        if isRead, hadToWait, let state = try await readOnce(key) { return .done(state) }
+        if isRead, hadToWait, let state = try await readOnce(key) {
+            return .done(DecidedChange(state: state, call: 0))
+        }
         return try await attempt(key, certificate, &proposer, change)
     }
 
@@ -85,7 +100,7 @@ extension TableService {
     }
 
     private enum Outcome {
-        case done(RegisterState)
+        case done(DecidedChange)
         case contended
         case failed(String)
         /// A later view is known now.
@@ -116,10 +131,12 @@ extension TableService {
             change(state)
         }
         let record: RegisterRecord
+        let decider: Int
         switch step {
-        case .settled(let state): return .done(try checked(key, state))
+        case .settled(let state, let call):
+            return .done(DecidedChange(state: try checked(key, state), call: call))
         case .unknowable: throw .contended
-        case .accept(let proposal): record = proposal
+        case .accept(let proposal, let call): (record, decider) = (proposal, call)
         }
         if let value = record.value {
             guard value.count <= RowLimits.valueBytes else { throw .tooLarge }
@@ -129,7 +146,7 @@ extension TableService {
             .accept, key, certificate, ballot: ballot, row: record.bytes, proposer: &proposer)
         let accepted = accept.answers.count { $0.reply.status == .done }
         guard accepted >= view.quorum else { return try failure(accept, certificate) }
-        return .done(record.state)
+        return .done(DecidedChange(state: record.state, call: decider))
     }
 
     private func round(

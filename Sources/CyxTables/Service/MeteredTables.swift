@@ -42,20 +42,20 @@ package final class MeteredTables: Tables {
         try await measure(read) { () async throws(TableError) in try await inner.read(key) }
     }
 
-    package func update(
+    package func decide(
         _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> RegisterState {
+    ) async throws(TableError) -> DecidedChange {
         // Run again, the change has met another writer's.
         let runs = Atomic<UInt64>(0)
-        let state = try await measure(update) { () async throws(TableError) in
-            try await inner.update(key) { state in
+        let decided = try await measure(update) { () async throws(TableError) in
+            try await inner.decide(key) { state in
                 runs.wrappingAdd(1, ordering: .relaxed)
                 return change(state)
             }
         }
         let count = runs.load(ordering: .relaxed)
         if count > 1 { conflicts.add(count - 1) }
-        return state
+        return decided
     }
 
     package func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {

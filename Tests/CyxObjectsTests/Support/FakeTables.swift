@@ -46,9 +46,9 @@ final class FakeTables: Tables {
         return shared.state.withLock { FakeTables.register($0.registers[key]) }
     }
 
-    func update(
+    func decide(
         _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> RegisterState {
+    ) async throws(TableError) -> DecidedChange {
         precondition(key.table.isRegister)
         try await check(key, isWrite: true)
         let result: Result<RegisterState, TableError> = shared.state.withLock { state in
@@ -67,7 +67,7 @@ final class FakeTables: Tables {
             state.writes.append(key)
             return .success(FakeTables.register(next))
         }
-        return try result.get()
+        return DecidedChange(state: try result.get(), call: 0)
     }
 
     func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {
