@@ -36,7 +36,7 @@ extension Fleet {
         var rebuild = FleetRebuild(
             segment: number, repairer: slot, repairerLife: slots[slot].life,
             segmentLife: segments[number].life, task: task, sources: [], targets: [], begun: now)
-        let holders = Set(sources.map(\.slot))
+        let holders = Set(segments[number].entries.compactMap { reader(of: $0, number) })
         switch task {
         case .rebuild:
             guard sources.count >= setup.code.dataShards else { return nil }
@@ -47,12 +47,11 @@ extension Fleet {
                 .init(index: $0, slot: $1, life: slots[$1].life)
             }
         case .move(_, let entry):
-            guard let source = sources.first(where: { slots[$0.slot].peer == entry.peer }) else {
-                return nil
-            }
-            rebuild.sources = [source]
+            // It may be a spare, which is no source of a rebuild.
+            guard let source = reader(of: entry, number) else { return nil }
+            rebuild.sources = [(entry.index, source)]
             rebuild.wanted = 1
-            rebuild.targets = targets(1, holders: holders.subtracting([source.slot])).map {
+            rebuild.targets = targets(1, holders: holders.subtracting([source])).map {
                 .init(index: entry.index, slot: $0, life: slots[$0].life)
             }
         case .release:
