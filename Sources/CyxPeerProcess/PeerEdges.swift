@@ -87,8 +87,8 @@ struct PeerEdges: Sendable {
     private static let lastWords = Duration.seconds(3)
 
     /// `POST /api/v1/stop?seconds=N`: off for so long, and back. `POST /api/v1/leave`: gives its
-    /// shards away, then goes for good; with `now=1` it goes at once. `POST /api/v1/drain`: gives them
-    /// away and stays. Both take `successor=PEER`, who gets them as far as it may hold them.
+    /// shards and its part of the rows away, then goes for good; with `now=1` it goes at once.
+    /// `POST /api/v1/drain`: gives them away and stays. Both take `successor=PEER`, who gets them as far as it may hold them.
     /// `POST /api/v1/stay`: what is left stays after all.
     private static func departures(
         _ peer: PeerAssembly, stop: @escaping @Sendable () -> Void
@@ -142,6 +142,7 @@ struct PeerEdges: Sendable {
             ("shards_left", .integer(Int64(status.shardsLeft))),
             ("bytes", .integer(Int64(clamping: status.bytes))),
             ("bytes_handed_over", .integer(Int64(clamping: status.bytesHandedOver))),
+            ("partitions_left", .integer(Int64(status.partitionsLeft))),
             ("problem", status.problem.map { .string($0) } ?? .null),
         ])
     }

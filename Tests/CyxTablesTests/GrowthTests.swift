@@ -141,6 +141,38 @@ extension TestNetwork {
         #expect(writers.acknowledged > 400)
     }
 
+    @Test(arguments: [3, 4] as [UInt64])
+    func shrinkingFromFourteenToOneLosesNothingAcknowledged(seed: UInt64) throws {
+        let network = TestNetwork(seed: seed, peers: 14, depth: 2)
+        for index in 0..<14 { network.start(index) }
+        #expect(try network.converge(forPeers: 14) == [])
+        let writers = Writers()
+        let machine = network.peers[0].machine
+        let task = network.world.spawn(machine) {
+            try await writers.run(Array(0..<20), network.peers[0].tables, machine.environment)
+        }
+        // Several at once while there are many, which together are more than a view may lose.
+        for group in [[13, 12, 11, 10, 9, 8], [7], [6], [5, 4], [3], [2], [1]] {
+            #expect(try network.drain(group) == [])
+        }
+        writers.stop()
+        try network.world.wait(task)
+        try network.perform(on: 0) { tables in
+            for number in 0..<20 as Range<UInt64> { try await writers.check(number, tables) }
+        }
+        #expect(writers.violations == [])
+        #expect(writers.failures == 0)
+        #expect(writers.acknowledged > 400)
+    }
+
+    @Test func theLastPeerHasNobodyToGiveItsRowsTo() throws {
+        let network = TestNetwork(seed: 5, peers: 2, depth: 1)
+        for index in 0..<2 { network.start(index) }
+        network.world.run(for: .seconds(5))
+        #expect(try network.drain([1]) == [])
+        #expect(try network.drain([0], limit: .seconds(20)) == [0])
+    }
+
     @Test(arguments: [11, 12] as [UInt64])
     func fourOfFourteenDieAndAreReplaced(seed: UInt64) throws {
         let network = TestNetwork(seed: seed, peers: 14, depth: 3)

@@ -36,6 +36,11 @@ final class TestDirectory: Sendable {
         notify()
     }
 
+    func drain(_ peer: PeerID) {
+        members.withLock { $0[peer]?.info.isDraining = true }
+        notify()
+    }
+
     var all: [PeerID: Member] { members.withLock { $0 } }
 }
 
@@ -174,6 +179,23 @@ final class TestNetwork: Sendable {
         peer.boot(self, isFounder: index == 0)
         directory.set(Member(info: info, state: .alive, since: world.now))
         world.run(limit: .seconds(5)) { peer.isReady }
+    }
+
+    /// Has peers give their seats away, and ends each that nobody needs any more; returns who is
+    /// still needed at the end.
+    func drain(_ indices: [Int], limit: Duration = .seconds(60)) throws -> [Int] {
+        var left = indices
+        for index in left { directory.drain(peers[index].id) }
+        let deadline = world.now + limit
+        while !left.isEmpty, world.now < deadline {
+            world.run(for: .milliseconds(250))
+            for index in left where try perform(on: index, { await $0.health() }).held == 0 {
+                left.removeAll { $0 == index }
+                directory.change(peers[index].id, to: .left, at: world.now)
+                peers[index].machine.crash()
+            }
+        }
+        return left
     }
 
     func crash(_ index: Int) {

@@ -1,10 +1,11 @@
-"""A network grows from one peer to 14, one by one, and every object stays readable."""
+"""A network grows from one peer to 14 and shrinks to one again; every object stays readable."""
 
 import pathlib
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from harness import MIB, Failure, Peer, expect, random_bytes, s3_client, wait_until
 
@@ -116,6 +117,36 @@ class Growth:
         for index in (1, 4, 7, 10):
             self.network.peers[index].kill()
         self.read_all()
+        for index in (1, 4, 7, 10):
+            self.network.peers[index].restart()
+
+    def leave(self, indices):
+        """Several at once, as an operator does who takes machines away."""
+        leaving = [self.network.peers[index] for index in indices]
+        commands = [
+            subprocess.Popen(
+                [self.network.programs / "cyxcloud", "node", "leave", "--yes", "--data-dir",
+                 str(peer.folder)],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for peer in leaving]
+        for command, peer in zip(commands, leaving):
+            _, errors = command.communicate(timeout=180)
+            expect(command.returncode == 0, f"peer {peer.folder.name} cannot leave: {errors}")
+            wait_until("the process to end", lambda: not peer.is_running, 30)
+        self.read_all()
+
+    def shrink(self):
+        steps = []
+        for indices in ([13, 12, 11, 10, 9, 8], [7, 6, 5], [4, 3], [2], [1]):
+            start = time.monotonic()
+            self.leave(indices)
+            left = TARGET - sum(len(group) for group in steps) - len(indices)
+            steps.append(indices)
+            wait_until(f"{left} peers", lambda: self.status()["peers"]["alive"] == left, 30)
+            self.write(f"down-to-{left}")
+            self.read_all()
+            print(f"     down to {left} in {time.monotonic() - start:.1f} s", flush=True)
+        return f"{len(self.objects)} objects at one peer: {self.status()['sentence']}"
 
 
 def run(cases, programs):
@@ -125,6 +156,7 @@ def run(cases, programs):
         cases.run("every object stays readable from 1 to 14 peers", growth.grow)
         cases.run("old objects are re-coded to 10+4", growth.become_whole)
         cases.run("and survive four losses", growth.lose_four)
+        cases.run("13 of 14 peers leave, six of them at once", growth.shrink)
     except Failure as failure:
         print(failure)
     finally:

@@ -8,6 +8,8 @@ package struct DepartureProgress: Sendable, Equatable {
     package var shardsLeft: Int64
     package var bytes: UInt64
     package var bytesHandedOver: UInt64
+    /// Partitions whose rows others still need from it.
+    package var partitionsLeft: Int64
     package var problem: String?
 
     package var isDone: Bool { phase == "handed_over" }
@@ -25,13 +27,15 @@ package struct DepartureProgress: Sendable, Equatable {
     package init(_ json: JSONValue) throws(ClientError) {
         guard let phase = json["phase"]?.text, let shards = json["shards"]?.integer,
             let left = json["shards_left"]?.integer, let bytes = json["bytes"]?.integer,
-            let moved = json["bytes_handed_over"]?.integer
+            let moved = json["bytes_handed_over"]?.integer,
+            let partitions = json["partitions_left"]?.integer
         else { throw DepartureProgress.malformed }
         self.phase = phase
         self.shards = shards
         shardsLeft = left
         self.bytes = UInt64(max(0, bytes))
         bytesHandedOver = UInt64(max(0, moved))
+        partitionsLeft = partitions
         problem = json["problem"]?.text
     }
 

@@ -64,6 +64,14 @@ package struct ObjectContext: Sendable {
         return (base, base.withParity(forUptime: uptime, storers: storers))
     }
 
+    /// Peers that share what is stored: who is down may come back, who drains or left does not.
+    var lastingStorers: Int {
+        membership.snapshot.members.values.count { member in
+            member.info.roles.contains(.storage) && !member.info.isDraining
+                && member.state != .left
+        }
+    }
+
     /// Peers that may be given shards: neither suspended nor banned.
     func candidates(
         in snapshot: MembershipSnapshot, avoiding: Set<PeerID> = []

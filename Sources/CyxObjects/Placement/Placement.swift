@@ -17,7 +17,7 @@ package struct Placement: Equatable, Sendable {
     package static func candidates(
         _ snapshot: MembershipSnapshot, avoiding: Set<PeerID> = []
     ) -> [Member] {
-        snapshot.storers.filter { member in
+        snapshot.stayingStorers.filter { member in
             member.info.store != nil && !avoiding.contains(member.peer)
                 && member.info.freeBytes >= min(reserveBytes, member.info.allocatedBytes / 64)
         }

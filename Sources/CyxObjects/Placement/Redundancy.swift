@@ -19,6 +19,12 @@ package struct Redundancy: Hashable, Sendable, CustomStringConvertible {
     /// Bytes of each shard of a chunk of `length` bytes: ceil(length / k), zero padded (B2).
     package func shardBytes(_ length: Int) -> Int { (length + dataShards - 1) / dataShards }
 
+    /// How many losses of peers are always borne when `storers` peers share the shards evenly.
+    package func losses(on storers: Int) -> Int {
+        precondition(storers > 0, "somebody has the shards")
+        return parityShards / ((shards + storers - 1) / storers)
+    }
+
     package var description: String { "rs(\(dataShards),\(parityShards))" }
 
     /// The codes that a network may use, widest first (architecture §9). One copy survives nothing

@@ -22,20 +22,25 @@ package struct DepartureStatus: Sendable, Equatable {
     package var bytes: UInt64 = 0
     /// Durable at others, by their receipts.
     package var bytesHandedOver: UInt64 = 0
-    /// Why the last shard that could not be handed over could not.
+    /// Partitions of the tables whose rows others still need from here.
+    package var partitionsLeft = 0
+    /// Why the last shard that could not be handed over could not, or rows cannot be.
     package var problem: String?
     package init() {}
 }
 
-/// Gives the shards of a peer that is to go to others, shard by shard: each is copied, its new
+/// Gives what a peer holds that is to go to others. Shards go one by one: each is copied, its new
 /// holder's receipt takes the place of this peer's entry in the rows, and only then the next one
-/// goes. Whatever interrupts it, the rows say how far it is, and a note in the store that it is to
-/// go on after a restart.
+/// goes. Its seats among the custodians of rows go to others because it says that it drains (A4); it
+/// stays until these have all that it has. Whatever interrupts it, the rows say how far it is, and a
+/// note in the store that it is to go on after a restart.
 package actor Departure {
     /// Shards that are copied at once.
     static let concurrency = 4
     /// Rows of the store that are listed at a time.
     static let page = 512
+    /// Rounds in which nothing goes after which it counts as stuck: custodians take their turns.
+    static let patience = 5
     private static let note = [UInt8(ascii: "l")]
 
     /// What is to be done when nothing is left.
@@ -59,6 +64,7 @@ package actor Departure {
     private let logger: Logger
     private var plan: Plan?
     private var isWorking = false
+    private var idleRounds = 0
     private(set) package var status = DepartureStatus()
     private let going = Mutex(false)
     /// Says that everything is handed over, with the purpose that it was for.
@@ -108,6 +114,7 @@ package actor Departure {
         plan = nil
         status = DepartureStatus()
         going.withLock { $0 = false }
+        context.membership.announce { $0.isDraining = false }
     }
 
     private func remembered() async -> Plan? {
@@ -132,7 +139,7 @@ package actor Departure {
         self.plan = plan
         going.withLock { $0 = true }
         // Nobody is to choose this peer for anything new.
-        context.membership.announce { $0.freeBytes = 0 }
+        context.membership.announce { $0.isDraining = true }
     }
 
     // MARK: Handing over
@@ -141,7 +148,7 @@ package actor Departure {
         status.phase = .handingOver
         var cleanRounds = 0
         while let plan, !Task.isCancelled {
-            let before = status.shardsLeft
+            let before = (status.shardsLeft, status.partitionsLeft)
             let isClean: Bool
             do {
                 isClean = try await round(plan)
@@ -149,9 +156,10 @@ package actor Departure {
                 status.problem = "\(error)"
                 isClean = false
             }
+            status.partitionsLeft = await context.tables.health().held
             // Who did not know yet that this peer goes may have written to it meanwhile.
             cleanRounds = isClean ? cleanRounds + 1 : 0
-            if cleanRounds == 2 {
+            if cleanRounds >= 2, status.partitionsLeft == 0 {
                 status.phase = .handedOver
                 status.problem = nil
                 logger.info(
@@ -159,12 +167,26 @@ package actor Departure {
                 endSink.yield(plan.purpose)
                 break
             }
-            if !isClean { status.phase = status.shardsLeft < before ? .handingOver : .stuck }
+            noteProgress(isClean: isClean, since: before)
             do { try await context.environment.sleep(for: context.timings.repair.settle) } catch {
                 break
             }
         }
         isWorking = false
+    }
+
+    private func noteProgress(isClean: Bool, since before: (shards: Int, partitions: Int)) {
+        guard !isClean || status.partitionsLeft > 0 else { return }
+        let isProgress =
+            status.shardsLeft < before.shards || status.partitionsLeft < before.partitions
+        idleRounds = isProgress ? 0 : idleRounds + 1
+        status.phase = idleRounds < Departure.patience ? .handingOver : .stuck
+        if isClean {
+            status.problem =
+                status.phase == .stuck
+                ? "no other storage peer takes the rows of \(status.partitionsLeft) partitions"
+                : nil
+        }
     }
 
     /// Offers every shard that the rows say is here; true if there was none.
@@ -246,7 +268,7 @@ package actor Departure {
         if !isSpare {
             let target = context.replacementHolder(
                 for: listed.shard, listed.shape, beside: others, preferring: plan.successor,
-                avoiding: [context.messaging.localPeer])
+                avoiding: [context.messaging.localPeer], mayDouble: true)
             guard let target else {
                 throw ObjectError.unavailable("no further storage peer takes a shard")
             }
@@ -282,10 +304,11 @@ extension ShardHolder {
 
 extension ObjectContext {
     /// Who is to take one shard of a segment of which `others` keep the rest: no zone above its
-    /// share where zones allow.
+    /// share where zones allow. With `mayDouble` one of them, where nobody else is left: of those
+    /// that have the fewest.
     func replacementHolder(
         for shard: ShardID, _ shape: SegmentShape, beside others: [HolderEntry],
-        preferring successor: PeerID? = nil, avoiding: Set<PeerID> = []
+        preferring successor: PeerID? = nil, avoiding: Set<PeerID> = [], mayDouble: Bool = false
     ) -> PeerID? {
         let snapshot = membership.snapshot
         let taken = Set(others.map(\.peer))
@@ -293,7 +316,14 @@ extension ObjectContext {
         for peer in taken {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
-        let candidates = candidates(in: snapshot, avoiding: taken.union(avoiding))
+        var candidates = candidates(in: snapshot, avoiding: taken.union(avoiding))
+        if candidates.isEmpty, mayDouble {
+            var counts: [PeerID: Int] = [:]
+            for entry in others { counts[entry.peer, default: 0] += 1 }
+            let holders = self.candidates(in: snapshot, avoiding: avoiding)
+            let fewest = holders.map { counts[$0.peer] ?? 0 }.min()
+            candidates = holders.filter { counts[$0.peer] == fewest }
+        }
         if let successor, candidates.contains(where: { $0.peer == successor }) { return successor }
         let placement = Placement.choose(
             1, of: candidates, for: shard.segment, code: shape.code, used: zones,

@@ -3,19 +3,37 @@ internal import CyxCrypto
 internal import CyxTables
 internal import Synchronization
 
-/// Re-codes objects whose redundancy is below what the network can hold by now, one at a time.
-/// Versions, ETags and CIDs stay: only the layout changes (B1).
+/// Re-codes objects whose redundancy is below what the network can hold by now, or whose shards so
+/// few peers are left to share that a narrower code bears more losses; one at a time. Versions, ETags
+/// and CIDs stay: only the layout changes (B1).
 actor Recoder {
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
     private var target: RecodeTarget
     private let fetcher: SegmentFetcher
-    /// Every object was at least this wide when last looked at.
-    private var settled: Redundancy?
+    /// What every object suited when last looked at.
+    private var settled: Demand?
     private let recoded: Counter
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
         context.environment.executor.asUnownedSerialExecutor()
+    }
+
+    private struct Demand: Equatable {
+        /// What objects are brought to.
+        var code: Redundancy
+        /// Peers that share what is stored, and the code that suits so many.
+        var storers: Int
+        var fitting: Redundancy
+
+        func suits(_ head: HeadRow) -> Bool {
+            let present = Redundancy(
+                dataShards: Int(head.dataShards), parityShards: Int(head.parityShards))
+            if present.shards < code.shards { return false }
+            // While some are down the network holds less than it will: nothing is narrowed to that.
+            return present.losses(on: storers) >= fitting.parityShards
+                || code.shards < fitting.shards
+        }
     }
 
     init(gateway: ObjectGateway, context: ObjectContext) {
@@ -32,24 +50,27 @@ actor Recoder {
             guard let codes = context.codes else { continue }
             let code = target.code(
                 base: codes.base, best: codes.best, now: context.environment.now())
-            if let settled, settled.shards >= code.shards { continue }
-            if await sweep(code) { settled = code }
+            let storers = context.lastingStorers
+            guard let fitting = Redundancy.widest(for: storers) else { continue }
+            let demand = Demand(code: code, storers: storers, fitting: fitting)
+            if let settled, settled.code.shards >= code.shards, settled.storers <= storers {
+                continue
+            }
+            if await sweep(demand) { settled = demand }
         }
     }
 
-    /// Looks at every object of the account; false if some could not be brought to `code`.
-    private func sweep(_ code: Redundancy) async -> Bool {
+    /// Looks at every object of the account; false if some could not be brought to what suits it.
+    private func sweep(_ demand: Demand) async -> Bool {
         var isComplete = true
         do {
             for bucket in try await gateway.buckets() {
                 let handle = try await gateway.handle(bucket.name)
                 for head in try await gateway.openHeads(in: handle)
-                where head.chunkBytesAreElsewhere
-                    && Int(head.dataShards + head.parityShards) < code.shards
-                {
+                where head.chunkBytesAreElsewhere && !demand.suits(head) {
                     try Task.checkCancellation()
                     do {
-                        try await recode(head, in: handle, to: code)
+                        try await recode(head, in: handle, to: demand.code)
                         recoded.add()
                     } catch {
                         context.logger.info(
@@ -78,22 +99,22 @@ actor Recoder {
             references: SegmentReferences(context: context, keys: store.keys),
             reference: SegmentReference(bucket.keys, version))
         let mover = SegmentMover(context: context, claims: claims, code: code)
-        let begun: [SegmentID]
+        let sealed: [UInt8]
         do {
             let moved = try await mover.move(content, fetcher: fetcher)
             try await claims.finish(moved)
-            let sealed = try await store.prepareLayout(
+            sealed = try await store.prepareLayout(
                 moved.map(\.placed), generation: old.row.generation + 1, of: version)
-            if try await replace(old.row, with: sealed, at: version, store) {
-                await gateway.noteRecoded(head, code, old, in: bucket)
-                return
-            }
-            begun = await mover.begun
         } catch {
             await discard(await mover.begun, of: version, store)
             throw error
         }
-        await discard(begun, of: version, store)
+        switch await replace(old.row, with: sealed, at: version, store) {
+        case true?: await gateway.noteRecoded(head, code, old, in: bucket)
+        case false?: await discard(await mover.begun, of: version, store)
+        // What may be in place stays; else collection finds it.
+        case nil: throw ObjectError.unavailable("whether a layout was replaced is not known")
+        }
     }
 
     private func discard(
@@ -105,18 +126,22 @@ actor Recoder {
         await gateway.cleaner.submit(.segments(segments, owners, hints: hints), in: store)
     }
 
-    /// Swaps the layout unless somebody else did, or the version was deleted.
+    /// Swaps the layout unless somebody else did, or the version was deleted; nil if that may happen
+    /// yet, but is not known.
     private func replace(
         _ old: LayoutRow, with sealed: [UInt8], at version: VersionID, _ store: VersionStore
-    ) async throws -> Bool {
+    ) async -> Bool? {
         let key = store.layoutKey(version)
-        let state = try await context.tables.update(key) { state in
-            guard let value = state.value, let row = store.layoutRow(value, at: key),
-                row.generation == old.generation, row.fences == old.fences
-            else { return .abandon }
-            return .set(sealed)
+        do throws(TableError) {
+            return try await context.tables.update(key) { state -> (_, Bool) in
+                guard let value = state.value, let row = store.layoutRow(value, at: key),
+                    row.generation == old.generation, row.fences == old.fences
+                else { return (.abandon, false) }
+                return (.set(sealed), true)
+            }
+        } catch {
+            return error == .contended ? false : nil
         }
-        return state.value == sealed
     }
 }
 

@@ -24,6 +24,8 @@ package struct MemberRecord: ProtobufMessage {
     package var relays: [ContactRecord] = []
     /// Announced maintenance: the peer is off until then by its wall clock, and comes back. 0: none.
     package var awayUntilMilliseconds: UInt64 = 0
+    /// The peer gives away what it holds, data and seats, and takes nothing new.
+    package var draining: Bool = false
 
     package init() {}
 
@@ -40,7 +42,8 @@ package struct MemberRecord: ProtobufMessage {
         incarnation: UInt64 = 0,
         leaving: Bool = false,
         relays: [ContactRecord] = [],
-        awayUntilMilliseconds: UInt64 = 0
+        awayUntilMilliseconds: UInt64 = 0,
+        draining: Bool = false
     ) {
         self.publicKey = publicKey
         self.ipHigh = ipHigh
@@ -55,6 +58,7 @@ package struct MemberRecord: ProtobufMessage {
         self.leaving = leaving
         self.relays = relays
         self.awayUntilMilliseconds = awayUntilMilliseconds
+        self.draining = draining
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -86,6 +90,8 @@ package struct MemberRecord: ProtobufMessage {
                 try reader.readRepeated(&self.relays, as: ProtobufNested<ContactRecord>.self)
             case 13:
                 try reader.read(&self.awayUntilMilliseconds, as: ProtobufUInt64.self)
+            case 14:
+                try reader.read(&self.draining, as: ProtobufBool.self)
             default: try reader.skip()
             }
         }
@@ -105,6 +111,7 @@ package struct MemberRecord: ProtobufMessage {
         writer.write(self.leaving, field: 11, as: ProtobufBool.self)
         writer.writeRepeated(self.relays, field: 12, as: ProtobufNested<ContactRecord>.self)
         writer.write(self.awayUntilMilliseconds, field: 13, as: ProtobufUInt64.self)
+        writer.write(self.draining, field: 14, as: ProtobufBool.self)
     }
 }
 

@@ -25,10 +25,13 @@ package struct MemberInfo: Hashable, Sendable {
     package var freeBytes: UInt64
     /// Peers through which it can be met and reached, best first; none if it can just be dialed.
     package var relays: [PeerContact] = []
+    /// Whether it gives away what it holds, data and seats, and takes nothing new.
+    package var isDraining = false
 
     package init(
         contact: PeerContact, roles: PeerRoles, zone: String, store: StoreID?,
-        allocatedBytes: UInt64, freeBytes: UInt64, relays: [PeerContact] = []
+        allocatedBytes: UInt64, freeBytes: UInt64, relays: [PeerContact] = [],
+        isDraining: Bool = false
     ) {
         self.contact = contact
         self.roles = roles
@@ -37,6 +40,7 @@ package struct MemberInfo: Hashable, Sendable {
         self.allocatedBytes = allocatedBytes
         self.freeBytes = freeBytes
         self.relays = relays
+        self.isDraining = isDraining
     }
 
     package var peer: PeerID { contact.peer }
@@ -84,6 +88,8 @@ package struct MembershipSnapshot: Sendable {
     package private(set) var reachable: [Member] = []
     /// Reachable members with the storage role, by peer ID.
     package private(set) var storers: [Member] = []
+    /// Those of them that take something new.
+    package private(set) var stayingStorers: [Member] = []
     /// Members with the storage role that are off for maintenance, by peer ID.
     package private(set) var awayStorers: [Member] = []
     /// Whether there are more members than these: the network is too large to know everybody. New
@@ -113,6 +119,7 @@ package struct MembershipSnapshot: Sendable {
     private mutating func sort() {
         reachable = members.values.filter(\.isReachable).sorted { $0.peer < $1.peer }
         storers = reachable.filter { $0.info.roles.contains(.storage) }
+        stayingStorers = storers.filter { !$0.info.isDraining }
         awayStorers = members.values.filter {
             $0.state == .away && $0.info.roles.contains(.storage)
         }.sorted { $0.peer < $1.peer }

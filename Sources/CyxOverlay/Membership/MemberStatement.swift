@@ -41,7 +41,7 @@ package struct MemberStatement: Hashable, Sendable {
             allocatedBytes: info.allocatedBytes, freeBytes: info.freeBytes,
             incarnation: incarnation, leaving: isLeaving,
             relays: info.relays.map { ContactRecord($0) },
-            awayUntilMilliseconds: awayUntilMilliseconds
+            awayUntilMilliseconds: awayUntilMilliseconds, draining: info.isDraining
         ).protobufBytes()
         let signature = key.sign(context + network.bytes + record)
         return MemberStatement(
@@ -86,7 +86,8 @@ package struct MemberStatement: Hashable, Sendable {
         let info = MemberInfo(
             contact: PeerContact(peer: peer, address: address),
             roles: PeerRoles(rawValue: record.roles), zone: record.zone, store: store,
-            allocatedBytes: record.allocatedBytes, freeBytes: record.freeBytes, relays: relays)
+            allocatedBytes: record.allocatedBytes, freeBytes: record.freeBytes, relays: relays,
+            isDraining: record.draining)
         return MemberStatement(
             info: info, incarnation: record.incarnation, isLeaving: record.leaving,
             awayUntilMilliseconds: record.awayUntilMilliseconds, record: signed)

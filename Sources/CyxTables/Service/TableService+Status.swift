@@ -62,7 +62,7 @@ extension TableService {
         let target = currentPlanner().target
         var health = TablesHealth(
             partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0,
-            partitionBits: Int(configuration.genesisDepth), leading: 0)
+            partitionBits: Int(configuration.genesisDepth), leading: 0, held: replicas.count)
         var least: Int?
         let now = environment.now()
         var behind: [Partition: Instant] = [:]

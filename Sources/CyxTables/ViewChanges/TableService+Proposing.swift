@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxCrypto
+internal import CyxOverlay
 internal import CyxTransport
 
 /// Changing views: driving the consensus of the old view's members on the only successor (A3).
@@ -142,10 +143,12 @@ extension TableService {
 
     /// How many prevotes count. Who goes may vanish at once, and what new members pull must then
     /// still be had from a quorum (A3): a change begins only when a quorum of those who stay agrees,
-    /// who all have the view's state. Once members may be sealed on it, any quorum ends it.
+    /// or leave once they are not needed, who all have the view's state. Once members may be sealed
+    /// on it, any quorum ends it.
     private func agreeing(_ peers: [PeerID], to successor: View, _ validRound: UInt32) -> Int {
         guard validRound == 0, configuration.keeps(.boundsChanges) else { return peers.count }
-        return peers.count { successor.contains($0) }
+        let members = membership.snapshot.members
+        return peers.count { successor.contains($0) || members[$0]?.isReachable == true }
     }
 
     /// Collects precommits; with a quorum of them the successor is decided.

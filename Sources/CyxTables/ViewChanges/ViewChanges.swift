@@ -83,7 +83,7 @@ struct ViewChanges {
     mutating func observe(
         _ snapshot: MembershipSnapshot, custodians: Set<PeerID>, now: Instant
     ) {
-        let seen = snapshot.storers.filter { $0.info.store != nil }.map(\.peer)
+        let seen = snapshot.stayingStorers.filter { $0.info.store != nil }.map(\.peer)
         if seen != storers {
             storers = seen
             storersChanged = now

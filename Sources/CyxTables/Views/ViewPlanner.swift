@@ -16,7 +16,7 @@ package struct ViewPlanner: Sendable {
     package let salts: [PlacementSalt]
     /// Rules that are not kept, in simulations.
     private let brokenRules: Set<TableRule>
-    /// Peers that store and can be reached.
+    /// Peers that store, can be reached and take something new.
     private let storers: [Member]
     private let order: PlacementOrder
 
@@ -36,7 +36,7 @@ package struct ViewPlanner: Sendable {
         self.now = now
         self.salts = salts
         order = PlacementOrder(salts.first, localSince: ViewPlanner.start(snapshot))
-        storers = snapshot.storers.filter { $0.info.store != nil }
+        storers = snapshot.stayingStorers.filter { $0.info.store != nil }
     }
 
     private static func start(_ snapshot: MembershipSnapshot) -> Instant {
@@ -58,18 +58,40 @@ package struct ViewPlanner: Sendable {
         }
     }
 
+    /// Whether `member` gives its seats away: it is there, with all that it has, until nobody needs
+    /// it any more.
+    package func isDraining(_ member: ViewMember) -> Bool {
+        guard let seen = snapshot.members[member.peer] else { return false }
+        return seen.isReachable && seen.info.isDraining && seen.info.store == member.store
+    }
+
+    /// Whether another should have `member`'s seat (A4).
+    private func shouldGo(_ member: ViewMember) -> Bool {
+        isGone(member, for: deathDelay) || isDraining(member)
+    }
+
+    /// How many members of `view` are there to give their state to the next one.
+    private func sources(_ view: View) -> Int {
+        view.members.count { member in
+            !isGone(member, for: .zero)
+                && snapshot.members[member.peer].map(\.isReachable) ?? false
+        }
+    }
+
     /// The view that should follow `view`; nil when there is no cause to change it.
     /// `excluded`: candidates that did not answer. `silent`: members that did not, who go before
     /// others that only said that they would: those can still give their state to the next view.
     package func successor(
         of view: View, excluding excluded: Set<PeerID> = [], silent: Set<PeerID> = []
     ) -> View? {
-        let all = view.members.filter { isGone($0, for: deathDelay) }
+        let all = view.members.filter { shouldGo($0) }
         let gone =
-            all.filter { silent.contains($0.peer) } + all.filter { !silent.contains($0.peer) }
+            all.filter { silent.contains($0.peer) }
+            + all.filter { !silent.contains($0.peer) && !isDraining($0) }
+            + all.filter { !silent.contains($0.peer) && isDraining($0) }
         let canGrow = isSettled && target.members > view.members.count
         guard !gone.isEmpty || canGrow else { return nil }
-        let removed = Set(gone.prefix(changesMax(view)).map(\.peer))
+        let removed = Set(gone.prefix(changesMax(view, gone)).map(\.peer))
         let kept = view.members.filter { !removed.contains($0.peer) }
         let candidates = candidates(for: view, excluding: excluded)
         let wanted = canGrow ? target.members : view.members.count
@@ -90,20 +112,26 @@ package struct ViewPlanner: Sendable {
         return assemble(view, kept + still, candidates, count: view.members.count)
     }
 
-    /// How many members may go at once (A3).
-    private func changesMax(_ view: View) -> Int {
-        brokenRules.contains(.boundsChanges) ? view.members.count - 1 : view.tolerance
+    /// How many of `gone` may go at once (A3). One that drains may go even from a view that can do
+    /// without none: it stays until others have what it has.
+    private func changesMax(_ view: View, _ gone: [ViewMember]) -> Int {
+        if brokenRules.contains(.boundsChanges) { return view.members.count - 1 }
+        let canDrain = gone.contains { isDraining($0) } && sources(view) >= view.quorum
+        return canDrain ? max(1, view.tolerance) : view.tolerance
     }
 
     /// The sizes that views have.
     private static let sizes = [1, 3, 5, 9]
 
+    /// A smaller view of those who stay: where it survives more losses, or where nobody can take the
+    /// seat of one that drains. All but a tolerable number have to be there as sources of its state.
     private func shrunk(_ view: View, gone: [ViewMember]) -> View? {
         let live = view.members.filter { !gone.contains($0) }
         let size = ViewSize(members: ViewPlanner.sizes.last { $0 <= live.count } ?? 1)
-        guard size.members < view.members.count,
-            size.tolerance > live.count - view.quorum,
-            view.members.count - size.members <= view.tolerance
+        let hasCause =
+            size.tolerance > live.count - view.quorum || gone.contains { isDraining($0) }
+        guard hasCause, !live.isEmpty, size.members < view.members.count,
+            view.members.count - size.members <= view.tolerance || sources(view) >= view.quorum
         else { return nil }
         return assemble(view, Array(live.prefix(size.members)), [], count: size.members)
     }
@@ -179,7 +207,10 @@ package struct ViewPlanner: Sendable {
         else { return "not a successor" }
         let removed = view.members.filter { !successor.contains($0) }
         let added = successor.members.filter { !view.contains($0) }
-        guard removed.count <= changesMax(view) else { return "too many members at once" }
+        let isShrinking = successor.members.count < view.members.count
+        guard isShrinking || removed.count <= changesMax(view, removed) else {
+            return "too many members at once"
+        }
         for member in added {
             guard let seen = snapshot.members[member.peer], seen.isReachable,
                 seen.info.roles.contains(.storage), seen.info.store == member.store
@@ -192,9 +223,9 @@ package struct ViewPlanner: Sendable {
         {
             return "passes over better candidates"
         }
-        let gone = removed.filter { isGone($0, for: deathDelay) }
-        if successor.members.count < view.members.count {
-            guard let mine = shrunk(view, gone: view.members.filter { isGone($0, for: deathDelay) })
+        let gone = removed.filter { shouldGo($0) }
+        if isShrinking {
+            guard let mine = shrunk(view, gone: view.members.filter { shouldGo($0) })
             else { return "no cause to shrink" }
             return mine.members.count == successor.members.count ? nil : "another size"
         }

@@ -141,7 +141,10 @@ enum NodeCommand {
                     cause: "somebody asked it to, or it was never asked to go")
             }
             if progress.phase == "stuck", let problem = progress.problem, problem != told {
-                console.warn("\(progress.shardsLeft) shards find no place yet: \(problem)")
+                let left =
+                    progress.shardsLeft > 0
+                    ? "\(progress.shardsLeft) shards" : "\(progress.partitionsLeft) partitions"
+                console.warn("\(left) find no place yet: \(problem)")
                 told = problem
             }
             poll(nil, 0, pollMilliseconds)

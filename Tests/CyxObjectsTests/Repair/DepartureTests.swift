@@ -88,18 +88,61 @@ import Testing
         #expect(entries(world, of: node) == 0)
     }
 
+    private func setDraining(_ world: ObjectWorld, _ nodes: [ObjectWorld.Node], _ isDraining: Bool)
+    {
+        for node in nodes {
+            FakeMembership(node.id, world.members).announce { $0.isDraining = isDraining }
+        }
+    }
+
     @Test func whoNobodyCanReplaceStaysAndSaysWhy() throws {
-        // Fourteen peers hold fourteen shards: there is no fifteenth.
         let (world, node) = try world(storers: 14)
         let held = entries(world, of: node)
+        let others = world.nodes.filter { $0.id != node.id }
+        setDraining(world, others, true)
         try begin(world, node)
         world.world.run(for: .seconds(20))
         let stuck = try status(world, node)
         #expect(stuck.phase == .stuck && stuck.shardsLeft == held && stuck.problem != nil)
         #expect(entries(world, of: node) == held)
-        try world.addStorer()
+        setDraining(world, others, false)
         #expect(try runUntilHandedOver(world, node))
         #expect(entries(world, of: node) == 0)
+    }
+
+    @Test func whereNobodyElseIsLeftPeersTakeASecondShard() throws {
+        // Fourteen peers hold fourteen shards: there is no fifteenth.
+        let (world, node) = try world(storers: 14)
+        try begin(world, node)
+        #expect(try runUntilHandedOver(world, node))
+        let segments = Dictionary(grouping: world.holders(), by: \.segment)
+        #expect(segments.count == 3)
+        for (_, holders) in segments {
+            #expect(Set(holders.map(\.entry.index)).count == 14)
+            let counts = Dictionary(grouping: holders, by: \.entry.peer).mapValues(\.count)
+            #expect(counts.count == 13 && counts.values.max() == 2 && counts[node.id] == nil)
+        }
+        world.kill(node)
+        for number in 0..<3 {
+            #expect(try world.get("key\(number)") == noise(2_000_000, seed: UInt64(number + 1)))
+        }
+    }
+
+    @Test func whatTooFewPeersAreLeftForGetsANarrowerCode() throws {
+        let (world, _) = try world(storers: 14)
+        for node in world.nodes.dropFirst(6) {
+            try begin(world, node)
+            #expect(try runUntilHandedOver(world, node))
+            world.members.mark(node.id, .left)
+            node.peer.crash()
+        }
+        // Six are left: three of fourteen shards with one peer are more than it may lose.
+        world.world.run(for: .seconds(20))
+        for number in 0..<3 {
+            let head = try world.perform { try await $0.head("key\(number)", in: "bucket") }
+            #expect(head.redundancy == "rs(4,2)")
+            #expect(try world.get("key\(number)") == noise(2_000_000, seed: UInt64(number + 1)))
+        }
     }
 
     @Test func whoStaysAfterAllKeepsTheRestAndTakesNewShards() throws {

@@ -50,6 +50,60 @@ import Testing
         #expect(successor(.suspect, after: 3600) == nil)
     }
 
+    // MARK: Who drains
+
+    /// What follows a view of peers 1 to `seats` where those of `draining` drain, and `others` more
+    /// peers store; as each of the members sees it, who all agree.
+    private func successor(seats: UInt64, draining: Set<UInt64>, others: UInt64) -> View? {
+        var view = Self.view
+        view.members = (1...seats).map { ViewMember(peer: Self.peer($0), store: Self.store($0)) }
+        view.quorum = ViewSize(members: Int(seats)).quorum
+        var members: [PeerID: Member] = [:]
+        for number in 1...seats + others {
+            let info = MemberInfo(
+                contact: PeerContact(
+                    peer: Self.peer(number),
+                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
+                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
+                freeBytes: 1, isDraining: draining.contains(number))
+            members[info.peer] = Member(
+                info: info, state: .alive, since: Instant(nanoseconds: 0))
+        }
+        var successor: View?
+        for number in 1...seats {
+            let planner = ViewPlanner(
+                deathDelay: .seconds(60),
+                snapshot: MembershipSnapshot(localPeer: Self.peer(number), members: members),
+                absentSince: [:], isSettled: false, now: Instant(nanoseconds: 1))
+            guard let plan = planner.successor(of: view) else { return nil }
+            #expect(planner.objection(to: plan, after: view) == nil)
+            successor = plan
+        }
+        return successor
+    }
+
+    @Test func whoDrainsIsReplacedByWhoDoesNot() {
+        let next = successor(seats: 5, draining: [2, 7], others: 3)
+        #expect(next?.members.count == 5)
+        #expect(next?.contains(Self.peer(2)) == false && next?.contains(Self.peer(7)) == false)
+    }
+
+    @Test func theOnlyMemberGivesItsSeatAway() {
+        #expect(successor(seats: 1, draining: [1], others: 1)?.peers == [Self.peer(2)])
+        #expect(successor(seats: 1, draining: [1], others: 0) == nil)
+    }
+
+    @Test(arguments: [(9, 5), (5, 3), (3, 1)] as [(UInt64, Int)])
+    func whereNobodyTakesTheSeatTheViewShrinks(seats: UInt64, size: Int) {
+        let next = successor(seats: seats, draining: [1], others: 0)
+        #expect(next?.members.count == size && next?.contains(Self.peer(1)) == false)
+    }
+
+    @Test func noMoreGoAtOnceThanMayBeLost() {
+        let next = successor(seats: 5, draining: [1, 2, 3, 4, 5], others: 5)
+        #expect(next?.members.count { $0.peer.digest.word0 >> 56 <= 5 } == 3)
+    }
+
     // MARK: Who takes a seat
 
     private static let salt = PlacementSalt(
