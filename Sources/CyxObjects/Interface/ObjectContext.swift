@@ -65,7 +65,7 @@ package struct ObjectContext: Sendable {
     }
 
     /// Peers that share what is stored: who is down may come back, who drains or left does not.
-    var lastingStorers: Int {
+    var knownStorers: Int {
         membership.snapshot.members.values.count { member in
             member.info.roles.contains(.storage) && !member.info.isDraining
                 && member.state != .left

@@ -33,3 +33,29 @@ package struct RecodeTarget: Sendable {
         return code
     }
 }
+
+/// How many peers share what is stored, as far as that decides whether objects get a narrower code:
+/// the most that were there at once for a while. Who has just started knows only a few yet, and who
+/// is down may come back. A machine.
+package struct LastingStorers: Sendable {
+    let patience: Duration
+    /// Nil until peers have been counted for that long.
+    package private(set) var count: Int?
+    /// The most since when there have been fewer than `count`.
+    private var fewer: (most: Int, since: Instant)?
+
+    package init(patience: Duration) { self.patience = patience }
+
+    package mutating func note(_ present: Int, now: Instant) {
+        if let count, present >= count {
+            self.count = present
+            fewer = nil
+            return
+        }
+        let (most, since) = fewer ?? (present, now)
+        fewer = (max(most, present), since)
+        guard now - since >= patience else { return }
+        count = max(most, present)
+        fewer = nil
+    }
+}

@@ -10,6 +10,7 @@ actor Recoder {
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
     private var target: RecodeTarget
+    private var lasting: LastingStorers
     private let fetcher: SegmentFetcher
     /// What every object suited when last looked at.
     private var settled: Demand?
@@ -22,17 +23,23 @@ actor Recoder {
     private struct Demand: Equatable {
         /// What objects are brought to.
         var code: Redundancy
-        /// Peers that share what is stored, and the code that suits so many.
-        var storers: Int
-        var fitting: Redundancy
+        /// Peers that share what is stored; nil: not known yet.
+        var storers: Int?
 
         func suits(_ head: HeadRow) -> Bool {
             let present = Redundancy(
                 dataShards: Int(head.dataShards), parityShards: Int(head.parityShards))
             if present.shards < code.shards { return false }
+            guard let storers, let fitting = Redundancy.widest(for: storers) else { return true }
             // While some are down the network holds less than it will: nothing is narrowed to that.
             return present.losses(on: storers) >= fitting.parityShards
                 || code.shards < fitting.shards
+        }
+
+        /// Whether what suited `former` suits this.
+        func isNoMore(than former: Demand) -> Bool {
+            code.shards <= former.code.shards
+                && (storers ?? .max) >= (former.storers ?? .max)
         }
     }
 
@@ -40,6 +47,7 @@ actor Recoder {
         self.gateway = gateway
         self.context = context
         target = RecodeTarget(patience: context.timings.repair.recodePatience)
+        lasting = LastingStorers(patience: context.timings.repair.recodePatience)
         fetcher = SegmentFetcher(context: context, runner: gateway.runner)
         recoded = context.environment.metrics.counter("cyxcloud_objects_recoded_total")
     }
@@ -50,12 +58,9 @@ actor Recoder {
             guard let codes = context.codes else { continue }
             let code = target.code(
                 base: codes.base, best: codes.best, now: context.environment.now())
-            let storers = context.lastingStorers
-            guard let fitting = Redundancy.widest(for: storers) else { continue }
-            let demand = Demand(code: code, storers: storers, fitting: fitting)
-            if let settled, settled.code.shards >= code.shards, settled.storers <= storers {
-                continue
-            }
+            lasting.note(context.knownStorers, now: context.environment.now())
+            let demand = Demand(code: code, storers: lasting.count)
+            if let settled, demand.isNoMore(than: settled) { continue }
             if await sweep(demand) { settled = demand }
         }
     }

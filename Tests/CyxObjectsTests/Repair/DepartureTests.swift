@@ -137,7 +137,7 @@ import Testing
             node.peer.crash()
         }
         // Six are left: three of fourteen shards with one peer are more than it may lose.
-        world.world.run(for: .seconds(20))
+        world.world.run(for: .seconds(60))
         for number in 0..<3 {
             let head = try world.perform { try await $0.head("key\(number)", in: "bucket") }
             #expect(head.redundancy == "rs(4,2)")

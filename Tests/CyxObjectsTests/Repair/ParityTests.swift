@@ -47,6 +47,24 @@ import Testing
         #expect(target.code(base: wide, best: wide, now: at(212)) == wide)
     }
 
+    @Test func onlyWhoStaysAwayMakesObjectsNarrower() {
+        var lasting = LastingStorers(patience: .seconds(100))
+        func note(_ count: Int, _ second: Int64) -> Int? {
+            lasting.note(count, now: Instant(nanoseconds: second * 1_000_000_000))
+            return lasting.count
+        }
+        // Who has just started sees the others come.
+        #expect(note(1, 0) == nil)
+        #expect(note(14, 5) == nil)
+        #expect(note(13, 100) == 14)
+        #expect(note(6, 150) == 14)
+        #expect(note(14, 199) == 14)
+        #expect(note(6, 200) == 14)
+        #expect(note(7, 250) == 14)
+        #expect(note(6, 300) == 7)
+        #expect(note(20, 301) == 20)
+    }
+
     @Test func aBadDayIsNoReasonToReCode() {
         var target = RecodeTarget(patience: .seconds(100))
         for second in stride(from: Int64(0), to: 1000, by: 10) {
