@@ -93,7 +93,7 @@ package struct ViewPlanner: Sendable {
         guard !gone.isEmpty || canGrow else { return nil }
         let removed = Set(gone.prefix(changesMax(view, gone)).map(\.peer))
         let kept = view.members.filter { !removed.contains($0.peer) }
-        let candidates = candidates(for: view, excluding: excluded)
+        let candidates = candidates(for: view, beside: kept, excluding: excluded)
         let wanted = canGrow ? target.members : view.members.count
         let available = kept.count + candidates.count
         if available >= wanted { return assemble(view, kept, candidates, count: wanted) }
@@ -107,7 +107,11 @@ package struct ViewPlanner: Sendable {
         if let shrunk = shrunk(view, gone: gone) { return shrunk }
         // … or replace as many as can be, and keep the others' seats.
         guard !candidates.isEmpty, !removed.isEmpty else { return nil }
-        let seats = view.members.filter { removed.contains($0.peer) }
+        let taking = Set(candidates.map(\.peer))
+        let lost = view.members.filter { removed.contains($0.peer) }
+        // Nobody has two seats.
+        let seats =
+            lost.filter { taking.contains($0.peer) } + lost.filter { !taking.contains($0.peer) }
         let still = seats.suffix(max(0, seats.count - candidates.count))
         return assemble(view, kept + still, candidates, count: view.members.count)
     }
@@ -145,14 +149,21 @@ package struct ViewPlanner: Sendable {
         let kept = Array(seats.prefix(target.members))
         let start = View(id: id, members: kept, quorum: target.quorum)
         var view = assemble(
-            start, kept, candidates(for: start, excluding: []), count: target.members)
+            start, kept, candidates(for: start, beside: kept, excluding: []),
+            count: target.members)
         view.id = id
         return view.members.count == target.members ? view : nil
     }
 
-    /// Reachable storing peers outside the view, best rank first.
-    private func candidates(for view: View, excluding excluded: Set<PeerID>) -> [Member] {
-        let outside = storers.filter { !view.contains($0.peer) && !excluded.contains($0.peer) }
+    /// Reachable storing peers that have no seat and would not keep one, best rank first. One whose
+    /// store was replaced may take the seat that it had before.
+    private func candidates(
+        for view: View, beside kept: [ViewMember], excluding excluded: Set<PeerID>
+    ) -> [Member] {
+        let outside = storers.filter { member in
+            !excluded.contains(member.peer) && !view.contains(seat(member))
+                && !kept.contains { $0.peer == member.peer }
+        }
         return order.rank(position: view.partition.lowerBound, members: outside)
     }
 

@@ -99,6 +99,32 @@ import Testing
         #expect(next?.members.count == size && next?.contains(Self.peer(1)) == false)
     }
 
+    @Test func whoLostItsStoreTakesItsSeatAgainWhereNobodyElseCan() {
+        var view = Self.view
+        view.members = (1...3).map { ViewMember(peer: Self.peer($0), store: Self.store($0)) }
+        view.quorum = ViewSize(members: 3).quorum
+        view.members[0].store = Self.store(77)
+        var members: [PeerID: Member] = [:]
+        for number in 1...3 as ClosedRange<UInt64> {
+            let info = MemberInfo(
+                contact: PeerContact(
+                    peer: Self.peer(number),
+                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
+                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
+                freeBytes: 1)
+            members[info.peer] = Member(
+                info: info, state: .alive, since: Instant(nanoseconds: 0))
+        }
+        let planner = ViewPlanner(
+            deathDelay: .seconds(60),
+            snapshot: MembershipSnapshot(localPeer: Self.peer(3), members: members),
+            absentSince: [:], isSettled: false, now: Instant(nanoseconds: 90_000_000_000))
+        let next = planner.successor(of: view)
+        #expect(next?.contains(ViewMember(peer: Self.peer(1), store: Self.store(1))) == true)
+        #expect(next.map { Set($0.peers).count } == 3)
+        #expect(next.map { planner.objection(to: $0, after: view) } == .some(nil))
+    }
+
     @Test func noMoreGoAtOnceThanMayBeLost() {
         let next = successor(seats: 5, draining: [1, 2, 3, 4, 5], others: 5)
         #expect(next?.members.count { $0.peer.digest.word0 >> 56 <= 5 } == 3)
