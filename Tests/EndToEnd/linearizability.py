@@ -17,7 +17,7 @@ import time
 
 import botocore.exceptions
 
-from harness import Cases, Peer, expect, s3_client, wait_until
+from harness import Cases, Failure, Peer, expect, s3_client, wait_until
 from growth import Network
 from support.histories import ABSENT, History, check_the_checker
 
@@ -244,6 +244,17 @@ class Soak:
 
     # The whole
 
+    def answer(self, client, key):
+        try:
+            wait_until(f"an answer for {key}", lambda: self.read(client, key), 60)
+        except Failure as failure:
+            try:
+                client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            except Exception as error:
+                found = self.fronts[0].admin(f"/api/v1/where?bucket={BUCKET}&key={key}")
+                raise Failure(f"{failure}: {error}; {found}") from error
+            raise
+
     def run(self, seconds):
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
             workers = [pool.submit(self.work, number) for number in range(CLIENTS)]
@@ -256,7 +267,7 @@ class Soak:
         wait_until("all views full at the end", self.is_whole, 180, poll_s=0.5)
         client = self.client(self.fronts[0])
         for key in list(self.histories):
-            wait_until(f"an answer for {key}", lambda: self.read(client, key), 60)
+            self.answer(client, key)
         wrong = [key for key, history in self.histories.items() if not history.is_linearizable()]
         for key in wrong:
             print(f"not linearizable: {key}")
