@@ -7,11 +7,21 @@ import SimulationHarness
 enum TableNemesis: String, CaseIterable, Sendable {
     /// Members that live are held for dead, and for alive again.
     case falseDeaths = "false death"
+    /// The same again and again, each time for about as long as it takes to be replaced.
+    case flapping = "flapping at the death timeout"
     case crashes = "crash and restart"
+    /// Everyone at once.
+    case powerFailures = "power failure"
+    /// A quorum of the view is down for longer than it takes to be replaced, and comes back.
+    case outages = "mass outage"
     /// A disk is replaced, at most as many as a view may lose.
     case wipes = "wiped store"
     /// Several peers leave at once; each vanishes once the newest view does without it.
     case departures = "departure"
+    /// Further peers come, up to fourteen.
+    case growth = "growth"
+    /// A peer gives its seats away and goes once nobody needs it; at the end all but one do.
+    case drains = "drain"
     case oneWayBlocks = "one-way block"
     /// The proposer of a change that members are sealed for is heard by newcomers alone.
     case midSealBlocks = "one-way block in mid-seal"
@@ -25,18 +35,26 @@ enum TableNemesis: String, CaseIterable, Sendable {
     case loss = "lossy links"
     /// A peer without a store whose clock is an hour ahead.
     case fastClock = "fast clock"
+    /// A custodian whose clock is an hour behind.
+    case slowClock = "slow clock"
 }
 
 /// Injects faults from the seed.
 struct TableAdversary {
     private static let wipesMax = 2
     private static let departuresMax = 4
+    private static let storersMax = 14
+    /// Peers that go on storing until the end.
+    private static let storersMin = 3
+    private static let fallsMax = 3
 
     private let world: TableWorld
     private let kinds: [TableNemesis]
     private var generator: SeededGenerator
     private var restarts: [(peer: TablePeer, at: Instant)] = []
     private var revivals: [(peer: TablePeer, at: Instant)] = []
+    /// When whom is to be held for dead again.
+    private var falls: [(peer: TablePeer, at: Instant)] = []
     private var unblocks: [(from: TablePeer, to: TablePeer, at: Instant)] = []
     private var wholeAt: Instant?
     private var leaving: [TablePeer] = []
@@ -64,6 +82,10 @@ struct TableAdversary {
         world.world.links.change {
             $0.loss = loss
             $0.jitter = isSlow ? .milliseconds(60) : .milliseconds(5)
+        }
+        if kinds.contains(.slowClock), let peer = world.peers.last {
+            peer.machine.clock.step(byMilliseconds: -3_600_000)
+            counts[TableNemesis.slowClock.rawValue] = 1
         }
         if kinds.contains(.fastClock) {
             world.addPeer(storing: false).machine.clock.step(byMilliseconds: 3_600_000)
@@ -96,6 +118,11 @@ struct TableAdversary {
             }
         }
         revivals.removeAll { $0.at <= now }
+        let falling = falls.filter { $0.at <= now }
+        falls.removeAll { $0.at <= now }
+        for (peer, _) in falling where storers.contains(where: { $0 === peer }) {
+            flap(peer, now)
+        }
         for (from, to, at) in unblocks where at <= now {
             world.world.links.unblock(from: from.machine, to: to.machine)
         }
@@ -104,7 +131,7 @@ struct TableAdversary {
             world.world.links.partition([])
             wholeAt = nil
         }
-        depart(evidence.newest)
+        depart(evidence)
         disturbSealing(evidence, now)
         guard next <= now, let kind = kinds.randomElement(using: &generator) else { return }
         next = now + random(5, 150)
@@ -120,10 +147,35 @@ struct TableAdversary {
             count(kind)
             world.directory.change(peer.id, to: .dead, at: now)
             revivals.append((peer, now + random(20, 800)))
+        case .flapping:
+            guard falls.isEmpty else { return }
+            for number in 1..<Self.fallsMax {
+                falls.append((peer, now + .milliseconds(160 * Int64(number))))
+            }
+            flap(peer, now)
+        case .powerFailures, .outages:
+            guard restarts.isEmpty, let view = evidence.newest else { return }
+            count(kind)
+            let members = storers.filter { view.contains($0.id) }.prefix(view.quorum)
+            let longest: Int64 = kind == .outages ? 900 : 400
+            for peer in kind == .outages ? Array(members) : storers {
+                crash(peer, now, for: random(longest / 3, longest))
+            }
+        case .growth:
+            guard storers.count < Self.storersMax else { return }
+            count(kind)
+            world.addPeer()
+        case .drains:
+            let staying = storers.filter(\.isStaying)
+            guard staying.count > Self.storersMin, peer.isStaying, peer.machine.index > 1 else {
+                return
+            }
+            count(kind)
+            world.drain(peer)
         case .crashes:
             guard restarts.count < 2, peer.tables != nil else { return }
             count(kind)
-            crash(peer, now)
+            crash(peer, now, for: random(5, 400))
         case .wipes:
             // A member that has not got the state yet is one that the view can do without already.
             guard restarts.count < 2, peer.tables != nil, wipes < Self.wipesMax,
@@ -131,7 +183,7 @@ struct TableAdversary {
             else { return }
             wipes += 1
             count(kind)
-            crash(peer, now)
+            crash(peer, now, for: random(5, 400))
             peer.wipe()
         case .departures:
             guard departures < Self.departuresMax else { return }
@@ -161,9 +213,17 @@ struct TableAdversary {
             count(kind)
             world.world.links.clog(
                 from: peer.machine, to: other.machine, until: now + random(20, 280))
-        case .replays, .loss, .fastClock, .midSealBlocks, .proposerKills:
+        case .replays, .loss, .fastClock, .slowClock, .midSealBlocks, .proposerKills:
             return
         }
+    }
+
+    /// Holds a peer for dead for about as long as it takes to be replaced.
+    private mutating func flap(_ peer: TablePeer, _ now: Instant) {
+        count(.flapping)
+        world.directory.change(peer.id, to: .dead, at: now)
+        let delay = world.configuration.timings.deathDelay
+        revivals.append((peer, now + delay + random(-20, 20)))
     }
 
     /// Strikes in the midst of a change of view.
@@ -172,7 +232,7 @@ struct TableAdversary {
         else { return }
         if kinds.contains(.proposerKills), sealed == view.quorum - 1, restarts.count < 2 {
             count(.proposerKills)
-            crash(proposer, now)
+            crash(proposer, now, for: random(5, 400))
         }
         if kinds.contains(.midSealBlocks), sealed >= view.quorum, unblocks.isEmpty {
             count(.midSealBlocks)
@@ -183,19 +243,25 @@ struct TableAdversary {
         }
     }
 
-    private mutating func crash(_ peer: TablePeer, _ now: Instant) {
+    private mutating func crash(_ peer: TablePeer, _ now: Instant, for time: Duration) {
         // Whoever is about to leave ends in that way alone.
-        guard storers.contains(where: { $0 === peer }) else { return }
+        guard peer.tables != nil, storers.contains(where: { $0 === peer }) else { return }
         peer.crash()
         world.directory.change(peer.id, to: .dead, at: now)
-        restarts.append((peer, now + random(5, 400)))
+        restarts.append((peer, now + time))
     }
 
     /// Who said good-bye and is no member of the newest view may go at any time, and does at once.
-    private mutating func depart(_ newest: View?) {
-        guard let newest else { return }
-        for peer in leaving where !newest.contains(peer.id) { peer.leave() }
-        leaving.removeAll { $0.isGone }
+    /// Who drains waits until nobody needs it.
+    private mutating func depart(_ evidence: TableEvidence) {
+        if let newest = evidence.newest {
+            for peer in leaving where !newest.contains(peer.id) { peer.leave() }
+            leaving.removeAll { $0.isGone }
+        }
+        for peer in storers
+        where !peer.isStaying && peer.tables != nil && evidence.isRelieved(peer) {
+            world.remove(peer)
+        }
     }
 
     /// Takes everything back.
@@ -208,10 +274,24 @@ struct TableAdversary {
         }
         for (peer, _) in restarts { world.restart(peer) }
         restarts = []
+        falls = []
         for (peer, _) in revivals
         where peer.tables != nil && world.directory.state(of: peer.id) == .dead {
             world.directory.change(peer.id, to: .alive, at: world.world.now)
         }
         revivals = []
+    }
+
+    /// Whether the network is to shrink to one peer at the end.
+    var shrinks: Bool { kinds.contains(.drains) }
+
+    /// After `stop`: has all but the first peer give their seats away; false until all are gone.
+    mutating func shrink(_ evidence: TableEvidence) -> Bool {
+        for peer in storers where peer.isStaying && peer.machine.index > 1 {
+            count(.drains)
+            world.drain(peer)
+        }
+        depart(evidence)
+        return storers.count == 1
     }
 }

@@ -265,6 +265,9 @@ struct TableEvidence {
         }.joined(separator: "; ")
     }
 
+    /// Whether nobody needs anything from a peer any more, as its disk says.
+    func isRelieved(_ peer: TablePeer) -> Bool { replicas[peer.id] == nil }
+
     /// Whether every member of the newest view that still can be there holds it.
     func hasConverged(_ world: TableWorld) -> Bool {
         guard let view = newest else { return false }

@@ -13,6 +13,7 @@ final class TablePeer: Sendable {
         var service: TableService?
         /// How often its disk was replaced; each time it has another store ID (A5).
         var wipes = 0
+        var isDraining = false
         var isGone = false
     }
 
@@ -45,11 +46,15 @@ final class TablePeer: Sendable {
 
     var isGone: Bool { state.withLock { $0.isGone } }
 
+    /// Whether it offers to keep rows from now on.
+    var isStaying: Bool { isStoring && state.withLock { !$0.isDraining && !$0.isGone } }
+
     var info: MemberInfo {
         MemberInfo(
             contact: PeerContact(peer: id, address: machine.address),
             roles: isStoring ? [.storage] : [.gateway], zone: "",
-            store: isStoring ? store : nil, allocatedBytes: 1 << 30, freeBytes: 1 << 30)
+            store: isStoring ? store : nil, allocatedBytes: 1 << 30, freeBytes: 1 << 30,
+            isDraining: state.withLock { $0.isDraining })
     }
 
     func boot(_ world: TableWorld, isFounder: Bool) {
@@ -84,6 +89,9 @@ final class TablePeer: Sendable {
         machine.disk.wipe()
         state.withLock { $0.wipes += 1 }
     }
+
+    /// Gives its seats away from now on, in later lives, too.
+    func drain() { state.withLock { $0.isDraining = true } }
 
     /// Ends for good.
     func leave() {

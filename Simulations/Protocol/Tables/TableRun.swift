@@ -73,7 +73,6 @@ enum TableRun {
             if clients.withEvidence({ !$0.violations.isEmpty }) { return }
         }
         adversary.stop()
-        outcome.counts.merge(adversary.counts) { $1 }
         let isWhole = settle(world, clients, recovery)
         let isReadable = clients.readEverything(limit: .seconds(10))
         clients.withEvidence {
@@ -85,13 +84,38 @@ enum TableRun {
                 $0.violate("Converge", "the newest view is not whole after the faults: \(state)")
             }
         }
+        if isWhole, isReadable, adversary.shrinks { shrink(world, clients, &adversary) }
+        outcome.counts.merge(adversary.counts) { $1 }
         let civil = WallTime(
             milliseconds: SimulatedWallClock.startMilliseconds
                 + world.world.now.nanoseconds / 1_000_000)
         clients.withEvidence { $0.checkClocks(world, now: civil, tolerance: stampTolerance) }
     }
 
-    /// Runs until the newest view has five members that all hold it.
+    /// All but one peer leave, as many at once as there are, and take nothing with them.
+    private static func shrink(
+        _ world: TableWorld, _ clients: TableClients, _ adversary: inout TableAdversary
+    ) {
+        let deadline = world.world.now + recovery
+        while !adversary.shrink(clients.withEvidence { $0 }) {
+            guard world.world.now < deadline else {
+                clients.withEvidence {
+                    $0.violate(
+                        "Converge", "peers that drain are needed for ever: \($0.standings(world))")
+                }
+                return
+            }
+            clients.step()
+            world.world.run(for: pace)
+            clients.withEvidence { $0.look(at: world) }
+        }
+        if !clients.readEverything(limit: .seconds(10)) {
+            clients.withEvidence { $0.violate("AckedDurable", "the last peer has not all rows") }
+        }
+    }
+
+    /// Runs until the newest view has as many members as there should be, or more where some left
+    /// and nobody could take their seats; who all hold it.
     private static func settle(
         _ world: TableWorld, _ clients: TableClients, _ limit: Duration
     ) -> Bool {
@@ -100,7 +124,8 @@ enum TableRun {
             world.world.run(for: .milliseconds(50))
             let isWhole = clients.withEvidence { evidence in
                 evidence.look(at: world)
-                return evidence.newest?.members.count == 5 && evidence.hasConverged(world)
+                return (evidence.newest?.members.count ?? 0) >= world.viewSize
+                    && evidence.hasConverged(world)
             }
             if isWhole { return true }
         }

@@ -50,6 +50,12 @@ final class TableWorld: Sendable {
     }
 
     var peers: [TablePeer] { state.withLock { $0 } }
+    /// How many members a view should have now (A1).
+    var viewSize: Int {
+        let staying = peers.count { $0.isStaying && directory.state(of: $0.id) != .left }
+        return ViewSize.target(forPeers: staying).members
+    }
+
     var running: [TablePeer] { peers.filter { $0.tables != nil } }
 
     static func key(_ table: TableID, _ number: Int) -> RowKey {
@@ -70,6 +76,18 @@ final class TableWorld: Sendable {
     func restart(_ peer: TablePeer) {
         peer.machine.restart()
         directory.set(Member(info: peer.info, state: .alive, since: world.now))
+    }
+
+    func drain(_ peer: TablePeer) {
+        peer.drain()
+        let state = directory.state(of: peer.id) ?? .alive
+        directory.set(Member(info: peer.info, state: state, since: world.now))
+    }
+
+    /// Ends a peer that has said that it leaves.
+    func remove(_ peer: TablePeer) {
+        directory.change(peer.id, to: .left, at: world.now)
+        peer.leave()
     }
 
     /// Everyone who runs learns the address of a peer that starts.
