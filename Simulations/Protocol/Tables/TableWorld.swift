@@ -15,7 +15,7 @@ final class TableWorld: Sendable {
     static let merges = TableID(rawValue: 3)
 
     let world: SimulatedWorld
-    let directory = TableDirectory()
+    let directory = MemberDirectory()
     let configuration: TablesConfiguration
     private let state = Mutex<[TablePeer]>([])
     private let messagings = Mutex<[PeerID: DirectMessaging]>([:])
