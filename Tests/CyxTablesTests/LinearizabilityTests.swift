@@ -31,6 +31,45 @@ import Testing
     @Test func twoUpdatesOfOneStateAreNotLinearizable() {
         #expect(!history([(0, true, true), (0, true, true)]).isLinearizable)
     }
+
+    @Test func whatWritesOverAnythingMayFollowAnything() {
+        let history = history([(0, true, true)])
+        let (blind, value) = history.invoke(isUpdate: true, isBlind: true)
+        history.finish(blind)
+        let read = history.invoke(isUpdate: false).operation
+        history.see(read, value)
+        history.finish(read)
+        #expect(history.isLinearizable)
+        let stale = history.invoke(isUpdate: false).operation
+        history.see(stale, 1)
+        history.finish(stale)
+        #expect(!history.isLinearizable)
+        #expect(history.isLinearizable(without: [stale]))
+    }
+
+    @Test func aDeletionLeavesNothingAndARefusalTellsOfSomething() {
+        let history = history([(0, true, true)])
+        let refused = history.invoke(isUpdate: true).operation
+        history.see(refused, RegisterHistory.initial)
+        history.refuse(refused)
+        #expect(history.isLinearizable)
+        history.finish(history.invokeDeletion())
+        #expect(history.isLinearizable)
+        let late = history.invoke(isUpdate: true).operation
+        history.refuse(late)
+        #expect(!history.isLinearizable)
+    }
+
+    @Test func whatCertainlyDidNotHappenMustNotBeSeen() {
+        let history = RegisterHistory()
+        let (withdrawn, value) = history.invoke(isUpdate: true, isBlind: true)
+        history.withdraw(withdrawn)
+        #expect(history.isLinearizable)
+        let read = history.invoke(isUpdate: false).operation
+        history.see(read, value)
+        history.finish(read)
+        #expect(!history.isLinearizable)
+    }
 }
 
 /// Registers under everything at once: several clients, loss, crashes, restarts, partitions, and

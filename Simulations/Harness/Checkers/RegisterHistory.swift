@@ -15,6 +15,8 @@ package final class RegisterHistory: Sendable {
         package var seen: Set<Int>
         /// What an update wrote; nil for a read.
         package var written: Int?
+        /// Whether it acts on whatever it finds, so that `seen` says nothing.
+        package var isBlind = false
     }
 
     private struct State {
@@ -32,19 +34,45 @@ package final class RegisterHistory: Sendable {
     package var operations: [Operation] { state.withLock { $0.operations } }
 
     /// Notes a call; returns its number, and for an update the value that it is to write.
-    package func invoke(isUpdate: Bool) -> (operation: Int, value: Int) {
+    /// `isBlind`: it writes over whatever it finds.
+    package func invoke(
+        isUpdate: Bool, isBlind: Bool = false
+    ) -> (operation: Int, value: Int) {
         state.withLock { state in
             state.time += 1
             let value = state.operations.count + 1
             state.operations.append(
                 Operation(
-                    invoked: state.time, returned: nil, seen: [], written: isUpdate ? value : nil))
+                    invoked: state.time, returned: nil, seen: [], written: isUpdate ? value : nil,
+                    isBlind: isBlind))
             return (value - 1, value)
         }
     }
 
+    /// Notes the call of a deletion, which leaves what a register holds that was never written.
+    package func invokeDeletion() -> Int {
+        let operation = invoke(isUpdate: true, isBlind: true).operation
+        state.withLock { $0.operations[operation].written = RegisterHistory.initial }
+        return operation
+    }
+
+    /// Notes that an update was refused, since it found something that was written.
+    package func refuse(_ operation: Int) {
+        state.withLock { state in
+            let written = state.operations.compactMap(\.written).filter { $0 != 0 }
+            state.operations[operation].written = nil
+            state.operations[operation].seen = Set(written)
+        }
+        finish(operation)
+    }
+
     package func see(_ operation: Int, _ value: Int) {
         state.withLock { _ = $0.operations[operation].seen.insert(value) }
+    }
+
+    /// Notes that an update certainly did not happen.
+    package func withdraw(_ operation: Int) {
+        state.withLock { $0.operations[operation].written = nil }
     }
 
     /// Notes that the call succeeded.
@@ -57,10 +85,15 @@ package final class RegisterHistory: Sendable {
 
     /// Whether some order of the operations explains all that was seen (Wing and Gong 1993, with
     /// Lowe's memory of visited configurations, 2017).
-    package var isLinearizable: Bool {
+    package var isLinearizable: Bool { isLinearizable(without: []) }
+
+    /// Whether it would be if nobody had seen what these operations did.
+    package func isLinearizable(without ignored: Set<Int>) -> Bool {
         // Reads that returned nothing say nothing.
-        let operations = operations.filter { $0.written != nil || $0.returned != nil }
-        var search = LinearizabilitySearch(operations)
+        let operations = operations.enumerated().filter { number, operation in
+            !ignored.contains(number) && (operation.written != nil || operation.returned != nil)
+        }
+        var search = LinearizabilitySearch(operations.map(\.element))
         return search.succeeds()
     }
 }
@@ -90,7 +123,8 @@ private struct LinearizabilitySearch {
             for (index, operation) in operations.enumerated() {
                 // Whatever was called after an unfinished one returned comes after it.
                 if operation.invoked > deadline { break }
-                guard !isDone(configuration, index), operation.seen.contains(configuration.value)
+                guard !isDone(configuration, index),
+                    operation.isBlind || operation.seen.contains(configuration.value)
                 else { continue }
                 var next = configuration
                 next.done[index / 64] |= 1 << UInt64(index % 64)
