@@ -15,6 +15,9 @@ extension ObjectGateway {
         let handle = try await handle(bucket)
         guard let head = try await readHead(key, in: handle) else { throw ObjectError.noSuchKey }
         guard head.chunkBytesAreElsewhere else { return [] }
+        // Another gateway may have re-coded it since it was read here.
+        versions.remove(
+            VersionID(position: handle.keys.position(of: head.key), write: head.write))
         var placements: [SegmentPlacement] = []
         for segment in try await content(of: head, in: handle).segments {
             let holders = try await context.holders(of: segment.shape.id)

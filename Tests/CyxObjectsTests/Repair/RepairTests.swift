@@ -194,4 +194,22 @@ import Testing
         }
         #expect(pieces < 3_000_000 * 15 / 10)
     }
+
+    @Test func whereAnObjectLiesIsKnownAfterAnotherGatewayHasRecodedIt() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        _ = try world.put("key", noise(100_000))
+        let (peer, gateway) = world.addReader()
+        let placement = {
+            try world.world.perform(on: peer) {
+                try await gateway.placement(of: "key", in: "bucket")
+            }
+        }
+        #expect(try placement().map(\.code.shards) == [1])
+        for _ in 0..<2 { try world.addStorer() }
+        world.world.run(for: .seconds(60))
+        let head = try world.perform { try await $0.head("key", in: "bucket") }
+        #expect(head.redundancy == "rs(1,2)")
+        #expect(try placement().map(\.holders.count) == [3])
+    }
 }

@@ -258,6 +258,21 @@ final class ObjectWorld {
         world.run(limit: .seconds(10)) { slots.gateway.withLock { $0 != nil } }
     }
 
+    /// Another gateway of the account, which does nothing by itself and reaches tables alone.
+    func addReader() -> (peer: SimulatedPeer, gateway: ObjectGateway) {
+        let node = ObjectWorld.node(world, 250)
+        node.peer.start { peer in try await peer.environment.sleep(for: .seconds(1 << 20)) }
+        let context = ObjectContext(
+            environment: node.peer.environment,
+            messaging: DirectMessaging(world: world, peer: node.peer, id: node.id),
+            membership: FakeMembership(node.id, members), tables: FakeTables(shared),
+            timings: timings)
+        return (
+            node.peer,
+            ObjectGateway(context: context, accountSeed: [UInt8](repeating: 77, count: 32))
+        )
+    }
+
     /// Runs `body` with the gateway to its end.
     func perform<Value: Sendable>(
         limit: Duration = .seconds(600),
