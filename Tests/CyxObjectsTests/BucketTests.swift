@@ -67,6 +67,40 @@ import Testing
         #expect(Set(seen).count == 7 && seen.count == 7)
     }
 
+    /// What one listing learns must not hide rows from another that began before.
+    @Test func listingsAtOnceMissNothing() throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        for key in ["kept", "replaced"] { _ = try world.put(key, [1]) }
+        let environment = world.gatewayNode.peer.environment
+        let listed = try world.perform { gateway in
+            try await withThrowingTaskGroup(of: Set<[String]>.self) { group in
+                for number in 0..<4 {
+                    group.addTask {
+                        for round in 0..<40 {
+                            try await environment.sleep(for: .microseconds(200))
+                            _ = try await gateway.put(
+                                ["kept", "replaced"][number % 2], in: "bucket",
+                                options: PutOptions(), body: Pieces([UInt8(round)], of: 1))
+                        }
+                        return []
+                    }
+                    group.addTask {
+                        var seen: Set<[String]> = []
+                        for _ in 0..<100 {
+                            try await environment.sleep(for: .microseconds(100))
+                            let page = try await gateway.list("bucket", ListRequest())
+                            seen.insert(page.objects.map(\.key))
+                        }
+                        return seen
+                    }
+                }
+                return try await group.reduce(into: Set<[String]>()) { $0.formUnion($1) }
+            }
+        }
+        #expect(listed == [["kept", "replaced"]])
+    }
+
     @Test func conditionsDecideInsideTheCommit() throws {
         let world = try ObjectWorld(storers: 1)
         try world.createBucket()

@@ -163,9 +163,9 @@ extension ObjectGateway {
     package func list(_ bucket: String, _ request: ListRequest) async throws -> ObjectListing {
         let handle = try await handle(bucket)
         let rows = try await heads(in: handle)
-        let unknown = (indexes[handle.keys.bucket] ?? BucketIndex()).unknown(rows)
-        let opened = await opened(unknown, in: handle)
         var index = indexes[handle.keys.bucket] ?? BucketIndex()
+        let opened = await opened(index.unknown(rows), in: handle)
+        // Not what another listing has made of it meanwhile, which may know other rows.
         index.update(rows, opened: opened)
         let entries = index.ordered()
         indexes[handle.keys.bucket] = index
