@@ -16,6 +16,8 @@ package struct ObjectContext: Sendable {
     package let salts: PlacementSalts
     /// The order of collection's steps.
     let collection: CollectionRules
+    /// Rules that are not kept: none, except in `simulate object-rules`.
+    private let brokenRules: Set<ObjectRule>
     private(set) var client: ShardClient
     let logger: Logger
 
@@ -23,7 +25,7 @@ package struct ObjectContext: Sendable {
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
         tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook(),
         salts: PlacementSalts = PlacementSalts(),
-        collection: CollectionRules = CollectionRules()
+        collection: CollectionRules = CollectionRules(), brokenRules: Set<ObjectRule> = []
     ) {
         self.environment = environment
         self.messaging = messaging
@@ -33,6 +35,7 @@ package struct ObjectContext: Sendable {
         self.standings = standings
         self.salts = salts
         self.collection = collection
+        self.brokenRules = brokenRules
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }
@@ -44,6 +47,8 @@ package struct ObjectContext: Sendable {
         context.client.urgency = urgency
         return context
     }
+
+    func keeps(_ rule: ObjectRule) -> Bool { !brokenRules.contains(rule) }
 
     /// The code that new objects get: the widest that the network can hold now, with more parity
     /// where the measured uptime of its peers calls for it.
@@ -76,9 +81,17 @@ package struct ObjectContext: Sendable {
     func candidates(
         in snapshot: MembershipSnapshot, avoiding: Set<PeerID> = []
     ) -> [Member] {
-        Placement.candidates(
+        let members = Placement.candidates(
             snapshot, avoiding: avoiding.union(standings.peers(atLeast: .suspended)))
+        return members.map { member in
+            var member = member
+            member.info.zone = countedZone(member.info.zone)
+            return member
+        }
     }
+
+    /// The zone that a peer counts for; all peers are in one where zones are not capped.
+    func countedZone(_ zone: String) -> String { keeps(.capsZones) ? zone : "" }
 
     /// In which order candidates take over what was lost.
     func placementOrder(in snapshot: MembershipSnapshot) -> PlacementOrder {

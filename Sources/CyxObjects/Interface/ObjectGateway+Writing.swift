@@ -34,12 +34,18 @@ extension ObjectGateway {
             head.headers = options.headers
             head.checksums = options.checksums
             for (name, value) in options.checksumsAtEnd?() ?? [:] { head.checksums[name] = value }
+            let early = context.keeps(.writesHeadLast)
             async let claimed: Void = writer.claim(content)
             try await prepare(
                 &head, chunks: content.chunks, placed: content.segments.map(\.placed),
-                inline: content.inline, code: content.code, in: handle)
+                inline: content.inline, code: content.code, in: handle, withLayout: early)
             try await claimed
-            return info(of: try await commit(head, options.condition, in: handle))
+            let committed = try await commit(head, options.condition, in: handle)
+            if !early, content.inline == nil {
+                try await store(handle).writeLayout(
+                    content.segments.map(\.placed), of: version)
+            }
+            return info(of: committed)
         } catch let failure as CommitUnknown {
             // The head may yet take effect: its segments must stay.
             throw failure.error
@@ -75,9 +81,10 @@ extension ObjectGateway {
     }
 
     /// Everything of the version `head.write` but its head: manifest pages and layout (B2's order).
+    /// `withLayout`: whether the layout, too, is written now.
     func prepare(
         _ head: inout HeadRow, chunks: [ManifestChunk], placed: [PlacedSegment],
-        inline: [UInt8]?, code: Redundancy, in bucket: BucketHandle
+        inline: [UInt8]?, code: Redundancy, in bucket: BucketHandle, withLayout: Bool = true
     ) async throws {
         let version = VersionID(
             position: bucket.keys.position(of: head.key), write: head.write)
@@ -97,7 +104,7 @@ extension ObjectGateway {
         } else {
             head.manifestPages = UInt32(try await store.writePages(manifest, of: version))
         }
-        try await store.writeLayout(placed, of: version)
+        if withLayout { try await store.writeLayout(placed, of: version) }
         do throws(RowError) {
             let content = try VersionContent(
                 chunks: chunks, placed: placed, layoutGeneration: 1)
@@ -113,6 +120,7 @@ extension ObjectGateway {
         let store = store(bucket)
         let now = context.environment.wallTime()
         let end = store.fenceEnd(now: now)
+        let comparesHeads = context.keeps(.comparesHeads)
         let outcome: CommitOutcome
         do throws(TableError) {
             outcome = try await context.tables.update(key) { state -> (_, CommitOutcome) in
@@ -133,7 +141,7 @@ extension ObjectGateway {
                     // neither may replace the other.
                     return (.abandon, .repeated(current))
                 }
-                if let refusal = condition.refusal(current) {
+                if comparesHeads, let refusal = condition.refusal(current) {
                     return (.abandon, .refused(refusal))
                 }
                 var next = head

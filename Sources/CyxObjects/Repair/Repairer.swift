@@ -174,7 +174,8 @@ package actor Repairer {
             if verdict == .warned { risk += Risk.warned }
             if verdict == .suspended { risk += Risk.suspended }
             peers[member.peer] = RepairPeer(
-                store: store, zone: member.info.zone, isAway: member.state == .away, risk: risk)
+                store: store, zone: context.countedZone(member.info.zone),
+                isAway: member.state == .away, risk: risk)
         }
         let holders = snapshot.isPartial ? machine.holders : nil
         if let holders {
@@ -329,7 +330,10 @@ package actor Repairer {
         let custodians = try await context.tables.custodians(of: id.digest)
         let present = custodians.filter { $0 == local || snapshot.mayBeThere($0) }
         guard let rank = present.firstIndex(of: local) else { return nil }
-        return (rank, present.count >= ViewSize(members: custodians.count).quorum)
+        let hasQuorum =
+            present.count >= ViewSize(members: custodians.count).quorum
+            || !context.keeps(.repairsByQuorum)
+        return (rank, hasQuorum)
     }
 
     /// Reads the rows of one segment; false when they could not be read.

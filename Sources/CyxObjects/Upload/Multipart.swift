@@ -177,6 +177,7 @@ extension ObjectGateway {
         let rows = try await partRows(of: handle)
         let chosen = try MultipartSelection.choose(requested, from: rows.map(\.part))
         var head = MultipartSelection.head(of: handle.upload, chosen)
+        if !context.keeps(.namesUploads) { head.upload = "" }
         let chunks = chosen.flatMap(\.chunks)
         head.write = newVersion(of: key, in: handle.bucket).write
         let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
@@ -211,10 +212,11 @@ extension ObjectGateway {
     ) async throws {
         let store = store(handle.bucket)
         let row = handle.row
+        let isOrdered = context.keeps(.ordersUploads)
         let isRefused = try await withTables { () async throws(TableError) in
             try await context.tables.update(row) { current -> (_, Bool) in
                 guard var upload = current.value.flatMap({ store.upload($0, at: row) }),
-                    upload.state.mayBecome(state)
+                    upload.state.mayBecome(state) || !isOrdered
                 else { return (.abandon, true) }
                 upload.state = state
                 if let manifest { upload.manifest = manifest.bytes }

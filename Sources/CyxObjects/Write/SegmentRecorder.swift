@@ -11,7 +11,7 @@ struct SegmentRecorder: Sendable {
     /// Makes sure that n − ⌊m/2⌋ holders have the segment, then writes its rows.
     func record(_ stored: StoredSegment) async throws -> StoredSegment {
         var segment = stored
-        if segment.durable < segment.shape.code.acknowledged {
+        if segment.durable < segment.shape.code.acknowledged, context.keeps(.acknowledgesDurable) {
             segment = try await mended(segment)
         }
         let final = segment

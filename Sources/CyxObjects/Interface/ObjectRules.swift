@@ -1,0 +1,21 @@
+/// Rules of objects (`decisions.md` A8, B2, B4) that a simulation turns off one at a time, to show
+/// that each is needed: `simulate object-rules` then finds the invariant that breaks without it.
+/// Programs that serve keep them all.
+package enum ObjectRule: String, CaseIterable, Sendable {
+    /// The condition of a put is evaluated inside the compare-and-set that replaces the head, not
+    /// before its upload alone (A8).
+    case comparesHeads
+    /// An upload's register goes from open over completing to done, or to aborted, and no other way
+    /// (A8).
+    case ordersUploads
+    /// A head names the upload that was completed into it, so that a retry finds it (A8).
+    case namesUploads
+    /// A write is acknowledged with n − ⌊m/2⌋ durable shards, not with k (B2).
+    case acknowledgesDurable
+    /// A head is written after all that it reaches (B2).
+    case writesHeadLast
+    /// No zone holds more than its share of a segment (B2).
+    case capsZones
+    /// A custodian that does not reach a quorum of its view repairs nothing (B4).
+    case repairsByQuorum
+}
