@@ -18,7 +18,10 @@ package struct CollectionTimings: Sendable {
     /// How long a write that was given up is kept from committing. Nobody can be carrying one out
     /// for so long.
     package var fence: Duration
-    /// Pause of a gateway between two of the `Collector.steps` parts of the key space.
+    /// How many first bits of a position name a part of the key space. A part is looked at as one, so
+    /// it lies in one partition.
+    package var partBits = 8
+    /// Pause of a gateway between two parts.
     package var pause: Duration
     /// How old a finished shard file must be before its holder asks whether anybody knows it.
     package var unregistered: Duration

@@ -6,10 +6,6 @@ internal import CyxTables
 /// (B5). Walks over the whole key space again and again, slowly; every gateway of the account does,
 /// and they do not disturb each other.
 actor Collector {
-    /// Parts of the key space that are looked at one after another.
-    static let steps = 256
-    private static let stepBits = 8
-
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
     private let keys: AccountKeys
@@ -44,18 +40,19 @@ actor Collector {
                 // The next round comes by here again.
                 logger.debug("a part was not collected", [("error", "\(error)")])
             }
-            step = (step + 1) % Collector.steps
+            step = (step + 1) % (1 << context.timings.collection.partBits)
             if step == 0 { rounds.add() }
         }
     }
 
     private func collect(_ step: Int) async throws {
-        let position = Digest(UInt64(step) << (64 - UInt64(Collector.stepBits)), 0, 0, 0)
+        let bits = context.timings.collection.partBits
+        let position = Digest(UInt64(step) << (64 - UInt64(bits)), 0, 0, 0)
         let own = keys.signing.verifyingKey.bytes
         var after: RowKey?
         while true {
             let page = try await context.tables.scan(
-                .segments, position: position, prefixBits: Collector.stepBits, after: after,
+                .segments, position: position, prefixBits: bits, after: after,
                 limit: RowLimits.scanPageRows)
             for row in page where row.key.suffix.isEmpty {
                 guard let value = row.state.value, Collector.account(of: value) == own else {
