@@ -75,15 +75,15 @@ detection: build ## failure detection among slow members: plain SWIM, Lifeguard,
 views: build ## what it costs a peer to know others in networks of 1 k to 100 k, and who notices deaths
 	$(RELEASE)/simulate views
 
-rules: build ## each rule of the tables left out, and the seed at which an invariant then breaks
-	$(RELEASE)/simulate rules
+rules: build ## each rule of tables and objects left out, and the seed at which an invariant then breaks
+	$(RELEASE)/simulate rules object-rules
 
 durability: build ## a lost zone rebuilt while users read; years of losses beside the closed-form models
 	$(RELEASE)/simulate repair
 	$(RELEASE)/simulate durability
 
-seeds: build ## SEEDS fresh seeds of all faults (whole peers and tables alone), each twice, on all cores
-	$(RELEASE)/simulate storm tables --seed $(FRESH_SEED) --seeds $(SEEDS) --jobs 0
+seeds: build ## SEEDS fresh seeds of all faults (tables and objects alone, whole peers every 25th), each twice
+	$(RELEASE)/simulate seeds --seed $(FRESH_SEED) --seeds $(SEEDS) --jobs 0
 
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice

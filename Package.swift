@@ -128,7 +128,7 @@ let package = Package(
         .target(
             name: "ProtocolSimulation",
             dependencies: [
-                "CyxCore", "CyxCrypto", "CyxTransport", "CyxOverlay", "CyxTables",
+                "CyxCore", "CyxCrypto", "CyxStorage", "CyxTransport", "CyxOverlay", "CyxTables",
                 "CyxObjects", "CyxDurability", "SimulationHarness",
             ],
             path: "Simulations/Protocol", swiftSettings: settings),

@@ -1,9 +1,11 @@
+package import CyxCore
+
 /// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks, but
 /// for `nat`, where transports and reachability run whole.
 package enum ProtocolFigures {
     package static let names = [
         "lookup", "eclipse", "upkeep", "detection", "nat", "audits", "links", "grinding", "rules",
-        "tables", "repair", "durability", "views",
+        "object-rules", "tables", "objects", "repair", "durability", "views",
     ]
 
     /// Mean hops may differ from the model by this share (architecture §7).
@@ -12,16 +14,20 @@ package enum ProtocolFigures {
     private static let eclipseShare = 0.95
 
     /// Runs `name`, printing as it goes; false if a bound was missed. `cpuSeconds` tells the CPU time
-    /// used so far, `heapBytes` what is allocated now.
+    /// used so far, `heapBytes` what is allocated now. `printed`: from which level on peers' log lines
+    /// are printed, where peers have logs.
     package static func run(
-        _ name: String, peers: Int?, seed: UInt64, cpuSeconds: () -> Double,
+        _ name: String, peers: Int?, seed: UInt64, printed: LogLevel?, cpuSeconds: () -> Double,
         heapBytes: () -> Int, print: (String) -> Void
     ) -> Bool {
         switch name {
         case "lookup":
             return lookup(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, cpuSeconds, print)
         case "rules": return RuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
+        case "object-rules":
+            return ObjectRuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
         case "tables": return RuleTable.runClean(seed: seed, print: print)
+        case "objects": return ObjectFigures.runClean(seed: seed, printed: printed, print: print)
         case "links": return LinkTable.run(seed: seed, print: print)
         case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)

@@ -4,6 +4,8 @@ import Glibc
 /// simulated world abandoned is gone with the process, and a trap in one seed ends that seed alone.
 struct SeedRunner {
     let scenarios: [String]
+    /// What else every so many-th seed runs.
+    let rare: (scenario: String, every: UInt64)?
     let seeds: Range<UInt64>
     let jobs: Int
 
@@ -12,8 +14,12 @@ struct SeedRunner {
     private var held: Set<String> = []
     private var failed: [(seed: UInt64, lines: [String])] = []
 
-    init(scenarios: [String], seeds: Range<UInt64>, jobs: Int?) {
+    init(
+        scenarios: [String], rare: (scenario: String, every: UInt64)? = nil,
+        seeds: Range<UInt64>, jobs: Int?
+    ) {
         self.scenarios = scenarios
+        self.rare = rare
         self.seeds = seeds
         self.jobs = jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     }
@@ -47,7 +53,9 @@ struct SeedRunner {
         posix_spawn_file_actions_addopen(
             &actions, STDOUT_FILENO, file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
-        let words = ["simulate"] + scenarios + ["--seed", "\(seed)", "--twice"]
+        var names = scenarios
+        if let rare, seed.isMultiple(of: rare.every) { names.append(rare.scenario) }
+        let words = ["simulate"] + names + ["--seed", "\(seed)", "--twice"]
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var child: pid_t = 0
@@ -95,7 +103,9 @@ struct SeedRunner {
     private func report() {
         let hours = Double(virtualSeconds / 360) / 10
         print(
-            "\(scenarios.joined(separator: " and ")): seeds \(seeds.lowerBound) to "
+            "\(scenarios.joined(separator: " and "))"
+                + (rare.map { ", every \($0.every)th seed \($0.scenario)" } ?? "")
+                + ": seeds \(seeds.lowerBound) to "
                 + "\(seeds.upperBound - 1), each twice to the same end; \(hours) virtual hours a "
                 + "time")
         for (name, count) in counts.sorted(by: { $0.key < $1.key }) { print("  \(name): \(count)") }

@@ -12,6 +12,9 @@ import SimulationScenarios
 /// With `--jobs N` each seed runs in a process of its own, N at once (0: one for each core), twice,
 /// and what all of them showed is added up: seeds, virtual hours, faults by kind, operations.
 ///
+/// `simulate seeds [--seed S] [--seeds N] [--whole K] [--jobs N]`: tables and objects alone for each
+/// seed, and whole peers under the same faults for every K-th one, as `--jobs` runs them.
+///
 /// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding|repair|durability|views
 /// [--seed S] [--peers N]`: measures machines alone, up to a million peers, and exits with 1 if a
 /// figure misses its bound.
@@ -21,6 +24,9 @@ struct Simulate {
     private var seeds: UInt64 = 1
     private var twice = false
     private var jobs: Int?
+    /// Of how many seeds `seeds` runs whole peers for one.
+    private var wholeEvery: UInt64 = 25
+    private var isSeedRun = false
     private var options = ScenarioOptions(seed: 0)
     private var traceFile: UnsafeMutablePointer<FILE>?
 
@@ -28,6 +34,7 @@ struct Simulate {
         usage: simulate NAME...|all [--seed S] [--seeds N] [--peers N] [--seconds S] [--twice]
                         [--trace FILE] [--log debug|info|warning|error] [--jobs N]
                simulate NAME... [--seed S] [--peers N]
+               simulate seeds [--seed S] [--seeds N] [--whole K] [--jobs N]
         scenarios of whole peers: \(Scenarios.names.joined(separator: ", "))
         measurements of machines alone: \(ProtocolFigures.names.joined(separator: ", "))
         """
@@ -50,14 +57,21 @@ struct Simulate {
                 print(Simulate.usage)
                 exit(0)
             case "--twice": twice = true
-            case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log", "--jobs":
+            case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log", "--jobs",
+                "--whole":
                 guard let value = rest.popFirst() else { return "\(argument) needs a value" }
                 if let problem = set(argument, value) { return problem }
+            case "seeds": isSeedRun = true
             case "all": names += Scenarios.names
             case let name where Scenarios.names.contains(name): names.append(name)
             case let name where ProtocolFigures.names.contains(name): names.append(name)
             default: return "unknown argument `\(argument)`"
             }
+        }
+        if isSeedRun {
+            guard names.isEmpty else { return "`seeds` runs scenarios of its own" }
+            names = ["tables", "objects"]
+            jobs = jobs ?? 0
         }
         return names.isEmpty ? "no scenario named" : nil
     }
@@ -83,6 +97,7 @@ struct Simulate {
         case "--seed": seed = number
         case "--seeds": seeds = max(1, number)
         case "--jobs": jobs = Int(number)
+        case "--whole": wholeEvery = max(1, number)
         case "--peers": options.peers = Int(max(1, number))
         default: options.duration = .seconds(Int64(number))
         }
@@ -92,7 +107,8 @@ struct Simulate {
     private mutating func run() -> Bool {
         if let jobs {
             var runner = SeedRunner(
-                scenarios: names, seeds: seed..<seed + seeds, jobs: jobs > 0 ? jobs : nil)
+                scenarios: names, rare: isSeedRun ? ("storm", wholeEvery) : nil,
+                seeds: seed..<seed + seeds, jobs: jobs > 0 ? jobs : nil)
             return runner.run()
         }
         var failures = 0
@@ -113,7 +129,7 @@ struct Simulate {
         options.seed = seed
         if ProtocolFigures.names.contains(name) {
             return ProtocolFigures.run(
-                name, peers: options.peers, seed: seed,
+                name, peers: options.peers, seed: seed, printed: options.printedLogLevel,
                 cpuSeconds: { Double(clock()) / 1e6 },
                 heapBytes: { Int(cyx_heap_bytes()) },
                 print: { print($0) })

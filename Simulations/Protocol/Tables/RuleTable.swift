@@ -91,7 +91,8 @@ package enum RuleTable {
             + "\(outcome.epochs) views, \(outcome.counts["operations done", default: 0]) operations, "
             + "\(outcome.checks.values.reduce(0, +)) checks, trace \(outcome.trace)"
         for (name, count) in outcome.counts.sorted(by: { $0.key < $1.key }) {
-            line += "\n  tables: \(name): \(count)"
+            let isFault = TableNemesis(rawValue: name) != nil
+            line += "\n  \(isFault ? "fault" : "tables"): \(name): \(count)"
         }
         for (name, count) in outcome.checks.sorted(by: { $0.key < $1.key }) {
             line += "\n  checks of \(name): \(count)"

@@ -14,7 +14,9 @@ struct TableOutcome: Sendable, Equatable {
     var violations: [String] = []
 
     /// Names of the invariants that broke, in the order in which they did.
-    var broken: [String] {
+    var broken: [String] { Self.names(violations) }
+
+    static func names(_ violations: [String]) -> [String] {
         var names: [String] = []
         for violation in violations {
             let name = String(violation.prefix { $0 != ":" })

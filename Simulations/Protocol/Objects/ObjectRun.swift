@@ -1,0 +1,199 @@
+import CyxCore
+import CyxObjects
+import CyxTables
+import SimulationHarness
+
+/// What a run of a world of objects showed.
+struct ObjectOutcome: Sendable, Equatable {
+    var seed: UInt64
+    var virtualSeconds = 0.0
+    var trace = TraceHash()
+    var counts: [String: Int] = [:]
+    var faults: [String: Int] = [:]
+    /// How often each invariant was held against something.
+    var checks: [String: Int] = [:]
+    var violations: [String] = []
+
+    /// Names of the invariants that broke, in the order in which they did.
+    var broken: [String] { TableOutcome.names(violations) }
+}
+
+/// One seed: the network grows to its size, faults and clients go on for some seconds, then all is
+/// taken back and must come to rest, with everything where it belongs and no garbage left.
+enum ObjectRun {
+    private static let faults = Duration.seconds(12)
+    private static let recovery = Duration.seconds(120)
+    private static let pace = Duration.milliseconds(20)
+    /// How often the disks are looked at in between.
+    private static let looks = Duration.seconds(2)
+
+    static func run(
+        seed: UInt64, without broken: Set<ObjectRule> = [],
+        favouring kinds: [ObjectNemesis] = [], printed: LogLevel? = nil
+    ) -> ObjectOutcome {
+        let world = ObjectWorld(seed: seed, without: broken, printed: printed)
+        for _ in 0..<ObjectWorld.storers { world.addPeer(storing: true) }
+        for _ in 0..<ObjectWorld.gateways { world.addPeer(storing: false) }
+        let clients = ObjectClients(world: world)
+        var outcome = ObjectOutcome(seed: seed)
+        if !settle(world, .seconds(20), { areTablesWhole(world) }) {
+            clients.with { $0.violate("Converge", "the view did not grow at the start") }
+        } else if !clients.createBucket() {
+            clients.with { $0.violate("Converge", "no bucket could be created at the start") }
+        } else {
+            underFaults(
+                world, clients,
+                ObjectAdversary(world: world, clients: clients, favouring: kinds), &outcome)
+        }
+        outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
+        outcome.trace = world.world.trace
+        clients.with { records in
+            records.judge()
+            outcome.counts = records.counts
+            outcome.checks = records.checks
+            outcome.violations = records.violations
+        }
+        world.world.end(grace: .milliseconds(500))
+        return outcome
+    }
+
+    private static func underFaults(
+        _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: ObjectAdversary,
+        _ outcome: inout ObjectOutcome
+    ) {
+        var adversary = adversary
+        let end = world.world.now + faults
+        var nextLook = world.world.now
+        while world.world.now < end {
+            adversary.step()
+            clients.step()
+            world.world.run(for: pace)
+            if nextLook <= world.world.now {
+                nextLook = world.world.now + looks
+                let evidence = ObjectEvidence(world)
+                clients.with { evidence.checkRetirement(&$0) }
+            }
+            // What follows from a violation says nothing more.
+            if clients.with({ !$0.violations.isEmpty }) { break }
+        }
+        adversary.stop()
+        outcome.faults = adversary.counts
+        if clients.with({ !$0.violations.isEmpty }) { return }
+        rest(world, clients, &adversary)
+    }
+
+    /// Waits until all is as it should be without faults, and says what is not.
+    private static func rest(
+        _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: inout ObjectAdversary
+    ) {
+        guard settle(world, recovery, { areTablesWhole(world) && adversary.depart() }) else {
+            let lacks = tableStates(world)
+            return clients.with { $0.violate("Converge", "tables are not whole: \(lacks)") }
+        }
+        clients.settleUploads(limit: recovery)
+        let unread = clients.readEverything(limit: .seconds(40))
+        clients.with { records in
+            records.check("AckedDurable")
+            if let first = unread.first {
+                records.violate("AckedDurable", "\(first) cannot be read after the faults")
+            }
+        }
+        var unrest: (name: String, what: String)?
+        var isRead = false
+        let isAtRest = settle(world, recovery, every: .seconds(2)) {
+            guard let live = placements(world, clients) else { return false }
+            isRead = true
+            if let dangling = live.dangling {
+                unrest = ("NoDangling", "\(dangling) has a head and nothing that it reaches")
+                return false
+            }
+            unrest = ObjectEvidence(world).unrest(live.segments, world)
+            return unrest == nil
+        }
+        let evidence = ObjectEvidence(world)
+        clients.with { records in
+            for name in ["NoDangling", "RepairBounded", "ZoneCap", "Converge"] {
+                records.check(name)
+            }
+            evidence.checkRetirement(&records)
+            guard !isAtRest else { return }
+            let reason = unrest ?? ("AckedDurable", isRead ? "" : "heads cannot be read")
+            records.violate(reason.name, reason.what)
+        }
+        // Whatever was collected meanwhile must not have been needed.
+        let lost = clients.readEverything(limit: .seconds(20))
+        clients.with { records in
+            if let first = lost.first {
+                records.violate("NoDangling", "\(first) cannot be read any more")
+            }
+        }
+    }
+
+    private static func settle(
+        _ world: ObjectWorld, _ limit: Duration, every interval: Duration = .milliseconds(200),
+        _ predicate: () -> Bool
+    ) -> Bool {
+        let deadline = world.world.now + limit
+        while world.world.now < deadline {
+            world.world.run(for: interval)
+            if predicate() { return true }
+        }
+        return false
+    }
+
+    private static func health(_ world: ObjectWorld) -> [(ObjectPeer, TablesHealth?)] {
+        let tasks = world.peers.compactMap { peer in
+            peer.tables.map { tables in
+                (peer, world.world.spawn(peer.machine) { await tables.health() })
+            }
+        }
+        world.world.run(limit: .seconds(1)) { tasks.allSatisfy { $0.1.result != nil } }
+        return tasks.map { peer, task in
+            if case .success(let health)? = task.result { (peer, health) } else { (peer, nil) }
+        }
+    }
+
+    private static func areTablesWhole(_ world: ObjectWorld) -> Bool {
+        let known = health(world)
+        let isWhole = known.allSatisfy { _, health in
+            guard let health else { return false }
+            return health.fullPartitions == health.partitions
+                && health.unavailablePartitions == 0
+        }
+        return isWhole && known.count { $0.1?.partitions == 1 } >= 5
+            && known.count == world.peers.count { !$0.isGone }
+    }
+
+    private static func tableStates(_ world: ObjectWorld) -> String {
+        health(world).map { peer, health in
+            "\(peer.machine.name) \(health.map { "\($0.fullPartitions)/\($0.partitions)" } ?? "-")"
+        }.joined(separator: ", ")
+    }
+
+    /// Where everything lies that heads reach, and an object of which only the head is left; nil when
+    /// a gateway could not tell.
+    private static func placements(
+        _ world: ObjectWorld, _ clients: ObjectClients
+    ) -> (segments: [SegmentPlacement], dangling: String?)? {
+        guard let peer = world.gateways.first, let gateway = peer.gateway else { return nil }
+        let names = clients.with { $0.keys.map(\.name) }
+        let task = world.world.spawn(peer.machine) {
+            var all: [SegmentPlacement] = []
+            var dangling: String?
+            for name in names {
+                do {
+                    all += try await gateway.placement(of: name, in: ObjectWorld.bucket)
+                } catch ObjectError.noSuchKey {
+                    do {
+                        _ = try await gateway.head(name, in: ObjectWorld.bucket)
+                        dangling = name
+                    } catch ObjectError.noSuchKey { continue }
+                }
+            }
+            return (all, dangling)
+        }
+        world.world.run(limit: .seconds(20)) { task.result != nil }
+        guard case .success(let all)? = task.result else { return nil }
+        return all
+    }
+}
