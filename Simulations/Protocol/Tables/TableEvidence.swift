@@ -268,9 +268,11 @@ struct TableEvidence {
     /// Whether nobody needs anything from a peer any more, as its disk says.
     func isRelieved(_ peer: TablePeer) -> Bool { replicas[peer.id] == nil }
 
-    /// Whether every member of the newest view that still can be there holds it.
+    /// Whether every member of the newest view that still can be there holds it, as must all where
+    /// others could take the seats of those who cannot.
     func hasConverged(_ world: TableWorld) -> Bool {
         guard let view = newest else { return false }
+        let canReplace = world.peers.contains { $0.isStaying && !view.contains($0.id) }
         return view.members.allSatisfy { member in
             guard let peer = world.peers.first(where: { $0.id == member.peer }) else {
                 return false
@@ -278,6 +280,7 @@ struct TableEvidence {
             let isSame =
                 peer.store == member.store
                 || world.configuration.brokenRules.contains(.tellsStoresApart)
+            if peer.isGone, !canReplace { return true }
             return !peer.isGone && isSame && replicas[peer.id]?.view == view
                 && replicas[peer.id]?.isServing == true
         }

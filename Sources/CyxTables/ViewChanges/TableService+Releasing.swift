@@ -10,7 +10,16 @@ extension TableService {
             replica.newest.view == view, replica.frozen != nil || replica.successor != nil
         else { return }
         changes.synced[view.id, default: []].insert(peer)
-        guard changes.synced[view.id]?.count == view.members.count else { return }
+        releaseIfHeld(view)
+    }
+
+    /// Who left before it held the view, or lost its store, is not waited for.
+    private func releaseIfHeld(_ view: View) {
+        guard let synced = changes.synced[view.id] else { return }
+        let waiting = view.members.filter { !synced.contains($0.peer) }
+        guard waiting.isEmpty || waiting.allSatisfy({ currentPlanner().isGoneForGood($0) }),
+            synced.count >= view.quorum
+        else { return }
         changes.synced[view.id] = nil
         start { [weak self] in await self?.release(view) }
     }
@@ -87,6 +96,7 @@ extension TableService {
         let certificate = replica.newest
         guard now >= changes.remindedAt[partition] ?? now else { return }
         changes.remindedAt[partition] = now + interval
+        releaseIfHeld(certificate.view)
         let synced = changes.synced[certificate.view.id] ?? []
         var peers = reachable(certificate.view)
         if let old = certificate.previous {

@@ -58,6 +58,13 @@ package struct ViewPlanner: Sendable {
         }
     }
 
+    /// Whether `member` never comes back as it was: it left, or lost its store.
+    func isGoneForGood(_ member: ViewMember) -> Bool {
+        guard let seen = snapshot.members[member.peer] else { return false }
+        return seen.state == .left
+            || seen.info.store != member.store && !brokenRules.contains(.tellsStoresApart)
+    }
+
     /// Whether `member` gives its seats away: it is there, with all that it has, until nobody needs
     /// it any more.
     package func isDraining(_ member: ViewMember) -> Bool {
