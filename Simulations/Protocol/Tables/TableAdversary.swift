@@ -187,8 +187,11 @@ struct TableAdversary {
             peer.wipe()
         case .departures:
             guard departures < Self.departuresMax else { return }
-            let group = storers.filter { $0.machine.index > 1 && $0.tables != nil }
-                .shuffled(using: &generator).prefix(Self.departuresMax - departures)
+            // Who drains is counted on until nobody needs it.
+            let group = storers.filter { peer in
+                peer.machine.index > 1 && peer.tables != nil && peer.isStaying
+            }
+            .shuffled(using: &generator).prefix(Self.departuresMax - departures)
             for peer in group {
                 departures += 1
                 count(kind)
