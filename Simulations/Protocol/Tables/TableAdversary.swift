@@ -179,7 +179,8 @@ struct TableAdversary {
         case .wipes:
             // A member that has not got the state yet is one that the view can do without already.
             guard restarts.count < 2, peer.tables != nil, wipes < Self.wipesMax,
-                peer.machine.index > 1, evidence.hasConverged(world)
+                peer.machine.index > 1, evidence.hasConverged(world),
+                evidence.newest?.tolerance ?? 0 > 0
             else { return }
             wipes += 1
             count(kind)

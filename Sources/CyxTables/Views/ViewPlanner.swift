@@ -134,17 +134,29 @@ package struct ViewPlanner: Sendable {
     /// The sizes that views have.
     private static let sizes = [1, 3, 5, 9]
 
-    /// A smaller view of those who stay: where it survives more losses, or where nobody can take the
-    /// seat of one that drains. All but a tolerable number have to be there as sources of its state.
+    /// A smaller view of those who stay, where it survives more losses or lets go who drains.
     private func shrunk(_ view: View, gone: [ViewMember]) -> View? {
         let live = view.members.filter { !gone.contains($0) }
         let size = ViewSize(members: ViewPlanner.sizes.last { $0 <= live.count } ?? 1)
-        let hasCause =
-            size.tolerance > live.count - view.quorum || gone.contains { isDraining($0) }
-        guard hasCause, !live.isEmpty, size.members < view.members.count,
-            view.members.count - size.members <= view.tolerance || sources(view) >= view.quorum
-        else { return nil }
+        guard size.members < view.members.count,
+            size.tolerance > live.count - view.quorum,
+            view.members.count - size.members <= view.tolerance
+        else { return drained(view, live: live, gone: gone) }
         return assemble(view, Array(live.prefix(size.members)), [], count: size.members)
+    }
+
+    /// The next smaller view, where nobody can take the seat of one that drains. Not while a member
+    /// is down that may be back with what it has. From three to one more go at once than may be lost:
+    /// a quorum of those who stay, or stay until they are not needed, gives the one its state.
+    private func drained(_ view: View, live: [ViewMember], gone: [ViewMember]) -> View? {
+        let draining = gone.filter { isDraining($0) }
+        guard !draining.isEmpty, !live.isEmpty,
+            gone.allSatisfy({ isDraining($0) || isGoneForGood($0) }),
+            let size = ViewPlanner.sizes.last(where: { $0 < view.members.count }),
+            size == 1 || view.members.count - size <= view.tolerance,
+            sources(view) >= view.quorum
+        else { return nil }
+        return assemble(view, Array((live + draining).prefix(size)), [], count: size)
     }
 
     /// The view `id` of a partition that lost its quorum: with `survivors` as far as there is room,

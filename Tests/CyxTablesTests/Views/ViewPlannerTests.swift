@@ -99,6 +99,11 @@ import Testing
         #expect(next?.members.count == size && next?.contains(Self.peer(1)) == false)
     }
 
+    @Test func aViewShrinksStepByStepWhereAllButOneDrain() {
+        let next = successor(seats: 5, draining: [2, 3, 4, 5], others: 0)
+        #expect(next?.members.count == 3 && next?.contains(Self.peer(1)) == true)
+    }
+
     @Test func whoLostItsStoreTakesItsSeatAgainWhereNobodyElseCan() {
         var view = Self.view
         view.members = (1...3).map { ViewMember(peer: Self.peer($0), store: Self.store($0)) }
