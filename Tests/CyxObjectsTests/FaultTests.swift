@@ -126,6 +126,24 @@ import Testing
         #expect(!liars.contains(try #require(entries.first).entry.peer))
     }
 
+    @Test(arguments: [[0, 1], [1, 0]])
+    func whoHasABadShardIsTheLastToGetItAgain(indices: [Int]) throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(storers: 15, bytes: bytes)
+        var bad: [HolderEntry] = []
+        // One peer is free: it takes the first liar's shard, and then only the liars are left.
+        for index in indices {
+            let entry = try #require(world.holders().first { $0.entry.index == index }).entry
+            bad.append(entry)
+            _ = lie(world, try #require(world.node(entry.peer)))
+            #expect(try world.get("key") == bytes)
+            world.world.run(for: .seconds(30))
+        }
+        let entries = world.holders().map(\.entry)
+        #expect(Set(entries.map(\.index)).count == 14)
+        #expect(entries.first { $0.index == bad[1].index }?.peer == bad[0].peer)
+    }
+
     @Test func whoLiedIsAskedLastForAWhile() throws {
         let bytes = noise(3_000_000)
         let world = try stored(storers: 14, bytes: bytes)

@@ -25,7 +25,7 @@ extension Repairer {
             holder = try await copier.copy(
                 shard, to: target, read: copier.reader(of: shard, at: entry.peer))
         } catch {
-            if case .badSource = error { noteBad(shard, at: entry.peer) }
+            if error == .badSource || error == .source(.garbage) { noteBad(shard, at: entry.peer) }
             throw error
         }
         try await context.tables.merge(

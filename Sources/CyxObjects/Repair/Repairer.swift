@@ -450,7 +450,7 @@ package actor Repairer {
             signedCore: segment.signedCore)
         let holders = try await rebuilder.rebuild(
             missing, from: good.map { ($0.index, $0.peer) },
-            avoiding: Set(segment.distrusted))
+            avoiding: Set(segment.distrusted), spoilt: Set(segment.bad.map(\.peer)))
         guard !holders.isEmpty else { return false }
         let added = holders.map {
             MergeElement(element: $0.entry.element, value: $0.receipt.protobufBytes())

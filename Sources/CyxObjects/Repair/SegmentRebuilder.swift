@@ -17,12 +17,15 @@ struct SegmentRebuilder: Sendable {
     typealias Holder = (entry: HolderEntry, receipt: StoreReceipt)
 
     /// Rebuilds `missing` from `sources`, which hold other indices. `avoiding`: peers that get
-    /// one only where there is nobody else at all. Returns the new holders, which may be fewer than
-    /// were asked for when there are not enough other peers.
+    /// one only where there is nobody else; `spoilt`: those that have a bad one of the segment, which
+    /// get theirs back only where there is nobody else at all. Returns the new holders, which may be
+    /// fewer than were asked for when there are not enough other peers.
     func rebuild(
-        _ missing: [Int], from sources: [(index: Int, peer: PeerID)], avoiding: Set<PeerID> = []
+        _ missing: [Int], from sources: [(index: Int, peer: PeerID)],
+        avoiding: Set<PeerID> = [], spoilt: Set<PeerID> = []
     ) async throws(ObjectError) -> [Holder] {
-        var targets = try targets(for: missing, sources: sources, avoiding: avoiding)
+        var targets = try targets(
+            for: missing, sources: sources, avoiding: avoiding, spoilt: spoilt)
         var holders: [PeerID?] = Array(repeating: nil, count: shape.code.shards)
         for source in sources { holders[source.index] = source.peer }
         var rebuilt: [Holder] = []
@@ -66,7 +69,8 @@ struct SegmentRebuilder: Sendable {
     }
 
     private func targets(
-        for missing: [Int], sources: [(index: Int, peer: PeerID)], avoiding: Set<PeerID>
+        for missing: [Int], sources: [(index: Int, peer: PeerID)], avoiding: Set<PeerID>,
+        spoilt: Set<PeerID>
     ) throws(ObjectError) -> [Target] {
         let snapshot = context.membership.snapshot
         let taken = Set(sources.map(\.peer))
@@ -75,10 +79,9 @@ struct SegmentRebuilder: Sendable {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
         let doubtful = context.standings.distrusted(now: context.environment.now())
-        var candidates = context.candidates(
-            in: snapshot, avoiding: taken.union(avoiding).union(doubtful))
-        if candidates.isEmpty {
-            candidates = context.candidates(in: snapshot, avoiding: taken)
+        var candidates: [Member] = []
+        for avoided in [avoiding.union(doubtful), spoilt, []] where candidates.isEmpty {
+            candidates = context.candidates(in: snapshot, avoiding: taken.union(avoided))
         }
         let count = min(missing.count, candidates.count)
         guard count > 0,
