@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import pathlib
 import random
+import re
 import time
 
 import botocore.exceptions
@@ -151,9 +152,14 @@ class Liars:
 
     COUNT = 8
     SIZE = 8 * MIB
+    PAIRS = [("garbage", "stale"), ("truncated", "malformed")]
+    NOTICED = re.compile(
+        r'msg="a shard is bad or missing" segment=(?P<segment>\w+) index=(?P<index>\d+) '
+        r"peer=(?P<peer>\w+)")
 
     def __init__(self, devnet):
         self.devnet = devnet
+        self.bodies = {}
         self.liars = devnet.peers[-2:]
         self.gateways = [devnet.gateway, *devnet.peers[1:3]]
 
@@ -186,6 +192,17 @@ class Liars:
                 if line.startswith("lied ")}
             for peer in self.liars}
 
+    def noticed(self):
+        """The lies that a reader found out, by their starts: (peer, segment, index). Of an answer
+        that came after enough others had, nobody knows whether it was a lie."""
+        found = set()
+        for peer in self.devnet.peers:
+            for line in (peer.folder / "log").read_text().splitlines():
+                match = self.NOTICED.search(line)
+                if match:
+                    found.add(match.group("peer", "segment", "index"))
+        return found
+
     def read_all(self, bodies):
         for gateway in self.gateways:
             client = s3_client("http://" + gateway.read("s3"))
@@ -203,16 +220,25 @@ class Liars:
                     holders[segment["id"], str(holder["index"])].add(holder["peer"])
         return holders
 
-    def lie(self, *lies):
-        """Objects are stored while all are honest and read while two peers lie."""
-        name = "-".join(lies)
-        bodies = {
-            f"{name}/{number}": random_bytes(self.SIZE, f"{name} {number}")
-            for number in range(self.COUNT)}
+    def store(self):
+        """The objects of all lies, before there are any: who was caught once gets no new shards."""
         client = self.devnet.s3()
-        for key, body in bodies.items():
-            client.put_object(Bucket="faults", Key=key, Body=body)
-        wait_until("all shards", lambda: len(self.holders(bodies)) == 14 * self.COUNT, 60)
+        for lies in self.PAIRS:
+            name = "-".join(lies)
+            self.bodies[lies] = {
+                f"{name}/{number}": random_bytes(self.SIZE, f"{name} {number}")
+                for number in range(self.COUNT)}
+            for key, body in self.bodies[lies].items():
+                client.put_object(Bucket="faults", Key=key, Body=body)
+        for bodies in self.bodies.values():
+            wait_until("all shards", lambda keys=bodies: self.is_whole(self.holders(keys)), 60)
+
+    def is_whole(self, holders):
+        return len(holders) == 14 * self.COUNT
+
+    def lie(self, *lies):
+        """Objects that were stored while all were honest are read while two peers lie."""
+        bodies = self.bodies[lies]
         before = self.told()
         self.order(lies)
         try:
@@ -221,12 +247,21 @@ class Liars:
             expect(all(lied.values()), f"a liar was not asked: {lied}")
             expect({lie for told in lied.values() for lie, _, _ in told} == set(lies), f"{lied}")
 
+            def caught():
+                noticed = self.noticed()
+                return {
+                    (peer, segment, index)
+                    for peer, told in self.told().items()
+                    for _, segment, index in told - before[peer]
+                    if any(peer.startswith(found[0]) and segment.startswith(found[1])
+                           and index == found[2] for found in noticed)}
+
+            expect({peer for peer, _, _ in caught()} == set(lied), "a liar was not caught")
+
             def is_replaced():
                 holders = self.holders(bodies)
-                return len(holders) == 14 * self.COUNT and all(
-                    peer not in holders[segment, index]
-                    for peer, told in self.told().items()
-                    for _, segment, index in told - before[peer])
+                return self.is_whole(holders) and all(
+                    peer not in holders[segment, index] for peer, segment, index in caught())
 
             begin = time.monotonic()
             wait_until("shards lied about replaced elsewhere", is_replaced, 90, poll_s=0.5)
@@ -235,7 +270,8 @@ class Liars:
         finally:
             self.order([""] * len(self.liars))
         count = sum(len(told - before[peer]) for peer, told in self.told().items())
-        return f"{count} shards lied about, replaced {took:.1f} s after the reads"
+        return (f"{count} shards lied about, {len(caught())} lies caught and replaced "
+                f"{took:.1f} s after the reads")
 
 
 def run(cases, programs):
@@ -248,6 +284,7 @@ def run(cases, programs):
         cases.run("SIGKILL of the gateway in mid-upload", faults.kill_gateway)
         liars = Liars(devnet)
         cases.run("two more gateways, and two peers that can lie", liars.restart)
-        for lies in [("garbage", "stale"), ("truncated", "malformed")]:
+        cases.run("objects for them to lie about", liars.store)
+        for lies in liars.PAIRS:
             cases.run(f"peers that answer reads with {lies[0]} and {lies[1]} bytes",
                       lambda lies=lies: liars.lie(*lies))
