@@ -150,8 +150,7 @@ package final class PeerAssembly: Sendable {
             try await environment.sleep(for: PeerAssembly.usageInterval)
             guard serving.suspension == nil else { continue }
             let usage = await shards.usage
-            // Who goes takes nothing new.
-            let free = departure.isGoing ? 0 : UInt64(max(0, usage.available))
+            let free = UInt64(max(0, usage.available))
             overlay.announce { $0.freeBytes = free }
         }
     }

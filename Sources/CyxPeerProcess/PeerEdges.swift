@@ -151,8 +151,7 @@ struct PeerEdges: Sendable {
     private func leaveWhenEmpty() async throws {
         for await purpose in peer.departure.ends where purpose == .leave {
             try await peer.environment.sleep(for: PeerEdges.lastWords)
-            // Started again, it would be a new peer, not one that goes.
-            try await peer.departure.cancel()
+            try await peer.departure.forget()
             await peer.overlay.leave()
             stop()
         }

@@ -3,7 +3,6 @@ internal import CyxOverlay
 package import CyxStorage
 internal import CyxTables
 internal import CyxTransport
-internal import Synchronization
 
 /// How far a peer is with giving away what it holds.
 package struct DepartureStatus: Sendable, Equatable {
@@ -64,9 +63,7 @@ package actor Departure {
     private let logger: Logger
     private var plan: Plan?
     private var isWorking = false
-    private var idleRounds = 0
     private(set) package var status = DepartureStatus()
-    private let going = Mutex(false)
     /// Says that everything is handed over, with the purpose that it was for.
     package nonisolated let ends: AsyncStream<Purpose>
     private let endSink: AsyncStream<Purpose>.Continuation
@@ -82,9 +79,6 @@ package actor Departure {
         logger = context.environment.logger.labelled("departure")
         (ends, endSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
-
-    /// Whether it gives away what it has: then it takes nothing new.
-    package nonisolated var isGoing: Bool { going.withLock { $0 } }
 
     /// Goes on where the last life of this process was, then does what it is asked to.
     package func run() async throws {
@@ -110,11 +104,15 @@ package actor Departure {
 
     /// Stays after all, with what is still here.
     package func cancel() async throws {
-        try await store.setNotes([(Departure.note, [])])
+        try await forget()
         plan = nil
         status = DepartureStatus()
-        going.withLock { $0 = false }
         context.membership.announce { $0.isDraining = false }
+    }
+
+    /// Does not go on after a restart: who left and is started again is a new peer.
+    package func forget() async throws {
+        try await store.setNotes([(Departure.note, [])])
     }
 
     private func remembered() async -> Plan? {
@@ -137,7 +135,6 @@ package actor Departure {
 
     private func set(_ plan: Plan) {
         self.plan = plan
-        going.withLock { $0 = true }
         // Nobody is to choose this peer for anything new.
         context.membership.announce { $0.isDraining = true }
     }
@@ -147,8 +144,9 @@ package actor Departure {
     private func work() async {
         status.phase = .handingOver
         var cleanRounds = 0
+        var idleRounds = 0
         while let plan, !Task.isCancelled {
-            let before = (status.shardsLeft, status.partitionsLeft)
+            let before = (shards: status.shardsLeft, partitions: status.partitionsLeft)
             let isClean: Bool
             do {
                 isClean = try await round(plan)
@@ -167,7 +165,11 @@ package actor Departure {
                 endSink.yield(plan.purpose)
                 break
             }
-            noteProgress(isClean: isClean, since: before)
+            let isDone = isClean && status.partitionsLeft == 0
+            let isProgress =
+                status.shardsLeft < before.shards || status.partitionsLeft < before.partitions
+            idleRounds = isDone || isProgress ? 0 : idleRounds + 1
+            say(isStuck: idleRounds >= Departure.patience, isClean: isClean)
             do { try await context.environment.sleep(for: context.timings.repair.settle) } catch {
                 break
             }
@@ -175,18 +177,12 @@ package actor Departure {
         isWorking = false
     }
 
-    private func noteProgress(isClean: Bool, since before: (shards: Int, partitions: Int)) {
-        guard !isClean || status.partitionsLeft > 0 else { return }
-        let isProgress =
-            status.shardsLeft < before.shards || status.partitionsLeft < before.partitions
-        idleRounds = isProgress ? 0 : idleRounds + 1
-        status.phase = idleRounds < Departure.patience ? .handingOver : .stuck
-        if isClean {
-            status.problem =
-                status.phase == .stuck
-                ? "no other storage peer takes the rows of \(status.partitionsLeft) partitions"
-                : nil
-        }
+    private func say(isStuck: Bool, isClean: Bool) {
+        status.phase = isStuck ? .stuck : .handingOver
+        guard isClean else { return }
+        status.problem =
+            isStuck
+            ? "no other storage peer takes the rows of \(status.partitionsLeft) partitions" : nil
     }
 
     /// Offers every shard that the rows say is here; true if there was none.
@@ -322,7 +318,7 @@ extension ObjectContext {
             for entry in others { counts[entry.peer, default: 0] += 1 }
             let holders = self.candidates(in: snapshot, avoiding: avoiding)
             let fewest = holders.map { counts[$0.peer] ?? 0 }.min()
-            candidates = holders.filter { counts[$0.peer] == fewest }
+            candidates = holders.filter { counts[$0.peer] ?? 0 == fewest }
         }
         if let successor, candidates.contains(where: { $0.peer == successor }) { return successor }
         let placement = Placement.choose(

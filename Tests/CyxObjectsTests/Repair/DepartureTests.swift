@@ -3,6 +3,7 @@ import CyxObjects
 import CyxOverlay
 import CyxTables
 import SimulationHarness
+import Synchronization
 import Testing
 
 @Suite struct DepartureTests {
@@ -110,6 +111,19 @@ import Testing
         #expect(entries(world, of: node) == 0)
     }
 
+    @Test func whoHoldsRowsStaysUntilNobodyNeedsThem() throws {
+        let (world, node) = try world()
+        world.shared.state.withLock { $0.held = 3 }
+        try begin(world, node)
+        #expect(try !runUntilHandedOver(world, node))
+        let waiting = try status(world, node)
+        #expect(waiting.phase == .stuck && waiting.shardsLeft == 0 && waiting.partitionsLeft == 3)
+        #expect(waiting.problem?.contains("rows of 3 partitions") == true)
+        world.shared.state.withLock { $0.held = 0 }
+        #expect(try runUntilHandedOver(world, node))
+        #expect(try status(world, node).problem == nil)
+    }
+
     @Test func whereNobodyElseIsLeftPeersTakeASecondShard() throws {
         // Fourteen peers hold fourteen shards: there is no fifteenth.
         let (world, node) = try world(storers: 14)
@@ -154,6 +168,7 @@ import Testing
         let held = entries(world, of: node)
         world.world.run(for: .seconds(30))
         #expect(entries(world, of: node) == held)
-        #expect(!departure.isGoing)
+        let snapshot = world.members.snapshot(of: node.id)
+        #expect(snapshot.stayingStorers.contains { $0.peer == node.id })
     }
 }

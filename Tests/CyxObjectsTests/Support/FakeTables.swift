@@ -14,6 +14,8 @@ final class FakeTables: Tables {
         var stall: (@Sendable (RowKey, _ isWrite: Bool) async -> Void)?
         /// Custodians of every row, in rank order.
         var custodians: [PeerID] = []
+        /// Partitions whose rows others need from each peer.
+        var held = 0
         var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
     }
 
@@ -140,6 +142,8 @@ final class FakeTables: Tables {
     func custody() async -> UInt64 { 0 }
 
     func health() async -> TablesHealth {
-        TablesHealth(partitions: 1, fullPartitions: 1, unavailablePartitions: 0, survives: 2)
+        TablesHealth(
+            partitions: 1, fullPartitions: 1, unavailablePartitions: 0, survives: 2,
+            held: shared.state.withLock { $0.held })
     }
 }
