@@ -83,6 +83,7 @@ package struct ObjectContext: Sendable {
     ) -> [Member] {
         let members = Placement.candidates(
             snapshot, avoiding: avoiding.union(standings.peers(atLeast: .suspended)))
+        guard !keeps(.capsZones) else { return members }
         return members.map { member in
             var member = member
             member.info.zone = countedZone(member.info.zone)
