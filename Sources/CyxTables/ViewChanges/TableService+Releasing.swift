@@ -17,8 +17,8 @@ extension TableService {
     private func releaseIfHeld(_ view: View) {
         guard let synced = changes.synced[view.id] else { return }
         let waiting = view.members.filter { !synced.contains($0.peer) }
-        guard waiting.isEmpty || waiting.allSatisfy({ currentPlanner().isGoneForGood($0) }),
-            synced.count >= view.quorum
+        guard synced.count >= view.quorum,
+            waiting.allSatisfy({ currentPlanner().isGoneForGood($0) })
         else { return }
         changes.synced[view.id] = nil
         start { [weak self] in await self?.release(view) }

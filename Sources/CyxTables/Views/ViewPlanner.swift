@@ -54,15 +54,19 @@ package struct ViewPlanner: Sendable {
         case .left: return true
         case .dead: return now - seen.since >= delay
         case .alive, .suspect, .away:
-            return seen.info.store != member.store && !brokenRules.contains(.tellsStoresApart)
+            return hasLostStore(member, seen)
         }
+    }
+
+    /// Whether a member's store was replaced since it got its seat.
+    private func hasLostStore(_ member: ViewMember, _ seen: Member) -> Bool {
+        seen.info.store != member.store && !brokenRules.contains(.tellsStoresApart)
     }
 
     /// Whether `member` never comes back as it was: it left, or lost its store.
     func isGoneForGood(_ member: ViewMember) -> Bool {
         guard let seen = snapshot.members[member.peer] else { return false }
-        return seen.state == .left
-            || seen.info.store != member.store && !brokenRules.contains(.tellsStoresApart)
+        return seen.state == .left || hasLostStore(member, seen)
     }
 
     /// Whether `member` gives its seats away: it is there, with all that it has, until nobody needs
@@ -255,6 +259,7 @@ package struct ViewPlanner: Sendable {
         }
         let gone = removed.filter { shouldGo($0) }
         if isShrinking {
+            guard added.isEmpty else { return "a smaller view with new members" }
             guard let mine = shrunk(view, gone: view.members.filter { shouldGo($0) })
             else { return "no cause to shrink" }
             return mine.members.count == successor.members.count ? nil : "another size"

@@ -15,24 +15,46 @@ import Testing
         id: ViewID(partition: partition, generation: 0, epoch: 3),
         members: (1...5).map { ViewMember(peer: peer($0), store: store($0)) }, quorum: 3)
 
+    /// A peer that stores, in `state` since 0.
+    private static func member(
+        _ number: UInt64, _ state: MemberState = .alive, joined: Int64 = 0, isDraining: Bool = false
+    ) -> Member {
+        let info = MemberInfo(
+            contact: PeerContact(
+                peer: peer(number),
+                address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
+            roles: .storage, zone: "", store: store(number), allocatedBytes: 1, freeBytes: 1,
+            isDraining: isDraining)
+        return Member(
+            info: info, state: state, since: Instant(nanoseconds: 0),
+            joined: Instant(nanoseconds: joined * 1_000_000_000))
+    }
+
+    /// What peer `local` makes of these members, `seconds` after the start.
+    private static func planner(
+        of local: UInt64, _ members: [Member], at seconds: Int64, salts: [PlacementSalt] = []
+    ) -> ViewPlanner {
+        ViewPlanner(
+            deathDelay: .seconds(60),
+            snapshot: MembershipSnapshot(
+                localPeer: peer(local),
+                members: Dictionary(uniqueKeysWithValues: members.map { ($0.peer, $0) })),
+            absentSince: [:], isSettled: false,
+            now: Instant(nanoseconds: seconds * 1_000_000_000), salts: salts)
+    }
+
+    /// A view of peers 1 to `seats`.
+    private static func view(seats: UInt64) -> View {
+        View(
+            id: view.id,
+            members: (1...seats).map { ViewMember(peer: peer($0), store: store($0)) },
+            quorum: ViewSize(members: Int(seats)).quorum)
+    }
+
     /// Of eight peers that store, of which five are in the view, the first is in `state` since 0.
     private func successor(_ state: MemberState, after seconds: Int64) -> View? {
-        var members: [PeerID: Member] = [:]
-        for number in 1...8 as ClosedRange<UInt64> {
-            let info = MemberInfo(
-                contact: PeerContact(
-                    peer: Self.peer(number),
-                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
-                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
-                freeBytes: 1)
-            members[info.peer] = Member(
-                info: info, state: number == 1 ? state : .alive, since: Instant(nanoseconds: 0))
-        }
-        let planner = ViewPlanner(
-            deathDelay: .seconds(60),
-            snapshot: MembershipSnapshot(localPeer: Self.peer(2), members: members),
-            absentSince: [:], isSettled: false, now: Instant(nanoseconds: seconds * 1_000_000_000))
-        return planner.successor(of: Self.view)
+        let members = (1...8).map { Self.member($0, $0 == 1 ? state : .alive) }
+        return Self.planner(of: 2, members, at: seconds).successor(of: Self.view)
     }
 
     @Test func whoLeavesIsReplacedAtOnce() {
@@ -55,26 +77,13 @@ import Testing
     /// What follows a view of peers 1 to `seats` where those of `draining` drain, and `others` more
     /// peers store; as each of the members sees it, who all agree.
     private func successor(seats: UInt64, draining: Set<UInt64>, others: UInt64) -> View? {
-        var view = Self.view
-        view.members = (1...seats).map { ViewMember(peer: Self.peer($0), store: Self.store($0)) }
-        view.quorum = ViewSize(members: Int(seats)).quorum
-        var members: [PeerID: Member] = [:]
-        for number in 1...seats + others {
-            let info = MemberInfo(
-                contact: PeerContact(
-                    peer: Self.peer(number),
-                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
-                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
-                freeBytes: 1, isDraining: draining.contains(number))
-            members[info.peer] = Member(
-                info: info, state: .alive, since: Instant(nanoseconds: 0))
+        let view = Self.view(seats: seats)
+        let members = (1...seats + others).map {
+            Self.member($0, isDraining: draining.contains($0))
         }
         var successor: View?
         for number in 1...seats {
-            let planner = ViewPlanner(
-                deathDelay: .seconds(60),
-                snapshot: MembershipSnapshot(localPeer: Self.peer(number), members: members),
-                absentSince: [:], isSettled: false, now: Instant(nanoseconds: 1))
+            let planner = Self.planner(of: number, members, at: 0)
             guard let plan = planner.successor(of: view) else { return nil }
             #expect(planner.objection(to: plan, after: view) == nil)
             successor = plan
@@ -86,6 +95,17 @@ import Testing
         let next = successor(seats: 5, draining: [2, 7], others: 3)
         #expect(next?.members.count == 5)
         #expect(next?.contains(Self.peer(2)) == false && next?.contains(Self.peer(7)) == false)
+    }
+
+    @Test func aShrinkingViewTakesNobodyIn() {
+        let planner = Self.planner(
+            of: 2, (1...4).map { Self.member($0, isDraining: $0 == 1) }, at: 0)
+        var view = Self.view(seats: 1)
+        view.id.epoch += 1
+        view.members = [ViewMember(peer: Self.peer(4), store: Self.store(4))]
+        #expect(
+            planner.objection(to: view, after: Self.view(seats: 3))
+                == "a smaller view with new members")
     }
 
     @Test func theOnlyMemberGivesItsSeatAway() {
@@ -105,25 +125,9 @@ import Testing
     }
 
     @Test func whoLostItsStoreTakesItsSeatAgainWhereNobodyElseCan() {
-        var view = Self.view
-        view.members = (1...3).map { ViewMember(peer: Self.peer($0), store: Self.store($0)) }
-        view.quorum = ViewSize(members: 3).quorum
+        var view = Self.view(seats: 3)
         view.members[0].store = Self.store(77)
-        var members: [PeerID: Member] = [:]
-        for number in 1...3 as ClosedRange<UInt64> {
-            let info = MemberInfo(
-                contact: PeerContact(
-                    peer: Self.peer(number),
-                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
-                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
-                freeBytes: 1)
-            members[info.peer] = Member(
-                info: info, state: .alive, since: Instant(nanoseconds: 0))
-        }
-        let planner = ViewPlanner(
-            deathDelay: .seconds(60),
-            snapshot: MembershipSnapshot(localPeer: Self.peer(3), members: members),
-            absentSince: [:], isSettled: false, now: Instant(nanoseconds: 90_000_000_000))
+        let planner = Self.planner(of: 3, (1...3).map { Self.member($0) }, at: 90)
         let next = planner.successor(of: view)
         #expect(next?.contains(ViewMember(peer: Self.peer(1), store: Self.store(1))) == true)
         #expect(next.map { Set($0.peers).count } == 3)
@@ -143,23 +147,10 @@ import Testing
     /// Thirty peers of which five are in the view and the first is dead; the last ten joined after
     /// the salt was known. This peer has been there for longer than all.
     private func planner(salts: [PlacementSalt]) -> ViewPlanner {
-        var members: [PeerID: Member] = [:]
-        for number in 1...30 as ClosedRange<UInt64> {
-            let info = MemberInfo(
-                contact: PeerContact(
-                    peer: Self.peer(number),
-                    address: SocketAddress(ipv4: (10, 0, 0, UInt8(number)), port: 7700)),
-                roles: .storage, zone: "", store: Self.store(number), allocatedBytes: 1,
-                freeBytes: 1)
-            members[info.peer] = Member(
-                info: info, state: number == 1 ? .dead : .alive, since: Instant(nanoseconds: 0),
-                joined: Instant(nanoseconds: number > 20 ? 11_000_000_000_000 : 0))
+        let members = (1...30).map { number in
+            Self.member(number, number == 1 ? .dead : .alive, joined: number > 20 ? 11_000 : 0)
         }
-        return ViewPlanner(
-            deathDelay: .seconds(60),
-            snapshot: MembershipSnapshot(localPeer: Self.peer(2), members: members),
-            absentSince: [:], isSettled: false,
-            now: Instant(nanoseconds: 20_000_000_000_000), salts: salts)
+        return Self.planner(of: 2, members, at: 20_000, salts: salts)
     }
 
     /// The view with peer `number` in the place of the dead one.
