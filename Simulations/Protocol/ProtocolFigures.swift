@@ -27,7 +27,7 @@ package enum ProtocolFigures {
         case "object-rules":
             return ObjectRuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
         case "tables": return RuleTable.runClean(seed: seed, print: print)
-        case "objects": return ObjectFigures.runClean(seed: seed, printed: printed, print: print)
+        case "objects": return ObjectRuleTable.runClean(seed: seed, printed: printed, print: print)
         case "links": return LinkTable.run(seed: seed, print: print)
         case "nat": return NATTable.run(seed: seed, print: print)
         case "eclipse": return eclipse(peers ?? 10_000, seed, print)

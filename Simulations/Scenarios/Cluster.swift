@@ -76,7 +76,7 @@ package final class Cluster: Sendable {
         plan.genesisDepth = options.genesisDepth
         plan.lessonRowsMin = lessonRowsMin
         let assembly = try await PeerAssembly(environment: peer.environment, plan: plan) {
-            LyingHolder($0, peer: peer, liars: self.liars)
+            LyingMessaging($0) { self.liars.contains(peer) }
         }
         let gateway = ObjectGateway(context: assembly.objects, accountSeed: accountSeed)
         state.withLock {

@@ -7,21 +7,12 @@ import Synchronization
 /// Clients of a world of objects: they put, replace, delete, list and read a few keys through all
 /// gateways at once, some of them under conditions, and complete and abort uploads.
 final class ObjectClients: Sendable {
-    private struct Operation {
-        var task: SimulatedTask<Void>
-        var machine: SimulatedPeer
-        var life: Int
-
-        /// Ended, or cut off by a crash.
-        var isOver: Bool { task.result != nil || !machine.isRunning || machine.lives != life }
-    }
-
     private struct State {
         var generator: SeededGenerator
         var records = ObjectRecords()
-        var operations: [Operation] = []
+        var operations: [SimulatedOperation] = []
         var uploads: [ObjectUpload] = []
-        var busyUploads: [Int: Operation] = [:]
+        var busyUploads: [Int: SimulatedOperation] = [:]
     }
 
     /// How a put is guarded.
@@ -117,7 +108,7 @@ final class ObjectClients: Sendable {
             default: run(machine) { try await self.get(key, gateway) }
             }
         state.withLock {
-            $0.operations.append(Operation(task: task, machine: machine, life: machine.lives))
+            $0.operations.append(SimulatedOperation(task, on: machine))
         }
     }
 
@@ -289,8 +280,7 @@ final class ObjectClients: Sendable {
             }
         }
         state.withLock {
-            $0.busyUploads[number] = Operation(
-                task: task, machine: machine, life: machine.lives)
+            $0.busyUploads[number] = SimulatedOperation(task, on: machine)
         }
     }
 

@@ -73,7 +73,7 @@ final class ObjectPeer: Sendable {
             for peer in world.peers {
                 messaging.learn(PeerContact(peer: peer.id, address: peer.machine.address))
             }
-            world.introduce(self)
+            world.direct.introduce(id, at: machine)
             let shards =
                 isStoring
                 ? try await ShardStore.open(environment, allocated: Self.allocatedBytes) : nil
@@ -89,7 +89,7 @@ final class ObjectPeer: Sendable {
             let context = ObjectContext(
                 environment: environment, messaging: messaging, membership: membership,
                 tables: tables, timings: world.timings, salts: salts, brokenRules: world.broken)
-            world.join(messaging)
+            world.direct.join(messaging)
             world.directory.set(
                 Member(info: info(store: shards?.storeID), state: .alive, since: world.world.now))
             state.withLock { ($0.tables, $0.messaging) = (tables, messaging) }

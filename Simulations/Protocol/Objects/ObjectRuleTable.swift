@@ -22,31 +22,21 @@ enum ObjectRuleTable {
             seed: seed, without: isKept ? [] : [rule], favouring: favourites(rule))
     }
 
-    /// Prints a line for each rule; false if one of them was not missed, or if a seed was unclean
-    /// although all rules were kept.
+    /// Prints a line for each rule; false if not all are shown to be needed.
     static func run(from seed: UInt64, cpuSeconds: () -> Double, print: (String) -> Void) -> Bool {
-        var holds = true
-        var runs = 0
-        let start = cpuSeconds()
-        print("rule left out | seed | invariant broken | with all rules")
-        for rule in ObjectRule.allCases {
-            guard let found = search(rule, from: seed, runs: &runs) else {
-                print("\(rule.rawValue) | none | nothing broke |")
-                holds = false
-                continue
-            }
-            runs += 1
-            let clean = run(found.seed, rule, isKept: true)
-            let state = clean.violations.isEmpty ? "clean" : "VIOLATED: \(clean.violations)"
-            holds = holds && clean.violations.isEmpty
-            print(
-                "\(rule.rawValue) | \(found.seed) | \(found.broken.joined(separator: ", ")) "
-                    + "| \(state)")
-            print("    \(found.violations.first ?? "")")
-        }
-        let seconds = cpuSeconds() - start
-        print("\(runs) runs in \(ProtocolFigures.rounded(seconds)) s of CPU time")
-        return holds
+        SeedReport.areNeeded(
+            ObjectRule.allCases, search: { search($0, from: seed, runs: &$1) },
+            clean: { run($0, $1, isKept: true) }, cpuSeconds: cpuSeconds, print: print)
+    }
+
+    /// One seed with all rules kept and all faults that it draws; twice, to the same end, unless logs
+    /// are printed.
+    static func runClean(
+        seed: UInt64, printed: LogLevel? = nil, print: (String) -> Void
+    ) -> Bool {
+        SeedReport.isClean(
+            "objects", ObjectRun.run(seed: seed, printed: printed),
+            again: { printed == nil ? ObjectRun.run(seed: seed) : nil }, print: print)
     }
 
     private static func search(

@@ -4,18 +4,14 @@ import CyxTables
 import SimulationHarness
 
 /// What a run of a world of objects showed.
-struct ObjectOutcome: Sendable, Equatable {
+struct ObjectOutcome: SeedOutcome, Sendable {
     var seed: UInt64
     var virtualSeconds = 0.0
     var trace = TraceHash()
     var counts: [String: Int] = [:]
     var faults: [String: Int] = [:]
-    /// How often each invariant was held against something.
     var checks: [String: Int] = [:]
     var violations: [String] = []
-
-    /// Names of the invariants that broke, in the order in which they did.
-    var broken: [String] { TableOutcome.names(violations) }
 }
 
 /// One seed: the network grows to its size, faults and clients go on for some seconds, then all is

@@ -2,7 +2,6 @@ import CyxCore
 import CyxObjects
 import CyxOverlay
 import CyxTables
-import CyxTransport
 import SimulationHarness
 import Synchronization
 
@@ -24,14 +23,10 @@ final class ObjectWorld: Sendable {
     let timings: ObjectTimings
     let broken: Set<ObjectRule>
     private let state = Mutex<[ObjectPeer]>([])
-    private let messagings = Mutex<[PeerID: DirectMessaging]>([:])
+    let direct = DirectPeers()
 
     private static let tableTimings: TableTimings = {
-        var timings = TableTimings.devnet
-        timings.callTimeout = .milliseconds(300)
-        timings.operationTimeout = .milliseconds(1500)
-        timings.graceDelay = .milliseconds(5)
-        timings.backoff = (.milliseconds(2), .milliseconds(40))
+        var timings = TableTimings.hasty
         timings.deathDelay = .milliseconds(400)
         timings.settleDelay = .milliseconds(200)
         timings.rankStagger = .milliseconds(60)
@@ -112,16 +107,5 @@ final class ObjectWorld: Sendable {
     func crash(_ peer: ObjectPeer) {
         peer.crash()
         directory.change(peer.id, to: .dead, at: world.now)
-    }
-
-    /// Everyone who runs learns the address of a peer that starts.
-    func introduce(_ peer: ObjectPeer) {
-        let contact = PeerContact(peer: peer.id, address: peer.machine.address)
-        let all = messagings.withLock { $0.sorted { $0.key < $1.key }.map(\.value) }
-        for messaging in all { messaging.learn(contact) }
-    }
-
-    func join(_ messaging: DirectMessaging) {
-        messagings.withLock { $0[messaging.localPeer] = messaging }
     }
 }

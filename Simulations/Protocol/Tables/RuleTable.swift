@@ -56,54 +56,20 @@ package enum RuleTable {
         run(seed, rule, isKept: isKept).broken
     }
 
-    /// Prints a line for each rule; false if one of them was not missed, or if a seed was unclean
-    /// although all rules were kept.
+    /// Prints a line for each rule; false if not all are shown to be needed.
     static func run(from seed: UInt64, cpuSeconds: () -> Double, print: (String) -> Void) -> Bool {
-        var holds = true
-        var runs = 0
-        let start = cpuSeconds()
-        print("rule left out | seed | invariant broken | with all rules")
-        for rule in TableRule.allCases {
-            let found = search(rule, from: seed, runs: &runs)
-            guard let found else {
-                print("\(rule.rawValue) | none | nothing broke |")
-                holds = false
-                continue
-            }
-            let clean = run(found.seed, rule, isKept: true)
-            let state = clean.violations.isEmpty ? "clean" : "VIOLATED: \(clean.violations)"
-            holds = holds && clean.violations.isEmpty
-            print(
-                "\(rule.rawValue) | \(found.seed) | \(found.broken.joined(separator: ", ")) "
-                    + "| \(state)")
-            print("    \(found.violations.first ?? "")")
-        }
-        let seconds = cpuSeconds() - start
-        print("\(runs) runs in \(ProtocolFigures.rounded(seconds)) s of CPU time")
-        return holds
+        SeedReport.areNeeded(
+            TableRule.allCases, search: { search($0, from: seed, runs: &$1) },
+            clean: { run($0, $1, isKept: true) }, cpuSeconds: cpuSeconds, print: print)
     }
 
     /// One seed with all rules kept and all faults that it draws; twice, to the same end.
     package static func runClean(seed: UInt64, print: (String) -> Void) -> Bool {
         let outcome = TableRun.run(seed: seed)
-        var line =
-            "tables: seed \(seed), \(ProtocolFigures.rounded(outcome.virtualSeconds)) virtual s, "
-            + "\(outcome.epochs) views, \(outcome.counts["operations done", default: 0]) operations, "
-            + "\(outcome.checks.values.reduce(0, +)) checks, trace \(outcome.trace)"
-        for (name, count) in outcome.counts.sorted(by: { $0.key < $1.key }) {
-            let isFault = TableNemesis(rawValue: name) != nil
-            line += "\n  \(isFault ? "fault" : "tables"): \(name): \(count)"
-        }
-        for (name, count) in outcome.checks.sorted(by: { $0.key < $1.key }) {
-            line += "\n  checks of \(name): \(count)"
-        }
-        for violation in outcome.violations { line += "\n  VIOLATED: \(violation)" }
-        print(line)
-        guard TableRun.run(seed: seed) == outcome else {
-            print("  second run DIFFERS")
-            return false
-        }
-        return outcome.violations.isEmpty
+        let details =
+            "\(outcome.epochs) views, \(outcome.counts["operations done", default: 0]) operations, "
+        return SeedReport.isClean(
+            "tables", outcome, details, again: { TableRun.run(seed: seed) }, print: print)
     }
 
     private static func search(

@@ -15,20 +15,11 @@ final class TableClients: Sendable {
         var isBusy = false
     }
 
-    private struct Operation {
-        var task: SimulatedTask<Void>
-        var machine: SimulatedPeer
-        var life: Int
-
-        /// Ended, or cut off by a crash.
-        var isOver: Bool { task.result != nil || !machine.isRunning || machine.lives != life }
-    }
-
     private struct State {
         var generator: SeededGenerator
         var evidence = TableEvidence()
         var elements = [Element](repeating: Element(), count: TableClients.elements)
-        var operations: [Operation] = []
+        var operations: [SimulatedOperation] = []
         var counts: [String: Int] = [:]
     }
 
@@ -96,7 +87,7 @@ final class TableClients: Sendable {
             }
         }
         state.withLock {
-            $0.operations.append(Operation(task: task, machine: machine, life: machine.lives))
+            $0.operations.append(SimulatedOperation(task, on: machine))
         }
     }
 

@@ -66,7 +66,7 @@ final class TablePeer: Sendable {
             for peer in world.peers {
                 messaging.learn(PeerContact(peer: peer.id, address: peer.machine.address))
             }
-            world.introduce(self)
+            world.direct.introduce(id, at: machine)
             let tables = try await TableService(
                 environment: machine.environment, key: key, storeID: store, messaging: messaging,
                 membership: DirectedMembership(
@@ -74,7 +74,7 @@ final class TablePeer: Sendable {
                     executor: machine.environment.executor),
                 configuration: configuration)
             state.withLock { $0.service = tables }
-            world.join(messaging)
+            world.direct.join(messaging)
             try await tables.run()
         }
     }

@@ -3,27 +3,15 @@ import CyxTables
 import SimulationHarness
 
 /// What a run of a world of tables showed.
-struct TableOutcome: Sendable, Equatable {
+struct TableOutcome: SeedOutcome, Sendable {
     var seed: UInt64
     var virtualSeconds = 0.0
     var epochs = 0
     var trace = TraceHash()
     var counts: [String: Int] = [:]
-    /// How often each invariant was held against something.
+    var faults: [String: Int] = [:]
     var checks: [String: Int] = [:]
     var violations: [String] = []
-
-    /// Names of the invariants that broke, in the order in which they did.
-    var broken: [String] { Self.names(violations) }
-
-    static func names(_ violations: [String]) -> [String] {
-        var names: [String] = []
-        for violation in violations {
-            let name = String(violation.prefix { $0 != ":" })
-            if !names.contains(name) { names.append(name) }
-        }
-        return names
-    }
 }
 
 /// One seed: the network grows to its size, faults and clients go on for some seconds, then all is
@@ -51,7 +39,7 @@ enum TableRun {
         clients.judge()
         outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
         outcome.trace = world.world.trace
-        outcome.counts.merge(clients.counts) { $1 }
+        outcome.counts = clients.counts
         let evidence = clients.withEvidence { $0 }
         outcome.epochs = evidence.epochs
         outcome.checks = evidence.checks
@@ -87,7 +75,7 @@ enum TableRun {
             }
         }
         if isWhole, isReadable, adversary.shrinks { shrink(world, clients, &adversary) }
-        outcome.counts.merge(adversary.counts) { $1 }
+        outcome.faults = adversary.counts
         let civil = WallTime(
             milliseconds: SimulatedWallClock.startMilliseconds
                 + world.world.now.nanoseconds / 1_000_000)

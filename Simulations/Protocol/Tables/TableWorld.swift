@@ -1,7 +1,6 @@
 import CyxCore
 import CyxOverlay
 import CyxTables
-import CyxTransport
 import SimulationHarness
 import Synchronization
 
@@ -18,15 +17,11 @@ final class TableWorld: Sendable {
     let directory = MemberDirectory()
     let configuration: TablesConfiguration
     private let state = Mutex<[TablePeer]>([])
-    private let messagings = Mutex<[PeerID: DirectMessaging]>([:])
+    let direct = DirectPeers()
 
     /// Production's timings divided by some hundred: many view changes in seconds of virtual time.
     private static let timings: TableTimings = {
-        var timings = TableTimings.devnet
-        timings.callTimeout = .milliseconds(300)
-        timings.operationTimeout = .milliseconds(1500)
-        timings.graceDelay = .milliseconds(5)
-        timings.backoff = (.milliseconds(2), .milliseconds(40))
+        var timings = TableTimings.hasty
         timings.deathDelay = .milliseconds(100)
         timings.settleDelay = .milliseconds(100)
         timings.rankStagger = .milliseconds(40)
@@ -88,15 +83,5 @@ final class TableWorld: Sendable {
     func remove(_ peer: TablePeer) {
         directory.change(peer.id, to: .left, at: world.now)
         peer.leave()
-    }
-
-    /// Everyone who runs learns the address of a peer that starts.
-    func introduce(_ peer: TablePeer) {
-        let contact = PeerContact(peer: peer.id, address: peer.machine.address)
-        for messaging in messagings.withLock({ Array($0.values) }) { messaging.learn(contact) }
-    }
-
-    func join(_ messaging: DirectMessaging) {
-        messagings.withLock { $0[messaging.localPeer] = messaging }
     }
 }

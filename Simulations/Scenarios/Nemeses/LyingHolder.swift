@@ -1,6 +1,4 @@
 import CyxCore
-import CyxObjects
-import CyxTransport
 import SimulationHarness
 import Synchronization
 
@@ -13,53 +11,6 @@ final class LiarList: Sendable {
         liars.withLock { liars in
             if lies { liars.insert(peer.index) } else { liars.remove(peer.index) }
         }
-    }
-}
-
-/// A peer's messaging as its shard holder sees it: while the peer is a liar, every other reader of
-/// a shard gets other bytes than are stored, with the proof of the right ones.
-final class LyingHolder: PeerMessaging {
-    private let messaging: any PeerMessaging
-    private let peer: SimulatedPeer
-    private let liars: LiarList
-
-    init(_ messaging: any PeerMessaging, peer: SimulatedPeer, liars: LiarList) {
-        self.messaging = messaging
-        self.peer = peer
-        self.liars = liars
-    }
-
-    var localPeer: PeerID { messaging.localPeer }
-
-    func handle(
-        _ method: RPCMethod,
-        with handler:
-            @escaping @Sendable (_ remote: PeerContact, _ request: [UInt8]) async throws
-            -> [UInt8]
-    ) {
-        guard method == .readShard else { return messaging.handle(method, with: handler) }
-        let (peer, liars) = (peer, liars)
-        messaging.handle(method) { remote, request in
-            let answer = try await handler(remote, request)
-            guard liars.contains(peer) else { return answer }
-            var response = try ReadShardResponse(protobuf: answer)
-            for index in response.data.indices { response.data[index] ^= 0x55 }
-            return response.protobufBytes()
-        }
-    }
-
-    func learn(_ contact: PeerContact) { messaging.learn(contact) }
-
-    func identify(
-        _ address: SocketAddress, timeout: Duration
-    ) async throws(RPCError) -> PeerContact {
-        try await messaging.identify(address, timeout: timeout)
-    }
-
-    func call(
-        _ peer: PeerID, _ method: RPCMethod, _ request: [UInt8], timeout: Duration
-    ) async throws(RPCError) -> [UInt8] {
-        try await messaging.call(peer, method, request, timeout: timeout)
     }
 }
 

@@ -15,31 +15,13 @@ final class CallLog: Sendable {
 }
 
 /// Passes calls on and notes how urgent they were.
-final class LoggedMessaging: PeerMessaging {
-    private let messaging: DirectMessaging
+final class LoggedMessaging: ForwardingMessaging {
+    let messaging: any PeerMessaging
     private let log: CallLog
 
-    init(_ messaging: DirectMessaging, _ log: CallLog) {
+    init(_ messaging: any PeerMessaging, _ log: CallLog) {
         self.messaging = messaging
         self.log = log
-    }
-
-    var localPeer: PeerID { messaging.localPeer }
-
-    func handle(
-        _ method: RPCMethod,
-        with handler:
-            @escaping @Sendable (_ remote: PeerContact, _ request: [UInt8]) async throws -> [UInt8]
-    ) {
-        messaging.handle(method, with: handler)
-    }
-
-    func learn(_ contact: PeerContact) { messaging.learn(contact) }
-
-    func identify(
-        _ address: SocketAddress, timeout: Duration
-    ) async throws(RPCError) -> PeerContact {
-        try await messaging.identify(address, timeout: timeout)
     }
 
     func call(
