@@ -12,6 +12,9 @@ final class Writers: Sendable {
         var attempted: UInt64 = 0
     }
 
+    /// The registers that tests of growth keep changing.
+    static let numbers: Range<UInt64> = 0..<20
+
     private let registers = Mutex<[UInt64: Register]>([:])
     private let stopped = Mutex(false)
     private let wrong = Mutex<[String]>([])
@@ -66,6 +69,10 @@ final class Writers: Sendable {
         }
     }
 
+    func checkAll(_ tables: TableService) async throws(TableError) {
+        for number in Writers.numbers { try await check(number, tables) }
+    }
+
     private static func encode(_ value: UInt64) -> [UInt8] {
         var writer = ByteWriter()
         writer.write(value)
@@ -116,15 +123,22 @@ extension TestNetwork {
 }
 
 @Suite struct GrowthTests {
+    /// Keeps registers changing through the first peer.
+    private func write(_ network: TestNetwork) -> (Writers, SimulatedTask<Void>) {
+        let writers = Writers()
+        let machine = network.peers[0].machine
+        let task = network.world.spawn(machine) {
+            try await writers.run(
+                Array(Writers.numbers), network.peers[0].tables, machine.environment)
+        }
+        return (writers, task)
+    }
+
     @Test(arguments: [1, 2] as [UInt64])
     func growingFromOneToFourteenLosesNothingAcknowledged(seed: UInt64) throws {
         let network = TestNetwork(seed: seed, peers: 14, depth: 3)
         network.start(0)
-        let writers = Writers()
-        let machine = network.peers[0].machine
-        let task = network.world.spawn(machine) {
-            try await writers.run(Array(0..<20), network.peers[0].tables, machine.environment)
-        }
+        let (writers, task) = write(network)
         for count in 2...14 {
             network.start(count - 1)
             #expect(try network.converge(forPeers: count) == [], "\(count) peers")
@@ -132,9 +146,7 @@ extension TestNetwork {
         writers.stop()
         try network.world.wait(task)
         for index in 0..<14 {
-            try network.perform(on: index) { tables in
-                for number in 0..<20 as Range<UInt64> { try await writers.check(number, tables) }
-            }
+            try network.perform(on: index) { try await writers.checkAll($0) }
         }
         #expect(writers.violations == [])
         #expect(writers.failures == 0)
@@ -146,20 +158,14 @@ extension TestNetwork {
         let network = TestNetwork(seed: seed, peers: 14, depth: 2)
         for index in 0..<14 { network.start(index) }
         #expect(try network.converge(forPeers: 14) == [])
-        let writers = Writers()
-        let machine = network.peers[0].machine
-        let task = network.world.spawn(machine) {
-            try await writers.run(Array(0..<20), network.peers[0].tables, machine.environment)
-        }
+        let (writers, task) = write(network)
         // Several at once while there are many, which together are more than a view may lose.
         for group in [[13, 12, 11, 10, 9, 8], [7], [6], [5, 4], [3], [2], [1]] {
             #expect(try network.drain(group) == [])
         }
         writers.stop()
         try network.world.wait(task)
-        try network.perform(on: 0) { tables in
-            for number in 0..<20 as Range<UInt64> { try await writers.check(number, tables) }
-        }
+        try network.perform(on: 0) { try await writers.checkAll($0) }
         #expect(writers.violations == [])
         #expect(writers.failures == 0)
         #expect(writers.acknowledged > 400)
@@ -178,11 +184,7 @@ extension TestNetwork {
         let network = TestNetwork(seed: seed, peers: 14, depth: 3)
         for index in 0..<14 { network.start(index) }
         #expect(try network.converge(forPeers: 14) == [])
-        let writers = Writers()
-        let machine = network.peers[0].machine
-        let task = network.world.spawn(machine) {
-            try await writers.run(Array(0..<20), network.peers[0].tables, machine.environment)
-        }
+        let (writers, task) = write(network)
         network.world.run(for: .seconds(1))
         for index in 3..<7 { network.crash(index) }
         network.world.run(for: .seconds(1))
@@ -195,9 +197,7 @@ extension TestNetwork {
         #expect(try network.converge(forPeers: 9) == [])
         writers.stop()
         try network.world.wait(task)
-        try network.perform(on: 13) { tables in
-            for number in 0..<20 as Range<UInt64> { try await writers.check(number, tables) }
-        }
+        try network.perform(on: 13) { try await writers.checkAll($0) }
         #expect(writers.violations == [])
         #expect(writers.failures == 0)
     }
