@@ -26,7 +26,7 @@ package enum ProtocolFigures {
         case "rules": return RuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
         case "object-rules":
             return ObjectRuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
-        case "tables": return RuleTable.runClean(seed: seed, print: print)
+        case "tables": return RuleTable.runClean(seed: seed, printed: printed, print: print)
         case "objects": return ObjectRuleTable.runClean(seed: seed, printed: printed, print: print)
         case "links": return LinkTable.run(seed: seed, print: print)
         case "nat": return NATTable.run(seed: seed, print: print)

@@ -1,3 +1,4 @@
+package import CyxCore
 package import CyxTables
 
 /// For each rule of the tables: the first seed at which an invariant breaks without it, and that
@@ -63,13 +64,17 @@ package enum RuleTable {
             clean: { run($0, $1, isKept: true) }, cpuSeconds: cpuSeconds, print: print)
     }
 
-    /// One seed with all rules kept and all faults that it draws; twice, to the same end.
-    package static func runClean(seed: UInt64, print: (String) -> Void) -> Bool {
-        let outcome = TableRun.run(seed: seed)
+    /// One seed with all rules kept and all faults that it draws; twice, to the same end, unless logs
+    /// are printed.
+    package static func runClean(
+        seed: UInt64, printed: LogLevel? = nil, print: (String) -> Void
+    ) -> Bool {
+        let outcome = TableRun.run(seed: seed, printed: printed)
         let details =
             "\(outcome.epochs) views, \(outcome.counts["operations done", default: 0]) operations, "
         return SeedReport.isClean(
-            "tables", outcome, details, again: { TableRun.run(seed: seed) }, print: print)
+            "tables", outcome, details,
+            again: { printed == nil ? TableRun.run(seed: seed) : nil }, print: print)
     }
 
     private static func search(

@@ -187,19 +187,24 @@ struct TableAdversary {
             crash(peer, now, for: random(5, 400))
             peer.wipe()
         case .departures:
-            guard departures < Self.departuresMax else { return }
-            // Who drains is counted on until nobody needs it.
-            let group = storers.filter { peer in
+            // Who drains is counted on until nobody needs it, and who leaves at once is lost: of the
+            // members of a view no more than it can do without.
+            guard departures < Self.departuresMax, leaving.isEmpty, let view = evidence.newest,
+                evidence.hasConverged(world)
+            else { return }
+            let all = storers.filter { peer in
                 peer.machine.index > 1 && peer.tables != nil && peer.isStaying
             }
-            .shuffled(using: &generator).prefix(Self.departuresMax - departures)
-            for peer in group {
+            .shuffled(using: &generator)
+            let members = all.filter { view.contains($0.id) }.prefix(view.tolerance)
+            let others = all.filter { !view.contains($0.id) }
+            for peer in (members + others).prefix(Self.departuresMax - departures) {
                 departures += 1
                 count(kind)
                 leaving.append(peer)
                 world.directory.change(peer.id, to: .left, at: now)
             }
-            for _ in group { world.addPeer() }
+            for _ in leaving { world.addPeer() }
         case .oneWayBlocks:
             guard let other = pick(), other !== peer else { return }
             count(kind)

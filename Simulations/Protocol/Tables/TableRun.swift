@@ -87,6 +87,7 @@ enum TableRun {
         _ world: TableWorld, _ clients: TableClients, _ adversary: inout TableAdversary
     ) {
         let deadline = world.world.now + recovery
+        clients.withEvidence { $0.look(at: world) }
         while !adversary.shrink(clients.withEvidence { $0 }) {
             guard world.world.now < deadline else {
                 clients.withEvidence {

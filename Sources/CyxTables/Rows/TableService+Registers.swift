@@ -78,14 +78,15 @@ extension TableService {
         }
     }
 
-    /// One attempt while nobody else of this peer makes one. A read that had to wait for its turn
-    /// looks again first: whoever was before it has usually settled the row.
+    /// One attempt while nobody else of this peer makes one. Who had to wait for its turn looks again
+    /// first: there may be a later view, and whoever was before a read has usually settled the row.
     private func attemptInTurn(
         _ key: RowKey, _ certificate: ViewCertificate, _ proposer: inout RegisterProposer,
         isRead: Bool, _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> Outcome {
         let hadToWait = await takeTurn(key)
         defer { turns.give(key)?.resume() }
+        if isOutdated(certificate) { return .moved }
         if isRead, hadToWait, let state = try await readOnce(key) {
             return .done(DecidedChange(state: state, call: 0))
         }
@@ -172,9 +173,7 @@ extension TableService {
         _ call: QuorumCall<RowReply>, _ certificate: ViewCertificate
     ) throws(TableError) -> Outcome {
         let view = certificate.view
-        if let newer = knownCertificate(view.partition), newer.view.id.isNewer(than: view.id) {
-            return .moved
-        }
+        if isOutdated(certificate) { return .moved }
         // Without a quorum that answers at all, a refusal is not what stands in the way.
         let answered = call.answers.count { TableService.isAnswer($0.reply.status) }
         if answered >= view.quorum,
@@ -184,6 +183,11 @@ extension TableService {
         }
         try throwRefusals(call, view)
         return .failed(describe(call, view))
+    }
+
+    private func isOutdated(_ certificate: ViewCertificate) -> Bool {
+        let view = certificate.view
+        return knownCertificate(view.partition)?.view.id.isNewer(than: view.id) ?? false
     }
 
     /// Throws what so many custodians refused for good that a quorum cannot be had.
