@@ -41,7 +41,11 @@ extension Fleet {
         case .rebuild:
             guard sources.count >= setup.code.dataShards else { return nil }
             rebuild.sources = nearest(sources, to: slot)
-            let chosen = targets(segment.missing.count, holders: holders)
+            var chosen = targets(segment.missing.count, holders: holders)
+            if chosen.isEmpty {
+                // Everyone has something: who has a spare alone takes a missing shard, too.
+                chosen = targets(segment.missing.count, holders: Set(sources.map(\.slot)))
+            }
             rebuild.wanted = segment.missing.count
             rebuild.targets = zip(segment.missing, chosen).map {
                 .init(index: $0, slot: $1, life: slots[$1].life)

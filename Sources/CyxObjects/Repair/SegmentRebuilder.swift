@@ -79,9 +79,16 @@ struct SegmentRebuilder: Sendable {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
         let doubtful = context.standings.distrusted(now: context.environment.now())
+        let doubted = avoiding.union(doubtful)
+        // In a small network spares may lie at everyone: who has nothing else of the segment takes a
+        // missing shard, too.
+        let needed = SegmentRebuilder.firstHolders(sources)
         var candidates: [Member] = []
-        for avoided in [avoiding.union(doubtful), spoilt, []] where candidates.isEmpty {
-            candidates = context.candidates(in: snapshot, avoiding: taken.union(avoided))
+        for avoided in [
+            taken.union(doubted), needed.union(doubted), taken.union(spoilt), needed.union(spoilt),
+            taken, needed,
+        ] where candidates.isEmpty {
+            candidates = context.candidates(in: snapshot, avoiding: avoided)
         }
         let count = min(missing.count, candidates.count)
         guard count > 0,
@@ -90,6 +97,15 @@ struct SegmentRebuilder: Sendable {
                 order: context.placementOrder(in: snapshot))
         else { throw .unavailable("no further storage peer for segment \(shape.id)") }
         return zip(missing, placement.holders).map { Target(index: $0, peer: $1) }
+    }
+
+    /// One holder of each index.
+    private static func firstHolders(_ sources: [(index: Int, peer: PeerID)]) -> Set<PeerID> {
+        var first: [Int: PeerID] = [:]
+        for source in sources {
+            first[source.index] = min(first[source.index] ?? source.peer, source.peer)
+        }
+        return Set(first.values)
     }
 
     private func push(

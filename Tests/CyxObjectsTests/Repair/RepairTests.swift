@@ -169,6 +169,36 @@ import Testing
         #expect(try world.get("key") == bytes)
     }
 
+    @Test func sparesDoNotKeepAMissingShardFromBeingRebuilt() throws {
+        let world = try ObjectWorld(storers: 8)
+        try world.createBucket()
+        let bytes = noise(2_000_000)
+        _ = try world.put("key", bytes)
+        #expect(try world.runUntilFull(segments: 1))
+        let row = ObjectRows.holders(try #require(world.holders().first).segment)
+        let first = world.shared.state.withLock { $0.merges[row] ?? [:] }
+        // Each comes back after its shard was rebuilt elsewhere, and is a spare.
+        for peer in world.holders().map(\.entry.peer).prefix(2) {
+            let node = try #require(world.node(peer))
+            world.kill(node)
+            #expect(try world.runUntilFull(segments: 1))
+            node.peer.restart()
+            world.world.run(for: .seconds(2))
+        }
+        world.shared.state.withLock { $0.merges[row]?.merge(first) { $1 } }
+        world.world.run(for: .seconds(20))
+        #expect(Set(world.holders().map(\.entry.peer)).count == 8)
+        let lost = try #require(
+            world.holders().first { holder in
+                world.holders().count { $0.entry.index == holder.entry.index } == 1
+            })
+        world.kill(try #require(world.node(lost.entry.peer)))
+        world.world.run(for: .seconds(60))
+        let left = world.holders().map(\.entry).filter { $0.peer != lost.entry.peer }
+        #expect(left.contains { $0.index == lost.entry.index })
+        #expect(try world.get("key") == bytes)
+    }
+
     @Test func objectsAreRecodedAsTheNetworkGrows() throws {
         let world = try ObjectWorld(storers: 1)
         try world.createBucket()
