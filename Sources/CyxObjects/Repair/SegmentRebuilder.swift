@@ -78,17 +78,16 @@ struct SegmentRebuilder: Sendable {
         for peer in taken {
             if let zone = snapshot.members[peer]?.info.zone { zones[zone, default: 0] += 1 }
         }
-        let doubtful = context.standings.distrusted(now: context.environment.now())
-        let doubted = avoiding.union(doubtful)
+        let doubtful = avoiding.union(
+            context.standings.distrusted(now: context.environment.now()))
         // In a small network spares may lie at everyone: who has nothing else of the segment takes a
         // missing shard, too.
         let needed = SegmentRebuilder.firstHolders(sources)
         var candidates: [Member] = []
-        for avoided in [
-            taken.union(doubted), needed.union(doubted), taken.union(spoilt), needed.union(spoilt),
-            taken, needed,
-        ] where candidates.isEmpty {
-            candidates = context.candidates(in: snapshot, avoiding: avoided)
+        for avoided in [doubtful, spoilt, []] {
+            for holders in [taken, needed] where candidates.isEmpty {
+                candidates = context.candidates(in: snapshot, avoiding: holders.union(avoided))
+            }
         }
         let count = min(missing.count, candidates.count)
         guard count > 0,
