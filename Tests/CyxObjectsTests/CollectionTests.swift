@@ -201,6 +201,41 @@ import Testing
         #expect(rows(world)[.segments] == 1)
     }
 
+    @Test func anUploadWhoseInterruptedCompletionWasReplacedIsCollected() throws {
+        let world = try world()
+        let upload = try world.perform {
+            try await $0.createUpload("key", in: "bucket", options: PutOptions())
+        }
+        let parts = try world.perform { gateway in
+            let used = try await gateway.putPart(
+                1, upload: upload, key: "key", in: "bucket", body: FixedBytes(noise(60_000)))
+            _ = try await gateway.putPart(
+                2, upload: upload, key: "key", in: "bucket", body: FixedBytes(noise(70_000)))
+            return [used]
+        }
+        // The gateway dies when it has written the head, and before it has marked the upload done.
+        let shared = world.shared
+        let before = shared.state.withLock { $0.writes.count }
+        shared.state.withLock { state in
+            state.fault = { key, isWrite in
+                let hasHead = shared.writesSince(before, .heads) > 0
+                return isWrite && key.table == .uploads && hasHead ? .unavailable("dead") : nil
+            }
+        }
+        #expect(throws: ObjectError.unavailable("dead")) {
+            try world.perform { gateway in
+                _ = try await gateway.completeUpload(
+                    upload, key: "key", in: "bucket", parts: parts.map { ($0.number, $0.etag) })
+            }
+        }
+        shared.state.withLock { $0.fault = nil }
+        _ = try world.put("key", noise(80_000, seed: 2))
+        world.world.run(for: .seconds(60))
+        let left = rows(world)
+        #expect(left[.segments] == 1 && left[.uploads] == nil && left[.parts] == nil)
+        #expect(try world.get("key") == noise(80_000, seed: 2))
+    }
+
     @Test func aFileThatNobodyKnowsComesBackWhenItsSegmentTurnsUp() throws {
         let world = try world { $0.collection.trash = .seconds(60) }
         let bytes = noise(400_000)

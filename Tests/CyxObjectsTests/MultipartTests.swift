@@ -124,6 +124,37 @@ import Testing
         #expect(try world.get("key") == noise(50_000))
     }
 
+    @Test func aCompletionThatGotThroughCannotBeAborted() throws {
+        let world = try ObjectWorld(storers: 3)
+        let (upload, info) = try interrupted(world)
+        #expect(throws: ObjectError.noSuchUpload) {
+            try world.perform { try await $0.abortUpload(upload, key: "key", in: "bucket") }
+        }
+        #expect(try world.perform { try await $0.uploads(in: "bucket") }.isEmpty)
+        #expect(try complete(upload, [info], world).size == 50_000)
+        #expect(try world.get("key") == noise(50_000))
+    }
+
+    @Test func aCompletionThatNeverGotThroughCanBeAborted() throws {
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        let info = try part(1, upload, noise(50_000), world)
+        world.shared.state.withLock {
+            $0.fault = { key, isWrite in
+                isWrite && key.table == .heads ? .unavailable("no quorum") : nil
+            }
+        }
+        #expect(throws: ObjectError.unavailable("no quorum")) {
+            _ = try complete(upload, [info], world)
+        }
+        world.shared.state.withLock { $0.fault = nil }
+        #expect(try world.perform { try await $0.uploads(in: "bucket") }.map(\.id) == [upload])
+        try world.perform { try await $0.abortUpload(upload, key: "key", in: "bucket") }
+        #expect(try world.perform { try await $0.uploads(in: "bucket") }.isEmpty)
+        #expect(throws: ObjectError.noSuchUpload) { _ = try complete(upload, [info], world) }
+        #expect(throws: ObjectError.noSuchKey) { _ = try world.get("key") }
+    }
+
     @Test func twoCompletionsAtOnceAreOne() throws {
         let world = try ObjectWorld(storers: 3)
         let upload = try begin(world)

@@ -125,7 +125,7 @@ actor Collector {
             switch try await store.fence(write, at: reference.position) {
             case .isCurrent: return try await isPlaced(segment, in: version, store)
             case .refused: return true
-            case .fenced:
+            case .fenced, .wasFenced:
                 let rows = try await store.rows(of: version)
                 await gateway.cleaner.submit(.rows(rows), in: store)
                 return false
@@ -147,17 +147,24 @@ actor Collector {
         _ segment: SegmentID, upload id: [UInt8], at position: Digest, _ store: VersionStore
     ) async throws -> Bool {
         let row = store.bucket.upload(position, id)
-        let upload = try await context.tables.read(row).value
-        if let upload {
-            guard let upload = store.upload(upload, at: row) else { return true }
-            if upload.state == .open || upload.state == .completing { return true }
+        let value = try await context.tables.read(row).value
+        if let value {
+            guard let upload = store.upload(value, at: row), upload.state != .open else {
+                return true
+            }
+            if upload.state == .completing {
+                // Its rows stay for another round: whoever completes it right now looks for them.
+                try await store.endCompletion(of: id, at: position)
+                return true
+            }
+            // They have served their time: who asks again for the completion finds the head.
+            let parts = try await store.parts(of: id, at: position).map(\.key)
+            await gateway.cleaner.submit(.rows(parts + [row]), in: store)
         }
         let key = RowKey(table: .heads, position: position)
         guard let value = try await context.tables.read(key).value else { return false }
         guard let head = store.head(value, at: key) else { return true }
         guard head.upload == Hex.encode(id) else { return false }
-        // The row has served its time: who asks again for the completion finds the head.
-        if upload != nil { await gateway.cleaner.submit(.rows([row]), in: store) }
         return try await isPlaced(
             segment, in: VersionID(position: position, write: head.write), store)
     }

@@ -50,12 +50,14 @@ extension HeadRow {
 }
 
 extension VersionStore {
-    /// What fencing a write found.
+    /// What fencing found.
     enum Fencing: Sendable {
-        /// The version is the current one.
+        /// What was to be fenced is the current version.
         case isCurrent
         /// It never will be.
         case fenced
+        /// It was refused before.
+        case wasFenced
         /// There was no room, or the head cannot be read.
         case refused
     }
@@ -68,18 +70,33 @@ extension VersionStore {
 
     /// Makes the head at `position` refuse the commit of `write`, unless that is its version.
     func fence(_ write: [UInt8], at position: Digest) async throws(TableError) -> Fencing {
+        try await fence(write, at: position) { $0.write == write }
+    }
+
+    /// Makes the head at `position` refuse every completion of `upload`, unless it is what that
+    /// became.
+    func fence(
+        upload: [UInt8], at position: Digest
+    ) async throws(TableError) -> Fencing {
+        try await fence(upload, at: position) { $0.upload == Hex.encode(upload) }
+    }
+
+    private func fence(
+        _ name: [UInt8], at position: Digest, isOwn: @escaping @Sendable (HeadRow) -> Bool
+    ) async throws(TableError) -> Fencing {
         let key = RowKey(table: .heads, position: position)
         let now = context.environment.wallTime()
         let end = fenceEnd(now: now)
-        let state = try await context.tables.update(key) { state in
+        return try await context.tables.update(key) { state -> (RegisterChange, Fencing) in
             let current = state.value.map { self.head($0, at: key) } ?? HeadRow()
-            guard let current, current.write != write, !current.refuses(write),
-                let next = current.refusing(write, until: end, now: now)
-            else { return .abandon }
-            return .set(self.seal(next, at: key))
+            guard let current else { return (.abandon, .refused) }
+            if isOwn(current) { return (.abandon, .isCurrent) }
+            if current.refuses(name) { return (.abandon, .wasFenced) }
+            guard let next = current.refusing(name, until: end, now: now) else {
+                return (.abandon, .refused)
+            }
+            return (.set(self.seal(next, at: key)), .fenced)
         }
-        guard let head = state.value.flatMap({ self.head($0, at: key) }) else { return .refused }
-        return head.write == write ? .isCurrent : head.refuses(write) ? .fenced : .refused
     }
 
     /// Makes a re-coding of `version` that is under way fail. False if the layout changed since

@@ -112,25 +112,8 @@ extension ObjectGateway {
     }
 
     private func partRows(of handle: UploadHandle) async throws -> [(key: RowKey, part: PartRow)] {
-        let store = store(handle.bucket)
-        var parts: [(key: RowKey, part: PartRow)] = []
-        var after = RowKey(table: .parts, position: handle.position, suffix: handle.id)
-        while true {
-            let start = after
-            let page = try await withTables { () async throws(TableError) in
-                try await context.tables.scan(
-                    .parts, position: handle.position, prefixBits: 64, after: start,
-                    limit: RowLimits.scanPageRows)
-            }
-            for row in page {
-                guard row.key.position == handle.position, row.key.suffix.starts(with: handle.id)
-                else { return parts }
-                if let part = row.state.value.flatMap({ store.part($0, at: row.key) }) {
-                    parts.append((row.key, part))
-                }
-            }
-            guard page.count == RowLimits.scanPageRows, let last = page.last else { return parts }
-            after = last.key
+        try await withTables { () async throws(TableError) in
+            try await store(handle.bucket).parts(of: handle.id, at: handle.position)
         }
     }
 
@@ -142,13 +125,14 @@ extension ObjectGateway {
         return try await partRows(of: handle).map(\.part.info)
     }
 
+    /// Those that were neither completed nor aborted, and those whose completion was interrupted.
     package func uploads(in bucket: String) async throws -> [UploadInfo] {
         let handle = try await handle(bucket)
         let store = store(handle)
         let rows = try await rows(.uploads, in: handle)
         return rows.compactMap { row -> UploadInfo? in
             guard let upload = row.state.value.flatMap({ store.upload($0, at: row.key) }),
-                upload.state == .open
+                upload.state == .open || upload.state == .completing
             else { return nil }
             return UploadInfo(
                 id: upload.upload, key: upload.key,
@@ -200,30 +184,37 @@ extension ObjectGateway {
             let position = handle.bucket.keys.position(of: key)
             try await discardRows(
                 VersionID(position: position, write: head.write), in: handle.bucket)
+            if case .noSuchUpload? = error as? ObjectError {
+                // The head refuses it for good: what it had become was replaced, or it was aborted.
+                try await finish(handle, rows, used: [])
+            }
             throw error
         }
         try await finish(handle, rows, used: current.version == version.bytes ? chosen : nil)
         return info(of: current)
     }
 
-    /// Moves the upload's register on; `noSuchUpload` if it went another way.
+    /// Moves the upload's register on; `noSuchUpload` if it went another way. `isRefused`: its head
+    /// takes no completion of it any more.
     private func advance(
-        _ handle: UploadHandle, to state: UploadState, _ manifest: Digest?
+        _ handle: UploadHandle, to state: UploadState, _ manifest: Digest?,
+        isRefused: Bool = false
     ) async throws {
         let store = store(handle.bucket)
         let row = handle.row
         let isOrdered = context.keeps(.ordersUploads)
-        let isRefused = try await withTables { () async throws(TableError) in
+        let hasEnded = try await withTables { () async throws(TableError) in
             try await context.tables.update(row) { current -> (_, Bool) in
                 guard var upload = current.value.flatMap({ store.upload($0, at: row) }),
                     upload.state.mayBecome(state) || !isOrdered
+                        || isRefused && upload.state == .completing && state == .aborted
                 else { return (.abandon, true) }
                 upload.state = state
                 if let manifest { upload.manifest = manifest.bytes }
                 return (.set(store.seal(upload, at: row)), false)
             }
         }
-        if isRefused { throw ObjectError.noSuchUpload }
+        if hasEnded { throw ObjectError.noSuchUpload }
     }
 
     /// Marks the upload done; parts that were not used go, and the rows of all. `used`: nil if another
@@ -242,12 +233,33 @@ extension ObjectGateway {
 
     package func abortUpload(_ upload: String, key: String, in bucket: String) async throws {
         let handle = try await self.upload(upload, key, in: bucket)
-        try await advance(handle, to: .aborted, nil)
+        let isRefused =
+            if handle.upload.state == .completing, context.keeps(.ordersUploads) {
+                try await refuseCompletion(handle)
+            } else { false }
+        try await advance(handle, to: .aborted, nil, isRefused: isRefused)
         let rows = try await partRows(of: handle)
         let store = store(handle.bucket)
         let segments = rows.flatMap(\.part.segmentIDs)
         await discard(segments, of: handle)
         await cleaner.submit(.rows(rows.map(\.key) + [handle.row]), in: store)
+    }
+}
+
+extension ObjectGateway {
+    /// Makes the head refuse an upload whose completion was interrupted. False if that had got
+    /// through: it is too late to abort it.
+    private func refuseCompletion(_ handle: UploadHandle) async throws -> Bool {
+        let store = store(handle.bucket)
+        return try await withTables { () async throws(TableError) in
+            switch try await store.fence(upload: handle.id, at: handle.position) {
+            case .fenced: return true
+            case .isCurrent, .wasFenced:
+                try await store.endCompletion(of: handle.id, at: handle.position)
+                return false
+            case .refused: throw .contended
+            }
+        }
     }
 }
 
