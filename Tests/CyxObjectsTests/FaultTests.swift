@@ -126,6 +126,26 @@ import Testing
         #expect(!liars.contains(try #require(entries.first).entry.peer))
     }
 
+    @Test func aSegmentOfWhichTooManyHoldersLiedIsNotGivenUp() throws {
+        let bytes = noise(3_000_000)
+        let world = try stored(storers: 15, bytes: bytes)
+        let custodians = Set(world.nodes.prefix(5).map(\.id))
+        let others = world.holders().map(\.entry.peer).filter { !custodians.contains($0) }
+        // One more than can be spared.
+        let liars = others.prefix(5).compactMap(world.node)
+        for liar in liars { _ = lie(world, liar) }
+        #expect(throws: (any Error).self) { try world.get("key") }
+        world.world.run(for: .seconds(30))
+        #expect(try world.status().lost == 1)
+        // From now on they give what they have.
+        for liar in liars {
+            liar.peer.crash()
+            liar.peer.restart()
+        }
+        #expect(try world.runUntilFull(segments: 1))
+        #expect(try world.get("key") == bytes)
+    }
+
     @Test(arguments: [[0, 1], [1, 0]])
     func whoHasABadShardIsTheLastToGetItAgain(indices: [Int]) throws {
         let bytes = noise(3_000_000)

@@ -10,6 +10,16 @@ extension RepairMachine {
         }
     }
 
+    /// Entries whose shard was found bad at a holder that is there, by index. Where fewer than k
+    /// good ones are left they are read again: who lied, or whose disk failed, may give the right
+    /// bytes now, and nothing else is left to try.
+    package func doubted(_ segment: Segment, _ peers: RepairPeers) -> [HolderEntry] {
+        segment.bad.filter { entry in
+            guard let peer = peers[entry.peer], !peer.isAway else { return false }
+            return peer.store == entry.store
+        }.sorted { ($0.index, $0.peer) < ($1.index, $1.peer) }
+    }
+
     package func isHolder(_ peer: PeerID, of shard: ShardID) -> Bool {
         segments[shard.segment]?.entries.contains { $0.index == shard.index && $0.peer == peer }
             ?? false

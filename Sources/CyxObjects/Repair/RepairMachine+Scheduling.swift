@@ -9,8 +9,10 @@ extension RepairMachine {
         var predictedLoss: Double
         var since: Instant
 
-        /// Fewest losses that can be borne first, then the likeliest loss, then the oldest.
+        /// Fewest losses that can be borne first, then the likeliest loss, then the oldest. What can
+        /// be rebuilt comes before that of which too little is there.
         func precedes(_ other: Candidate) -> Bool {
+            if (margin < 0) != (other.margin < 0) { return margin >= 0 }
             if margin != other.margin { return margin < other.margin }
             if predictedLoss != other.predictedLoss { return predictedLoss > other.predictedLoss }
             if since != other.since { return since < other.since }
@@ -74,7 +76,7 @@ extension RepairMachine {
         let since: Instant
         let delay: Duration
         if let missingSince = segment.missingSince {
-            guard segment.margin >= 0 else { return nil }
+            guard segment.margin >= 0 || !doubted(segment, peers).isEmpty else { return nil }
             task = .rebuild(segment.shape.id)
             since = missingSince
             delay =

@@ -24,7 +24,7 @@ package struct RepairStatus: Equatable, Sendable {
 
 /// Something to do for one segment.
 package enum RepairTask: Hashable, Sendable {
-    /// Make what it misses from what is there.
+    /// Make what it misses from what is there; look again for what is good if that is too little.
     case rebuild(SegmentID)
     /// Copy a holder's shard to a peer elsewhere: it lies where too many others do.
     case move(SegmentID, HolderEntry)
@@ -219,6 +219,14 @@ package struct RepairMachine: Sendable {
         segments[id]?.bad.formUnion(entries)
         if !entries.isEmpty { segments[id]?.distrust(peer) }
         segments[id]?.isUrgent = true
+        review(id, peers, now)
+    }
+
+    /// A shard that was found bad is what it should be.
+    package mutating func markGood(
+        _ entry: HolderEntry, of id: SegmentID, _ peers: RepairPeers, now: Instant
+    ) {
+        guard segments[id]?.bad.remove(entry) != nil else { return }
         review(id, peers, now)
     }
 

@@ -3,9 +3,9 @@ internal import CyxTransport
 
 /// Looking at shards that somebody said are bad.
 extension Repairer {
-    /// Reads a shard file at its holder and checks it. A holder that does not answer is left to
-    /// membership.
-    func isBad(_ shard: ShardID, _ shape: SegmentShape, at peer: PeerID) async -> Bool {
+    /// Reads a shard file at its holder and checks it; nil if the holder does not answer, which is
+    /// left to membership.
+    func isGood(_ shard: ShardID, _ shape: SegmentShape, at peer: PeerID) async -> Bool? {
         var offset = 0
         while offset < shape.fileBytes {
             let range = offset..<min(offset + SegmentRebuilder.windowBytes, shape.fileBytes)
@@ -16,15 +16,15 @@ extension Repairer {
                 let isValid = await context.environment.blocking.run {
                     ShardSlice.isValid(answer, for: range, root: root, fileBytes: shape.fileBytes)
                 }
-                guard isValid else { return true }
+                guard isValid else { return false }
             } catch {
                 switch error {
-                case .garbage: return true
-                case .call(let error): return ShardRefusal(error) == .notFound
+                case .garbage: return false
+                case .call(let error): return ShardRefusal(error) == .notFound ? false : nil
                 }
             }
             offset = range.upperBound
         }
-        return false
+        return true
     }
 }

@@ -161,6 +161,16 @@ package actor Repairer {
             shard.segment, index: shard.index, peer: peer, peers, now: context.environment.now())
     }
 
+    /// Reads shards of a segment again that were found bad.
+    private func recheck(_ id: SegmentID) async {
+        guard let segment = machine.segments[id] else { return }
+        for entry in machine.doubted(segment, peers) {
+            let shard = ShardID(segment: id, index: entry.index)
+            guard await isGood(shard, segment.shape, at: entry.peer) == true else { continue }
+            machine.markGood(entry, of: id, peers, now: context.environment.now())
+        }
+    }
+
     private func currentBasis() async -> Basis {
         let custody = await context.tables.custody()
         let standings = context.standings
@@ -403,7 +413,7 @@ package actor Repairer {
             }
             let shard = ShardID(segment: report.segment, index: report.index)
             guard report.index < segment.shape.code.shards, await isHolder(peer, of: shard),
-                await isBad(shard, segment.shape, at: peer)
+                await isGood(shard, segment.shape, at: peer) == false
             else { continue }
             logger.warning(
                 "a reported shard is bad",
@@ -441,7 +451,9 @@ package actor Repairer {
     /// Reads the rows once more, since another custodian may have been faster, then rebuilds.
     private func rebuild(_ id: SegmentID) async throws -> Bool {
         await load(id)
+        if let segment = machine.segments[id], segment.margin < 0 { await recheck(id) }
         guard let segment = machine.segments[id] else { return true }
+        guard segment.margin >= 0 else { return false }
         let missing = segment.missing
         guard !missing.isEmpty else { return true }
         let good = machine.good(segment, peers)

@@ -106,6 +106,23 @@ struct RepairBench {
         #expect(bench.machine.status.lost == 1)
     }
 
+    @Test func whatTooManyBadShardsMakeUnreadableIsLookedAtAgain() {
+        var bench = RepairBench()
+        bench.load(0)
+        bench.load(1)
+        for index in 0..<5 { bench.markBad(0, index: index) }
+        bench.wait(1)
+        // The others are gone: nobody could be asked again.
+        bench.lose(Array(0..<5))
+        #expect(bench.due == [])
+        bench.restore(Array(0..<5))
+        #expect(bench.due == bench.rebuilds(0))
+        bench.machine.markGood(
+            bench.entry(2, at: 2), of: bench.segment(0), bench.peers, now: bench.now)
+        #expect(bench.machine.segments[bench.segment(0)]?.missing == [0, 1, 3, 4])
+        #expect(bench.machine.status.atRisk == 1 && bench.machine.status.lost == 0)
+    }
+
     @Test func theMostEndangeredComesFirstThenTheLikeliestToBeLostThenTheOldest() {
         var limits = RepairLimits()
         limits.ordinary = 9
