@@ -102,6 +102,7 @@ struct StatusReport: Sendable {
         return .object([
             ("alive", count(.alive)), ("suspect", count(.suspect)), ("dead", count(.dead)),
             ("away", count(.away)),
+            ("draining", number(snapshot.reachable.count { $0.info.isDraining })),
         ])
     }
 

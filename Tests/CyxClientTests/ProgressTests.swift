@@ -64,7 +64,7 @@ import Testing
 @Suite struct PeerStatusTests {
     private let text = """
         {"peer":"ab","network":"cd","version":"0.1","health":"amber","sentence":"one copy",
-        "peers":{"alive":3,"suspect":1,"dead":0},"zones":{"z0":2,"z1":1},"redundancy":"rs(1,0)",
+        "peers":{"alive":3,"suspect":1,"dead":0,"draining":2},"zones":{"z0":2,"z1":1},"redundancy":"rs(1,0)",
         "survives":0,"tables":{"partitions":256,"full":256,"unavailable":0,"survives":0,
         "changing":2,"epoch":7,"lag_seconds":3},"data_survives":4,
         "segments":{"total":5,"full":5,"degraded":0,"at_risk":0,"lost":0,"repair_queue":0,
@@ -75,6 +75,8 @@ import Testing
         let status = try PeerStatus(JSONValue(parsing: Array(text.utf8)))
         #expect(status.health == .amber)
         #expect(status.zones.map(\.name) == ["z0", "z1"])
+        #expect(status.draining == 2)
+        #expect(status.away == 0)
         #expect(status.segments.count == 7)
         #expect(status.changingPartitions == 2)
         #expect(status.epoch == 7)

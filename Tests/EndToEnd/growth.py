@@ -129,6 +129,7 @@ class Growth:
                  str(peer.folder)],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             for peer in leaving]
+        wait_until("`status` to tell of them", lambda: self.status()["peers"]["draining"] > 0, 15)
         for command, peer in zip(commands, leaving):
             _, errors = command.communicate(timeout=180)
             expect(command.returncode == 0, f"peer {peer.folder.name} cannot leave: {errors}")

@@ -18,6 +18,8 @@ package struct PeerStatus: Sendable {
     package var dead: Int64
     /// Off for maintenance that they announced.
     package var away: Int64
+    /// Of those that are alive: on their way out, giving away what they hold.
+    package var draining: Int64
     /// Peers by zone, in the order of the answer.
     package var zones: [(name: String, peers: Int64)]
     /// Of new objects.
@@ -66,7 +68,10 @@ package struct PeerStatus: Sendable {
         alive = try number("peers", "alive")
         suspect = try number("peers", "suspect")
         dead = try number("peers", "dead")
-        away = json.numbers("peers").first { $0.key == "away" }?.value ?? 0
+        let peers = Dictionary(
+            json.numbers("peers").map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+        away = peers["away"] ?? 0
+        draining = peers["draining"] ?? 0
         redundancy = try text("redundancy")
         uptimePPM = json["uptime_ppm"]?.integer
         survives = try number("survives")

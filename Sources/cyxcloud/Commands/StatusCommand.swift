@@ -70,7 +70,7 @@ enum StatusCommand {
             network   \(status.network.prefix(12)): \(health). \(status.sentence)
             objects   \(status.redundancy), survives \(status.survives) more losses: \
             data \(status.dataSurvives), rows \(status.rowsSurvive)\(uptime(status))
-            peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead\(away(status))
+            peers     \(status.alive) alive, \(status.suspect) suspect, \(status.dead) dead\(others(status))
             zones     \(zones)
             tables    \(status.fullPartitions) of \(status.partitions) partitions whole, \
             \(status.unavailablePartitions) unavailable
@@ -88,8 +88,10 @@ private func uptime(_ status: PeerStatus) -> String {
     return "; peers up \(Units.decimal(Double(uptime) / 10_000, digits: 2)) % of the time"
 }
 
-private func away(_ status: PeerStatus) -> String {
-    status.away > 0 ? ", \(status.away) off for maintenance" : ""
+/// The peers of which there mostly are none.
+private func others(_ status: PeerStatus) -> String {
+    (status.away > 0 ? ", \(status.away) off for maintenance" : "")
+        + (status.draining > 0 ? "; \(status.draining) giving away what they hold" : "")
 }
 
 extension String {
