@@ -31,6 +31,16 @@ package final class MemberDirectory: Sendable {
         notify()
     }
 
+    /// What a member says of itself.
+    fileprivate func announce(_ peer: PeerID, _ change: (inout MemberInfo) -> Void) {
+        state.withLock { state in
+            guard var member = state.members[peer] else { return }
+            change(&member.info)
+            state.members[peer] = member
+        }
+        notify()
+    }
+
     /// Divides the peers into those of `group` and all others; empty: they are one again.
     package func divide(_ group: [PeerID]) {
         state.withLock { state in
@@ -87,5 +97,7 @@ package final class DirectedMembership: Membership {
         directory.observe { self.executor.execute { observer(self.snapshot) } }
     }
 
-    package func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void) {}
+    package func announce(_ change: @escaping @Sendable (inout MemberInfo) -> Void) {
+        directory.announce(localPeer, change)
+    }
 }

@@ -28,7 +28,8 @@ enum ObjectNemesis: String, CaseIterable, Sendable {
     case replays = "replayed messages"
     case loss = "lossy links"
     case growth = "growth"
-    /// A peer leaves; it vanishes once nothing needs it.
+    /// A peer says that it leaves, hands over what it has, and goes when nobody needs it. All else
+    /// may befall it meanwhile.
     case departures = "departure"
 }
 
@@ -45,8 +46,12 @@ struct ObjectAdversary {
     /// enough for a segment.
     private static let unreached = 4...5
 
-    /// What loses shards for good, or takes a peer away: one of it in a run.
-    private static let losses: [ObjectNemesis] = [.wipes, .lyingFlushes, .departures]
+    private static let departuresMax = 2
+    /// Peers that stay at least: two may be out, and the others take a segment of the usual code.
+    private static let stayingMin = 7
+
+    /// What loses shards for good: one of it in a run.
+    private static let losses: [ObjectNemesis] = [.wipes, .lyingFlushes]
 
     private let world: ObjectWorld
     private let clients: ObjectClients
@@ -58,7 +63,9 @@ struct ObjectAdversary {
     private var cutOff: CutOff?
     private var liar: (peer: ObjectPeer, until: Instant)?
     private var liesAboutFlushes: (peer: ObjectPeer, until: Instant)?
-    private var leaving: ObjectPeer?
+    /// Peers that were asked to leave and have not yet.
+    private(set) var leaving: [ObjectPeer] = []
+    private var departed = 0
     private var next: Instant
     private var nextGatewayCrash: Instant
     private var hasLost = false
@@ -105,11 +112,11 @@ struct ObjectAdversary {
     /// Storage peers that are down, cut off, lying or held for dead.
     private var out: Int {
         restarts.count { $0.peer.isStoring } + revivals.count + (cutOff?.peers.count ?? 0)
-            + (liar == nil ? 0 : 1) + (liesAboutFlushes == nil ? 0 : 1) + (leaving == nil ? 0 : 1)
+            + (liar == nil ? 0 : 1) + (liesAboutFlushes == nil ? 0 : 1)
     }
 
     private func isFree(_ peer: ObjectPeer) -> Bool {
-        peer.isUp && peer !== leaving && peer !== liesAboutFlushes?.peer
+        peer.isUp && peer !== liesAboutFlushes?.peer
             && !revivals.contains { $0.peer === peer }
             && !(cutOff?.peers.contains { $0 === peer } ?? false)
     }
@@ -122,6 +129,8 @@ struct ObjectAdversary {
     private mutating func pick() -> ObjectPeer? {
         world.storers.filter(isFree).randomElement(using: &generator)
     }
+
+    private func isStaying(_ peer: ObjectPeer) -> Bool { !leaving.contains { $0 === peer } }
 
     // MARK: Steps
 
@@ -142,6 +151,7 @@ struct ObjectAdversary {
             self.liar = nil
         }
         if let liesAboutFlushes, liesAboutFlushes.until <= now { losePower() }
+        takeLeave()
         crashGateway(now)
         guard next <= now, let kind = kinds.randomElement(using: &generator) else { return }
         next = now + random(50, 900)
@@ -186,9 +196,11 @@ struct ObjectAdversary {
             for peer in world.peers where !peer.isGone && peer.isUp {
                 takeDown(peer, for: random(100, 1500))
             }
-        case .wipes, .lyingFlushes, .departures: lose(kind, now)
+        case .wipes, .lyingFlushes: lose(kind, now)
+        case .departures: sendAway()
         case .lyingHolders:
-            guard out < Self.outMax, let peer = pick() else { return }
+            // One at a time: the next would be noted in its place, and it would lie for ever.
+            guard liar == nil, out < Self.outMax, let peer = pick() else { return }
             count(kind)
             peer.setLying(true)
             liar = (peer, now + random(300, 3000))
@@ -230,22 +242,19 @@ struct ObjectAdversary {
     // MARK: Losses for good
 
     private mutating func lose(_ kind: ObjectNemesis, _ now: Instant) {
-        guard !hasLost, out == 0, let peer = pick(), peer.machine.index > 1 else { return }
+        // With its shards a peer that leaves would lose the note that it does.
+        guard !hasLost, out == 0, let peer = pick(), peer.machine.index > 1, isStaying(peer)
+        else { return }
         hasLost = true
         count(kind)
-        switch kind {
-        case .wipes:
+        if kind == .wipes {
             takeDown(peer, for: random(5, 1500))
             peer.machine.disk.wipe()
-        case .lyingFlushes:
+        } else {
             var faults = DiskFaults()
             faults.liesAboutShards = true
             peer.machine.disk.setFaults(faults)
             liesAboutFlushes = (peer, now + random(300, 2000))
-        default:
-            leaving = peer
-            world.directory.change(peer.id, to: .left, at: now)
-            world.addPeer(storing: true)
         }
     }
 
@@ -256,19 +265,35 @@ struct ObjectAdversary {
         peer.machine.disk.setFaults(DiskFaults())
     }
 
-    /// Whoever said good-bye goes when the tables and all segments do without it.
-    mutating func depart() -> Bool {
-        guard let peer = leaving else { return true }
-        let evidence = ObjectEvidence(world)
-        let isNeeded = evidence.segments.contains { segment in
-            let others = evidence.holders(of: segment).filter { $0.peer != peer.id }
-            let mine = evidence.holders(of: segment).filter { $0.peer == peer.id }
-            return mine.contains { entry in !others.contains { $0.index == entry.index } }
+    // MARK: Departures
+
+    /// Asks a peer to leave, with or without another to take its place.
+    private mutating func sendAway() {
+        let staying = world.storers.filter(isStaying)
+        guard departed < Self.departuresMax,
+            let peer = staying.filter(isFree).randomElement(using: &generator)
+        else { return }
+        let isReplaced = Bool.random(using: &generator) || staying.count <= Self.stayingMin
+        departed += 1
+        count(.departures)
+        leaving.append(peer)
+        ask(peer)
+        if isReplaced { world.addPeer(storing: true) }
+    }
+
+    /// Who crashes before it has noted that it is to leave has to be asked again.
+    private func ask(_ peer: ObjectPeer) {
+        guard let departure = peer.departure else { return }
+        _ = world.world.spawn(peer.machine) { try await departure.begin(.leave) }
+    }
+
+    /// Lets those go that have handed everything over.
+    mutating func takeLeave() {
+        for peer in leaving where peer.isUp && peer.hasHandedOver {
+            world.directory.change(peer.id, to: .left, at: world.world.now)
+            peer.leave()
         }
-        guard !isNeeded, newestView.map({ !$0.contains(peer.id) }) ?? false else { return false }
-        peer.leave()
-        leaving = nil
-        return true
+        leaving.removeAll(where: \.isGone)
     }
 
     // MARK: Partitions
@@ -354,5 +379,7 @@ struct ObjectAdversary {
         restarts = []
         for (peer, _) in revivals { revive(peer) }
         revivals = []
+        world.world.run(limit: .seconds(2)) { leaving.allSatisfy(\.isUp) }
+        for peer in leaving where !peer.hasHandedOver { ask(peer) }
     }
 }

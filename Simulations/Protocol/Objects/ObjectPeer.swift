@@ -15,6 +15,8 @@ final class ObjectPeer: Sendable {
         var tables: TableService?
         var gateway: ObjectGateway?
         var messaging: DirectMessaging?
+        var departure: Departure?
+        var hasHandedOver = false
         var isLying = false
         var isGone = false
     }
@@ -67,7 +69,7 @@ final class ObjectPeer: Sendable {
 
     func boot(_ world: ObjectWorld, isFounder: Bool) {
         machine.start { [unowned self, unowned world] machine in
-            state.withLock { ($0.tables, $0.gateway) = (nil, nil) }
+            state.withLock { ($0.tables, $0.gateway, $0.departure) = (nil, nil, nil) }
             let environment = machine.environment
             let messaging = DirectMessaging(world: world.world, peer: machine, id: id)
             for peer in world.peers {
@@ -112,6 +114,8 @@ final class ObjectPeer: Sendable {
         let repairer = Repairer(context: context)
         let auditor = Auditor(context: context, repairer: repairer, signing: key)
         let collector = HolderCollector(context: context, holder: holder, store: shards)
+        let departure = Departure(context: context, holder: holder, store: shards)
+        state.withLock { $0.departure = departure }
         holder.start()
         repairer.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -120,6 +124,8 @@ final class ObjectPeer: Sendable {
             group.addTask { try await repairer.run() }
             group.addTask { try await auditor.run() }
             group.addTask { try await collector.run() }
+            group.addTask { try await departure.run() }
+            group.addTask { try await self.noteEnd(of: departure) }
             try await group.waitForAll()
         }
     }
@@ -134,8 +140,23 @@ final class ObjectPeer: Sendable {
         }
     }
 
+    // MARK: Leaving
+
+    var departure: Departure? { machine.isRunning ? state.withLock { $0.departure } : nil }
+    /// Whether it said, in this life or an earlier one, that nobody needs it any more.
+    var hasHandedOver: Bool { state.withLock { $0.hasHandedOver } }
+
+    /// As programs do, which then stop.
+    private func noteEnd(of departure: Departure) async throws {
+        for await purpose in departure.ends where purpose == .leave {
+            try await departure.forget()
+            state.withLock { $0.hasHandedOver = true }
+        }
+        try Task.checkCancellation()
+    }
+
     func crash() {
-        state.withLock { ($0.tables, $0.gateway) = (nil, nil) }
+        state.withLock { ($0.tables, $0.gateway, $0.departure) = (nil, nil, nil) }
         machine.crash()
     }
 

@@ -82,9 +82,16 @@ enum ObjectRun {
     private static func rest(
         _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: inout ObjectAdversary
     ) {
-        guard settle(world, recovery, { areTablesWhole(world) && adversary.depart() }) else {
+        let isWhole = settle(world, recovery) {
+            adversary.takeLeave()
+            return adversary.leaving.isEmpty && areTablesWhole(world)
+        }
+        guard isWhole else {
             let lacks = tableStates(world)
-            return clients.with { $0.violate("Converge", "tables are not whole: \(lacks)") }
+            let stays = adversary.leaving.map { departureState(world, $0) }
+            return clients.with {
+                $0.violate("Converge", "tables are not whole: \(lacks); \(stays)")
+            }
         }
         clients.settleUploads(limit: recovery)
         let unread = clients.readEverything(limit: .seconds(40))
@@ -158,6 +165,15 @@ enum ObjectRun {
         }
         return isWhole && known.count { $0.1?.partitions == 1 } >= 5
             && known.count == world.peers.count { !$0.isGone }
+    }
+
+    private static func departureState(_ world: ObjectWorld, _ peer: ObjectPeer) -> String {
+        guard let departure = peer.departure else { return "\(peer.machine.name) is down" }
+        let task = world.world.spawn(peer.machine) { await departure.status }
+        world.world.run(limit: .seconds(1)) { task.result != nil }
+        guard case .success(let status)? = task.result else { return peer.machine.name }
+        return "\(peer.machine.name) is \(status.phase.rawValue) with \(status.shardsLeft) shards, "
+            + "\(status.partitionsLeft) partitions (\(status.problem ?? "no problem"))"
     }
 
     private static func tableStates(_ world: ObjectWorld) -> String {
