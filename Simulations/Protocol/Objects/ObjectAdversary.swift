@@ -42,9 +42,8 @@ struct ObjectAdversary {
     /// Peers that are cut off at a time: two custodians of a row, and so many others that together
     /// they have k shards of a segment and somebody to take another.
     private static let cutOffMax = 6
-    /// Storage peers that a gateway does not reach: so many that those which it does reach are not
-    /// enough for a segment.
-    private static let unreached = 4...5
+    /// Storage peers that a narrowed gateway reaches: not enough for a segment.
+    private static let reached = 4...5
 
     private static let departuresMax = 2
     /// Peers that stay at least: two may be out, and the others take a segment of the usual code.
@@ -214,9 +213,9 @@ struct ObjectAdversary {
             guard let gateway = world.gateways.filter({ $0.isUp }).randomElement(using: &generator)
             else { return }
             count(kind)
-            let number = Int.random(in: Self.unreached, using: &generator)
+            let number = Int.random(in: Self.reached, using: &generator)
             let end = now + random(1000, 5000)
-            for peer in world.storers.shuffled(using: &generator).prefix(number) {
+            for peer in world.storers.shuffled(using: &generator).dropFirst(number) {
                 world.world.links.block(from: gateway.machine, to: peer.machine)
                 unblocks.append((gateway, peer, end))
             }
