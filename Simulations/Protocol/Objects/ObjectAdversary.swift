@@ -311,11 +311,12 @@ struct ObjectAdversary {
         return newest
     }
 
-    /// Cuts storage peers off that have no quorum; once in a while so many that they could rebuild
+    /// Cuts storage peers off that have no quorum; every other time so many that they could rebuild
     /// segments among themselves.
     private mutating func cutSomeOff(_ now: Instant) {
         guard cutOff == nil, out == 0, let view = newestView else { return }
-        let size = Int.random(in: 1...Self.cutOffMax, using: &generator)
+        let isLarge = Bool.random(using: &generator)
+        let size = isLarge ? Self.cutOffMax : Int.random(in: 1...Self.cutOffMax, using: &generator)
         var members = view.members.count - view.quorum
         let group = world.storers.filter(isFree).shuffled(using: &generator).filter { peer in
             guard view.contains(peer.id) else { return true }

@@ -13,7 +13,7 @@ enum ObjectRuleTable {
         case .comparesHeads, .writesHeadLast, .capsZones: []
         case .ordersUploads, .namesUploads: [.gatewayCrashes]
         case .acknowledgesDurable: [.narrowings]
-        case .repairsByQuorum: [.partitions]
+        case .repairsByQuorum: [.partitions, .growth]
         }
     }
 
