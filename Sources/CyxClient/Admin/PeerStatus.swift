@@ -68,10 +68,8 @@ package struct PeerStatus: Sendable {
         alive = try number("peers", "alive")
         suspect = try number("peers", "suspect")
         dead = try number("peers", "dead")
-        let peers = Dictionary(
-            json.numbers("peers").map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-        away = peers["away"] ?? 0
-        draining = peers["draining"] ?? 0
+        away = json["peers"]?["away"]?.integer ?? 0
+        draining = json["peers"]?["draining"]?.integer ?? 0
         redundancy = try text("redundancy")
         uptimePPM = json["uptime_ppm"]?.integer
         survives = try number("survives")

@@ -4,20 +4,21 @@ package import CyxCore
 extension RepairMachine {
     /// Entries whose holder is reachable, with the store it had, and not known to be bad.
     package func good(_ segment: Segment, _ peers: RepairPeers) -> [HolderEntry] {
-        segment.entries.filter { entry in
-            guard let peer = peers[entry.peer], !peer.isAway else { return false }
-            return peer.store == entry.store && !segment.bad.contains(entry)
-        }
+        segment.entries.filter { isThere($0, peers) && !segment.bad.contains($0) }
     }
 
     /// Entries whose shard was found bad at a holder that is there, by index. Where fewer than k
     /// good ones are left they are read again: who lied, or whose disk failed, may give the right
     /// bytes now, and nothing else is left to try.
     package func doubted(_ segment: Segment, _ peers: RepairPeers) -> [HolderEntry] {
-        segment.bad.filter { entry in
-            guard let peer = peers[entry.peer], !peer.isAway else { return false }
-            return peer.store == entry.store
-        }.sorted { ($0.index, $0.peer) < ($1.index, $1.peer) }
+        segment.bad.filter { isThere($0, peers) }
+            .sorted { ($0.index, $0.peer) < ($1.index, $1.peer) }
+    }
+
+    /// Whether the holder is reachable, with the store that it had.
+    private func isThere(_ entry: HolderEntry, _ peers: RepairPeers) -> Bool {
+        guard let peer = peers[entry.peer], !peer.isAway else { return false }
+        return peer.store == entry.store
     }
 
     package func isHolder(_ peer: PeerID, of shard: ShardID) -> Bool {

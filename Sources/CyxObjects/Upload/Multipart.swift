@@ -244,9 +244,7 @@ extension ObjectGateway {
         await discard(segments, of: handle)
         await cleaner.submit(.rows(rows.map(\.key) + [handle.row]), in: store)
     }
-}
 
-extension ObjectGateway {
     /// Makes the head refuse an upload whose completion was interrupted. False if that had got
     /// through: it is too late to abort it.
     private func refuseCompletion(_ handle: UploadHandle) async throws -> Bool {
