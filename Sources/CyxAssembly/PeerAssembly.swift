@@ -82,6 +82,8 @@ package final class PeerAssembly: Sendable {
         tablesConfiguration.isFounder = plan.bootstrap.isEmpty
         tablesConfiguration.twoPhaseTables = ObjectRowRules.twoPhaseTables
         tablesConfiguration.timings = plan.profile.tables
+        tablesConfiguration.custodianTables = ObjectRowRules.custodianTables
+        tablesConfiguration.openRowBytes = ObjectRowRules.openRowBytes
         tablesConfiguration.validate = ObjectRowRules.validate
         let salts = PlacementSalts()
         tables = try await TableService(

@@ -62,7 +62,7 @@ import Testing
     private func receipt(_ key: SigningKey, _ store: StoreID) throws -> StoreReceipt {
         StoreReceipt.signed(
             shard, root: BLAKE3.hash(file), fileBytes: file.count, store: store,
-            nonce: [UInt8](repeating: 1, count: HolderEntry.nonceBytes), by: key)
+            nonce: [UInt8](repeating: 1, count: StoreReceipt.nonceBytes), by: key)
     }
 
     @Test func onlyTheRightBlockPassesAndAWrongOneIsProof() throws {

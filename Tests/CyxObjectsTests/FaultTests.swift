@@ -227,7 +227,7 @@ import Testing
         let after = world.holders().filter { $0.entry.index == first.entry.index }
         #expect(after.count == 1)
         #expect(after.first?.entry.peer == node.id)
-        #expect(after.first?.entry.nonce != first.entry.nonce)
+        #expect(after.first?.entry.receiptHash != first.entry.receiptHash)
         #expect(try world.get("key") == bytes)
     }
 

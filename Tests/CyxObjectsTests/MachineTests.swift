@@ -4,6 +4,8 @@ import CyxObjects
 import CyxOverlay
 import CyxTables
 import CyxTransport
+import SimulationHarness
+import Synchronization
 import Testing
 
 @Suite struct ChunkerTests {
@@ -116,7 +118,8 @@ import Testing
 
     private var shape: SegmentShape {
         SegmentShape(
-            id: SegmentID(BLAKE3.hash([1])), code: Redundancy(dataShards: 4, parityShards: 2),
+            id: .owned(by: signing.verifyingKey.accountID, random: BLAKE3.hash([1])),
+            code: Redundancy(dataShards: 4, parityShards: 2),
             chunkLengths: [1000, 17], roots: (0..<6).map { BLAKE3.hash([UInt8($0)]) },
             created: WallTime(milliseconds: 5))
     }
@@ -148,15 +151,17 @@ import Testing
     @Test func holderEntriesAndRowsNeverTrap() throws {
         let entry = HolderEntry(
             index: 3, peer: PeerID(BLAKE3.hash([1])), store: StoreID(BLAKE3.hash([2])),
-            nonce: [UInt8](repeating: 7, count: 16))
+            receiptHash: [UInt8](repeating: 7, count: 16))
         #expect(try HolderEntry(element: entry.element) == entry)
         mutations(entry.element) { _ = try? HolderEntry(element: $0) }
         let key = ObjectRows.core(shape.id)
         let signed = shape.signed(by: signing)
-        #expect(ObjectRowRules.validate(key, signed) == nil)
-        mutations(signed) { _ = ObjectRowRules.validate(key, $0) }
-        mutations(signed) { _ = ObjectRowRules.validate(ObjectRows.holders(shape.id), $0) }
-        #expect(ObjectRowRules.validate(key, []) != nil)
+        #expect(ObjectRowRules.validate(key, nil, signed) == nil)
+        mutations(signed) { _ = ObjectRowRules.validate(key, nil, $0) }
+        mutations(signed) {
+            _ = ObjectRowRules.validate(ObjectRows.holders(shape.id), entry.element, $0)
+        }
+        #expect(ObjectRowRules.validate(key, nil, []) != nil)
     }
 
     @Test func manifestsLayoutsAndRequestsNeverTrap() {
@@ -172,5 +177,37 @@ import Testing
             guard let row = try? LayoutRow(protobuf: bytes) else { return }
             for segment in row.segments { _ = segment.core.map { try? SegmentShape($0) } }
         }
+    }
+}
+
+/// Whose row may lie where.
+@Suite struct OwnedPositionTests {
+    @Test func aCoreOfAnotherAccountIsRefusedEverywhere() throws {
+        let owner = SigningKey(seed: [UInt8](repeating: 3, count: 32))
+        let other = SigningKey(seed: [UInt8](repeating: 4, count: 32))
+        let shape = SegmentShape(
+            id: .owned(by: owner.verifyingKey.accountID, random: BLAKE3.hash([1])),
+            code: Redundancy(dataShards: 1, parityShards: 0), chunkLengths: [17],
+            roots: [BLAKE3.hash([2])], created: WallTime(milliseconds: 5))
+        let key = ObjectRows.core(shape.id)
+        #expect(ObjectRowRules.validate(key, nil, shape.signed(by: owner)) == nil)
+        #expect(ObjectRowRules.validate(key, nil, shape.signed(by: other)) != nil)
+        #expect(throws: RowError.foreign) {
+            try SegmentShape.verified(shape.signed(by: other), of: shape.id)
+        }
+    }
+
+    /// Heads and all that lies beside them: a stranger has a key, and a signature for the place.
+    @Test func anAccountCannotWriteOverAnothersHead() throws {
+        let world = try ObjectWorld(storers: 3)
+        try world.createBucket()
+        _ = try world.put("key", [1, 2, 3])
+        let heads = world.shared.state.withLock { $0.registers.keys.filter { $0.table == .heads } }
+        let head = try #require(heads.first)
+        let stranger = SigningKey(seed: [UInt8](repeating: 4, count: 32))
+        let forged = Rows.sign([4, 5], at: head, with: stranger)
+        #expect(ObjectRowRules.validate(head, nil, forged) == "another account's row")
+        let row = try #require(world.shared.state.withLock { $0.registers[head]?.value })
+        #expect(ObjectRowRules.validate(head, nil, row) == nil)
     }
 }

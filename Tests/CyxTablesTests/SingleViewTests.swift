@@ -104,7 +104,7 @@ import Testing
 
     @Test func aValidatorRefusesRows() throws {
         let network = TestNetwork(seed: 2, peers: 1) { configuration in
-            configuration.validate = { _, value in value == [13] ? "unlucky" : nil }
+            configuration.validate = { _, _, value in value == [13] ? "unlucky" : nil }
         }
         network.start(0)
         let key = TestNetwork.key(TestNetwork.registers, 13)

@@ -39,7 +39,7 @@ package struct Fleet {
 
     /// Custodians that watch a segment, as in `Repairer`.
     static let watcherCount = 2
-    private static let nonce = [UInt8](repeating: 0, count: HolderEntry.nonceBytes)
+    private static let receiptHash = [UInt8](repeating: 0, count: HolderEntry.hashBytes)
 
     package init(_ setup: FleetSetup, seed: UInt64) {
         precondition(setup.peers >= setup.code.shards, "a segment's shards lie at as many peers")
@@ -140,7 +140,8 @@ package struct Fleet {
 
     func entry(_ index: Int, _ slot: Int) -> HolderEntry {
         HolderEntry(
-            index: index, peer: slots[slot].peer, store: slots[slot].store, nonce: Fleet.nonce)
+            index: index, peer: slots[slot].peer, store: slots[slot].store,
+            receiptHash: Fleet.receiptHash)
     }
 
     /// Peers that are up and hold nothing of a segment yet, no zone above its share where zones

@@ -174,7 +174,7 @@ package actor HolderCollector {
             let indices = Set(shards.map(\.index))
             return try await !context.holders(of: segment).contains { holder in
                 holder.entry.peer == local && holder.entry.store == store.storeID
-                    && indices.contains(holder.entry.index)
+                    && indices.contains(holder.entry.index) && holder.receipt.isSigned
             }
         } catch { return false }
     }

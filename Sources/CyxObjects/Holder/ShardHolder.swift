@@ -128,7 +128,7 @@ package actor ShardHolder {
     private func take(
         _ request: AppendShardRequest, _ shard: ShardID, _ before: UploadTable.Progress
     ) async throws(RPCFailure) -> Step {
-        let nonce = environment.random.bytes(HolderEntry.nonceBytes)
+        let nonce = environment.random.bytes(StoreReceipt.nonceBytes)
         let storeID = store.storeID
         let stored = environment.wallTime()
         return try await environment.blocking.run { [signing] () throws(RPCFailure) in
@@ -190,7 +190,7 @@ package actor ShardHolder {
         } catch { throw ShardHolder.refusal(error) }
         let receipt = StoreReceipt.signed(
             shard, root: file.tree.root, fileBytes: file.fileBytes, store: store.storeID,
-            nonce: environment.random.bytes(HolderEntry.nonceBytes), by: signing)
+            nonce: environment.random.bytes(StoreReceipt.nonceBytes), by: signing)
         return AppendShardResponse(receipt: receipt).protobufBytes()
     }
 

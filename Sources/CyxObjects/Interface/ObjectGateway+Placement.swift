@@ -20,7 +20,7 @@ extension ObjectGateway {
             VersionID(position: handle.keys.position(of: head.key), write: head.write))
         var placements: [SegmentPlacement] = []
         for segment in try await content(of: head, in: handle).segments {
-            let holders = try await context.holders(of: segment.shape.id)
+            let holders = try await context.provenHolders(of: segment.shape)
             placements.append(
                 SegmentPlacement(
                     segment: segment.shape.id, code: segment.shape.code,

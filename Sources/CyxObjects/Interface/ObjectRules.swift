@@ -18,4 +18,16 @@ package enum ObjectRule: String, CaseIterable, Sendable {
     case capsZones
     /// A custodian that does not reach a quorum of its view repairs nothing (B4).
     case repairsByQuorum
+    /// Only what its holder has signed a receipt for counts as held (B1).
+    case provesReceipts
+    /// What members without custody bring cannot fill a row of holders: custodians can always write
+    /// down what they repair (B4).
+    case keepsRoomForRepair
+    /// Rows that nobody with the key for them signed are neither stored nor believed (B1).
+    case checksSignatures
+    /// Parity is what the code makes of the data (B2): left out by a writer that wants holders
+    /// blamed for what cannot be decoded.
+    case codesParity
+    /// How a peer has done is written by its custodians alone (B6).
+    case custodiansJudge
 }

@@ -26,7 +26,7 @@ package struct AccountKeys: Sendable {
 
     /// The keys of the bucket whose random ID is `bucket`.
     package func keys(for bucket: Digest) -> BucketKeys {
-        BucketKeys(material: root + bucket.bytes, bucket: bucket)
+        BucketKeys(material: root + bucket.bytes, bucket: bucket, account: account)
     }
 }
 
@@ -41,9 +41,12 @@ package struct BucketKeys: Sendable {
     let row: Digest
     /// The first 32 bits of every row of the bucket (A2): a listing is a scan of one prefix.
     let prefix: UInt32
+    /// Who writes the bucket's rows.
+    private let account: AccountID
 
-    init(material: [UInt8], bucket: Digest) {
+    init(material: [UInt8], bucket: Digest, account: AccountID) {
         self.bucket = bucket
+        self.account = account
         name = BLAKE3.deriveKey(context: "cyxcloud v1 bucket name key", material)
         dedup = BLAKE3.deriveKey(context: "cyxcloud v1 bucket dedup key", material)
         row = BLAKE3.deriveKey(context: "cyxcloud v1 bucket row key", material)
@@ -54,11 +57,12 @@ package struct BucketKeys: Sendable {
 
     static let prefixBits = 32
 
-    /// Where the rows of the object `key` lie: H(bucket)[0..<32] ‖ PRF(name) (A2).
+    /// Where the rows of the object `key` lie: H(bucket)[0..<32] ‖ PRF(name) (A2), of which 96 bits
+    /// tell a bucket's names apart, and the account's half.
     func position(of key: String) -> Digest {
         var digest = BLAKE3.keyedHash(key: name, Array(key.utf8))
         digest.word0 = UInt64(prefix) << 32 | (digest.word0 & 0xFFFF_FFFF)
-        return digest
+        return OwnedPosition.bound(digest, to: account)
     }
 
     /// The lowest position of the bucket.

@@ -7,18 +7,27 @@ internal import Synchronization
 package enum ObjectRowRules {
     /// Merge tables whose removed elements stay removed.
     package static let twoPhaseTables: Set<TableID> = [.holders, .references]
+    /// Registers that only custodians write: a standing is what the audited peer's custodians have
+    /// counted.
+    package static let custodianTables: Set<TableID> = [.standings]
+    /// Anybody may claim to hold something. A row takes some 180 such claims, almost four times what
+    /// the widest code needs, from those who are none of its at most 9 custodians; these keep the
+    /// rest to write down what they repair.
+    package static let openRowBytes: [TableID: Int] = [.holders: 64 << 10]
 
-    /// Why `value` must not be stored at `key`; nil if it may. For a merge row, `value` is an
-    /// element's.
+    /// Why `value` must not be stored at `key`; nil if it may. For a merge row, it is that of
+    /// `element`.
     ///
-    /// Who may write where is not checked here: the owner of a head is known to nobody but its
-    /// readers, who cannot open what another account wrote.
-    package static func validate(_ key: RowKey, _ value: [UInt8]) -> String? {
+    /// Rows of an account lie where nobody else may write (`OwnedPosition`), but for names of buckets,
+    /// which are anybody's to take.
+    package static func validate(
+        _ key: RowKey, _ element: [UInt8]?, _ value: [UInt8]
+    ) -> String? {
         switch key.table {
         case .buckets, .accountBuckets, .heads, .manifests, .layouts, .segments, .uploads, .parts:
             return validateSigned(key, value)
         case .holders:
-            return validateReceipt(key, value)
+            return validateReceipt(key, element, value)
         case .references:
             return validateReference(value)
         case .beacons, .tallies, .standings, .evidence, .verdicts:
@@ -38,9 +47,13 @@ package enum ObjectRowRules {
             } else {
                 account = try Rows.verify(value, at: key).account
             }
-            if key.table == .accountBuckets, account.digest != key.position {
-                return "an account's list of buckets is its own"
-            }
+            let isOwn =
+                switch key.table {
+                case .buckets: true
+                case .accountBuckets: account.digest == key.position
+                default: OwnedPosition.isOwn(key.position, of: account)
+                }
+            if !isOwn { return "another account's row" }
         } catch { return "\(error)" }
         known.withLock { known in
             if known.count >= knownCapacity { known.removeAll(keepingCapacity: true) }
@@ -74,14 +87,20 @@ package enum ObjectRowRules {
         return nil
     }
 
-    /// A receipt's form and place. The signature is checked by the writer, by the custodians that
-    /// watch the segment (`Repairer`) and by auditors: a false entry costs a reader one more request
-    /// and never integrity (B1), while checking 14 signatures at each of 9 custodians within the
-    /// write would cost more than storing a small object.
-    private static func validateReceipt(_ key: RowKey, _ value: [UInt8]) -> String? {
+    /// A receipt's form and place, and that it is the one which its element names, so that nobody
+    /// spoils another's by writing over it. The signature is checked by the writer, by the custodians
+    /// that watch the segment (`Repairer`), by auditors and by readers: a false entry costs them a
+    /// check and never integrity (B1), while checking 14 signatures at each of 9 custodians within
+    /// the write would cost more than storing a small object.
+    private static func validateReceipt(
+        _ key: RowKey, _ element: [UInt8]?, _ value: [UInt8]
+    ) -> String? {
         let receipt: StoreReceipt
         do { receipt = try StoreReceipt(protobuf: value) } catch { return "not a store receipt" }
         guard let claim = receipt.claim else { return "not a store receipt" }
-        return claim.shard.segment.digest == key.position ? nil : "a receipt of another segment"
+        guard claim.shard.segment.digest == key.position else {
+            return "a receipt of another segment"
+        }
+        return claim.entry.element == element ? nil : "a receipt of another entry"
     }
 }

@@ -1,5 +1,5 @@
 internal import CyxCore
-internal import CyxCrypto
+package import CyxCrypto
 package import CyxTables
 
 /// Why a row's bytes are not what they should be.
@@ -17,7 +17,7 @@ package enum RowError: Error, Equatable, Sendable {
 /// A signature covers the row's key, so that no row can be put in another's place. Sealing is
 /// AES-256-GCM with the row's key as associated data and a random nonce of 12 bytes: below 2^32
 /// rows per bucket key, as SP 800-38D §8.3 wants.
-enum Rows {
+package enum Rows {
     private static let nonceBytes = 12
     private static let context = Array("cyx row v1\0".utf8)
 
@@ -32,7 +32,9 @@ enum Rows {
     }
 
     /// A `SignedRow` around `payload`.
-    static func sign(_ payload: [UInt8], at key: RowKey, with signing: SigningKey) -> [UInt8] {
+    package static func sign(
+        _ payload: [UInt8], at key: RowKey, with signing: SigningKey
+    ) -> [UInt8] {
         SignedRow(
             accountKey: signing.verifyingKey.bytes, payload: payload,
             signature: signing.sign(associated(key) + payload)

@@ -84,6 +84,7 @@ package struct SegmentShape: Hashable, Sendable {
         do { core = try SegmentCore(protobuf: payload) } catch { throw .malformed(.segments) }
         let shape = try SegmentShape(core)
         guard shape.id == segment else { throw .malformed(.segments) }
+        guard OwnedPosition.isOwn(segment.digest, of: account) else { throw .foreign }
         return (shape, account)
     }
 }

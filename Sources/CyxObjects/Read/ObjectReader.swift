@@ -124,10 +124,34 @@ actor ObjectReader {
         let local =
             chunks.lowerBound - segment.firstChunk..<chunks.upperBound - segment.firstChunk
         let records = Array(content.chunks[chunks])
+        if let pieces = try await open(local, records, of: segment) { return pieces }
+        // All shards are what their holders signed for, and together they are not the object: it
+        // was coded wrong when it was written. Its data shards may be right all the same.
+        let parity = Set(segment.shape.code.dataShards..<segment.shape.code.shards)
+        let finding =
+            "segment \(segment.shape.id): its shards are as they were written, and a chunk does not "
+            + "match its manifest: who wrote the object coded it wrong"
+        do {
+            if let pieces = try await open(local, records, of: segment, without: parity) {
+                return pieces
+            }
+        } catch ObjectError.unavailable(let reason) {
+            throw ObjectError.unavailable("\(finding); without its parity, \(reason)")
+        }
+        throw ObjectError.dataLost(finding)
+    }
+
+    /// Chunks of a segment from any k shards but those `without`; nil if what they decode to is not
+    /// what the manifest says.
+    private func open(
+        _ chunks: Range<Int>, _ records: [ManifestChunk], of segment: VersionContent.Segment,
+        without excluded: Set<Int> = []
+    ) async throws -> [[UInt8]]? {
         let shards = try await fetcher.fetch(
-            segment.shape, segment.shape.shardRange(of: local), holders: segment.holders)
-        let pieces: [[UInt8]]? = await context.environment.blocking.run {
-            guard let sealed = WindowDecoder.ciphertexts(shards, chunks: local) else { return nil }
+            segment.shape, segment.shape.shardRange(of: chunks), holders: segment.holders,
+            excluding: excluded)
+        return await context.environment.blocking.run {
+            guard let sealed = WindowDecoder.ciphertexts(shards, chunks: chunks) else { return nil }
             var pieces: [[UInt8]] = []
             for (ciphertext, record) in zip(sealed, records) {
                 guard let piece = WindowDecoder.open(ciphertext, record) else { return nil }
@@ -135,11 +159,6 @@ actor ObjectReader {
             }
             return pieces
         }
-        guard let pieces else {
-            throw ObjectError.dataLost(
-                "segment \(segment.shape.id): a chunk does not match its manifest")
-        }
-        return pieces
     }
 
     /// Cuts the first and the last piece to the range.

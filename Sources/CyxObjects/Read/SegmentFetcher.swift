@@ -51,7 +51,7 @@ actor SegmentFetcher {
             shape: shape, holders: holders, excluding: excluding,
             rejected: Set(lately(rejected: shape.id).keys))
         sources.setMembers(context.membership.snapshot)
-        if !sources.hasAllDataShards { await addRows(&sources, shape.id, refresh: false) }
+        if !sources.hasAllDataShards { await addRows(&sources, shape, refresh: false) }
         var shards = FetchedShards(shape: shape, range: range, answers: [:])
         var lastFailure = "no holder is reachable"
         while true {
@@ -62,7 +62,7 @@ actor SegmentFetcher {
                 guard !sources.isRefreshed else {
                     throw failure(shape, sources, shards, lastFailure)
                 }
-                await addRows(&sources, shape.id, refresh: true)
+                await addRows(&sources, shape, refresh: true)
                 continue
             }
             let snapshot = shards
@@ -183,13 +183,13 @@ actor SegmentFetcher {
     }
 
     private func addRows(
-        _ sources: inout FetchSources, _ segment: SegmentID, refresh: Bool
+        _ sources: inout FetchSources, _ shape: SegmentShape, refresh: Bool
     ) async {
         if refresh { sources.isRefreshed = true }
-        if !refresh, let cached = rows[segment] { return sources.add(cached) }
+        if !refresh, let cached = rows[shape.id] { return sources.add(cached) }
         do throws(TableError) {
-            let entries = try await context.holders(of: segment).map(\.entry)
-            rows[segment] = entries
+            let entries = try await context.provenHolders(of: shape).map(\.entry)
+            rows[shape.id] = entries
             sources.isRefreshed = true
             sources.add(entries)
         } catch {
@@ -235,5 +235,16 @@ extension ObjectContext {
                 return (entry, receipt)
             } catch { return nil }
         }.sorted { ($0.entry.index, $0.entry.peer) < ($1.entry.index, $1.entry.peer) }
+    }
+
+    /// Those of them that signed their receipts: anybody can write a name into the row.
+    func provenHolders(
+        of shape: SegmentShape
+    ) async throws(TableError) -> [(entry: HolderEntry, receipt: StoreReceipt)] {
+        let named = try await holders(of: shape.id)
+        guard keeps(.provesReceipts) else { return named }
+        return await environment.blocking.run {
+            named.filter { $0.receipt.proves($0.entry, in: shape) }
+        }
     }
 }

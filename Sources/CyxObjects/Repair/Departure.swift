@@ -222,7 +222,7 @@ package actor Departure {
                 do throws(RowError) {
                     shape = try SegmentShape.verified(record.core, of: shard.segment).shape
                 } catch { continue }
-                guard try await !entries(of: shard).own.isEmpty else { continue }
+                guard try await !entries(of: shard, shape).own.isEmpty else { continue }
                 listed.append(Listed(shard: shard, shape: shape, core: record.core))
             }
             guard page.count == Departure.page, let last = page.last else { return listed }
@@ -231,10 +231,10 @@ package actor Departure {
     }
 
     private func entries(
-        of shard: ShardID
+        of shard: ShardID, _ shape: SegmentShape
     ) async throws(TableError) -> (own: [HolderEntry], others: [HolderEntry]) {
         let local = context.messaging.localPeer
-        let entries = try await context.holders(of: shard.segment).map(\.entry)
+        let entries = try await context.provenHolders(of: shape).map(\.entry)
         return (
             entries.filter { $0.index == shard.index && $0.peer == local },
             entries.filter { $0.index != shard.index || $0.peer != local }
@@ -255,7 +255,7 @@ package actor Departure {
     }
 
     private func handOver(_ listed: Listed, _ plan: Plan) async throws {
-        let (own, others) = try await entries(of: listed.shard)
+        let (own, others) = try await entries(of: listed.shard, listed.shape)
         var changes = own.map { MergeElement(element: $0.element, value: nil) }
         let reachable = context.reachable()
         let isSpare = others.contains {

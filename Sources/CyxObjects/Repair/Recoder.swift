@@ -153,6 +153,7 @@ actor Recoder {
 /// Copies a version's ciphertext into segments of another code, a window at a time.
 actor SegmentMover {
     private let context: ObjectContext
+    private let account: AccountID
     private let encoder: SegmentEncoder
     private let sender: SegmentSender
     private let recorder: SegmentRecorder
@@ -166,6 +167,7 @@ actor SegmentMover {
     init(context: ObjectContext, claims: SegmentClaims, code: Redundancy) {
         self.context = context
         self.code = code
+        account = claims.references.keys.account
         encoder = SegmentEncoder(signing: claims.references.keys.signing)
         sender = SegmentSender(context: context)
         recorder = SegmentRecorder(context: context, claims: claims)
@@ -205,7 +207,7 @@ actor SegmentMover {
     }
 
     private func begin() {
-        let id = SegmentID(context.environment.random.digest())
+        let id = SegmentID.owned(by: account, random: context.environment.random.digest())
         begun.append(id)
         encoder.begin(id, code: code)
     }

@@ -387,7 +387,7 @@ package actor Repairer {
     ) async -> Set<HolderEntry> {
         let known = Set(machine.segments[shape.id]?.entries ?? [])
         let fresh = holders.filter { !known.contains($0.entry) }
-        guard !fresh.isEmpty else { return [] }
+        guard !fresh.isEmpty, context.keeps(.provesReceipts) else { return [] }
         let forged = await context.environment.blocking.run {
             Set(fresh.filter { !$0.receipt.proves($0.entry, in: shape) }.map(\.entry))
         }

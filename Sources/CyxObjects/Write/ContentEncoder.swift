@@ -9,9 +9,9 @@ final class ContentEncoder: Sendable {
     private let dedup: Digest
     private let digest = Mutex(MD5())
 
-    init(dedup: Digest, signing: SigningKey) {
+    init(dedup: Digest, signing: SigningKey, codesParity: Bool = true) {
         self.dedup = dedup
-        segments = SegmentEncoder(signing: signing)
+        segments = SegmentEncoder(signing: signing, codesParity: codesParity)
     }
 
     /// Adds bytes of the object to its MD5 alone.

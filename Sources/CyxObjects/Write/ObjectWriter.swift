@@ -22,6 +22,7 @@ actor ObjectWriter {
     static let pendingRecords = 2
 
     private let context: ObjectContext
+    private let account: AccountID
     private let claims: SegmentClaims
     private let encoder: ContentEncoder
     private let sender: SegmentSender
@@ -41,10 +42,12 @@ actor ObjectWriter {
         reference: SegmentReference, takesInline: Bool = true
     ) {
         self.context = context
+        account = keys.account
         claims = SegmentClaims(
             references: SegmentReferences(context: context, keys: keys), reference: reference)
         self.takesInline = takesInline
-        encoder = ContentEncoder(dedup: bucket.dedup, signing: keys.signing)
+        encoder = ContentEncoder(
+            dedup: bucket.dedup, signing: keys.signing, codesParity: context.keeps(.codesParity))
         sender = SegmentSender(context: context)
     }
 
@@ -164,7 +167,7 @@ actor ObjectWriter {
     }
 
     private func beginSegment(_ code: Redundancy) {
-        let id = SegmentID(context.environment.random.digest())
+        let id = SegmentID.owned(by: account, random: context.environment.random.digest())
         begun.append(id)
         encoder.segments.begin(id, code: code)
     }

@@ -44,9 +44,12 @@ final class SegmentEncoder: Sendable {
 
     private let state = Mutex<Segment?>(nil)
     private let signing: SigningKey
+    private let codesParity: Bool
 
-    init(signing: SigningKey) {
+    /// `codesParity`: false for a writer that makes parity up.
+    init(signing: SigningKey, codesParity: Bool = true) {
         self.signing = signing
+        self.codesParity = codesParity
     }
 
     /// Shard bytes that wait in each file's buffer; 0 without a segment.
@@ -94,6 +97,7 @@ final class SegmentEncoder: Sendable {
                 byteCount: size * code.parityShards, alignment: 64
             ) { parity in
                 segment.coder.encode(buffer, into: parity)
+                if !codesParity { for place in parity.indices { parity[place] ^= 0x5a } }
                 for index in 0..<code.parityShards {
                     let shard = UnsafeRawBufferPointer(
                         rebasing: parity[index * size..<(index + 1) * size])

@@ -18,9 +18,17 @@ package struct TablesConfiguration: Sendable {
     package var adminKey: VerifyingKey?
     /// Rules that are not kept: none, except in `simulate rules`.
     package var brokenRules: Set<TableRule> = []
-    /// Why a row's value (of a merge row: an element's) must not be stored or believed; nil: fine.
-    /// Called by custodians when they accept and by readers.
-    package var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
+    /// Registers that nobody but custodians of their rows may write, or read while what custodians
+    /// hold of them differs: what such a row says is their word.
+    package var custodianTables: Set<TableID> = []
+    /// Bytes up to which a merge row may grow by what others than its custodians bring; what is left
+    /// of `RowLimits.valueBytes` is the custodians' own. If each of a view's members is brought
+    /// something else, all of it together must fit a row.
+    package var openRowBytes: [TableID: Int] = [:]
+    /// Why a row's value must not be stored or believed; nil: fine. The second argument is the
+    /// element of a merge row whose value it is, nil for a register. Called by custodians when they
+    /// accept and by readers.
+    package var validate: @Sendable (RowKey, [UInt8]?, [UInt8]) -> String? = { _, _, _ in nil }
 
     package init() {}
 

@@ -4,7 +4,7 @@ internal import CyxTransport
 /// Answering operations on rows, as a member of their view.
 extension TableService {
     /// Answers a batch; everything that it changed is durable before any answer leaves.
-    func answerRows(_ request: [UInt8]) async throws -> [UInt8] {
+    func answerRows(_ request: [UInt8], from sender: PeerID) async throws -> [UInt8] {
         try checkServing()
         let items = try TablesBatch(protobuf: request).items
         guard items.count <= TableMessageLimits.batchItems else {
@@ -23,7 +23,7 @@ extension TableService {
                 case .scan: replies.append(try await answerScan(request))
                 case .compare: replies.append(try await answerComparison(request))
                 default:
-                    replies.append(try await answerPoint(request))
+                    replies.append(try await answerPoint(request, from: sender))
                     needsSettling =
                         needsSettling
                         || !rows.isDurable(request.key)
@@ -67,7 +67,9 @@ extension TableService {
             ? nil : RowReply(status: .busy)
     }
 
-    private func answerPoint(_ request: RowRequest) async throws(StoreError) -> RowReply {
+    private func answerPoint(
+        _ request: RowRequest, from sender: PeerID
+    ) async throws(StoreError) -> RowReply {
         while true {
             // From the check to the change nothing is awaited: a seal comes before or after both.
             if let refusal = refusal(request.view ?? ViewReference(), key: request.key) {
@@ -78,15 +80,25 @@ extension TableService {
             }
             if let cached = rows.cached(request.key) {
                 let content = cached?.content ?? .empty(key.table)
-                return apply(request, key: key, content: content)
+                return apply(
+                    request, key: key, content: content, isOfCustodian: isCustodian(sender, request)
+                )
             }
             try await rows.load([request.key])
         }
     }
 
+    /// Whether `sender` is a member of the view that a request is for.
+    private func isCustodian(_ sender: PeerID, _ request: RowRequest) -> Bool {
+        request.view?.id.flatMap { replicas[$0.partition]?.view.rank(of: sender) } != nil
+    }
+
     private func apply(
-        _ request: RowRequest, key: RowKey, content: StoredRow.Content
+        _ request: RowRequest, key: RowKey, content: StoredRow.Content, isOfCustodian: Bool
     ) -> RowReply {
+        if !isOfCustodian, isOfCustodians(request.operation, key.table) {
+            return RowReply(status: .rejected, detail: "only its custodians may do that to the row")
+        }
         do {
             switch (request.operation, content) {
             case (.read, .register(let record)):
@@ -102,7 +114,9 @@ extension TableService {
                 guard isInView(proposal.accepted, request) else { break }
                 return accept(&record, proposal, key: key, request)
             case (.merge, .merge(let row)):
-                return merge(row, try MergeRow(bytes: request.row), key: key, request)
+                return merge(
+                    row, try MergeRow(bytes: request.row), key: key, request,
+                    room: room(in: key.table, isOfCustodian))
             case (.mend, .register(var record)):
                 // What another member accepted reaches this one as a late copy of that request
                 // would. Of an earlier view it is what one more source of the pull would have given.
@@ -110,13 +124,26 @@ extension TableService {
                 guard !isAfterView(proposal.accepted, request) else { break }
                 return accept(&record, proposal, key: key, request)
             case (.mend, .merge(let row)):
-                return merge(row, try MergeRow(bytes: request.row), key: key, request)
+                return merge(
+                    row, try MergeRow(bytes: request.row), key: key, request,
+                    room: room(in: key.table, isOfCustodian))
             default: break
             }
         } catch {
             return RowReply(status: .rejected, detail: "\(error)")
         }
         return RowReply(status: .rejected, detail: "no such operation on that table")
+    }
+
+    /// Mends come from custodians, and from who was one before a majority was lost (A5): nothing of
+    /// that time is taken where only the present ones may write.
+    private func isOfCustodians(_ operation: RowOperation, _ table: TableID) -> Bool {
+        configuration.custodianTables.contains(table)
+            && [.prepare, .accept, .mend].contains(operation)
+    }
+
+    private func room(in table: TableID, _ isOfCustodian: Bool) -> Int? {
+        isOfCustodian ? nil : configuration.openRowBytes[table]
     }
 
     private func isInView(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
@@ -143,7 +170,7 @@ extension TableService {
         _ record: inout RegisterRecord, _ proposal: RegisterRecord, key: RowKey,
         _ request: RowRequest
     ) -> RowReply {
-        if let value = proposal.value, let reason = configuration.validate(key, value) {
+        if let value = proposal.value, let reason = configuration.validate(key, nil, value) {
             return RowReply(status: .rejected, detail: reason)
         }
         let inOrder = configuration.keeps(.ordersBallots)
@@ -154,8 +181,10 @@ extension TableService {
         return RowReply(status: .done)
     }
 
+    /// `room`: bytes up to which `addition` may make the row grow, if fewer than rows may have.
     private func merge(
-        _ row: MergeRow, _ addition: MergeRow, key: RowKey, _ request: RowRequest
+        _ row: MergeRow, _ addition: MergeRow, key: RowKey, _ request: RowRequest,
+        room: Int? = nil
     ) -> RowReply {
         let now = environment.wallTime()
         for element in addition.sortedElements {
@@ -163,7 +192,7 @@ extension TableService {
             guard isPlausible(entry.stamp, now: now) else {
                 return RowReply(status: .rejected, detail: "a stamp more than 10 s ahead")
             }
-            if let value = entry.value, let reason = configuration.validate(key, value) {
+            if let value = entry.value, let reason = configuration.validate(key, element, value) {
                 return RowReply(status: .rejected, detail: reason)
             }
             _ = observe(entry.stamp)
@@ -175,7 +204,8 @@ extension TableService {
             return RowReply(status: .done, stamp: superseding?.value ?? 0)
         }
         guard merged.entries.count <= RowLimits.mergeElements,
-            merged.byteCount <= RowLimits.valueBytes
+            merged.byteCount <= RowLimits.valueBytes,
+            merged.byteCount <= max(row.byteCount, room ?? RowLimits.valueBytes)
         else { return RowReply(status: .tooLarge) }
         change(request, .merge(merged))
         return RowReply(status: .done, stamp: superseding?.value ?? 0)

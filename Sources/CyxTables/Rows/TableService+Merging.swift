@@ -80,7 +80,9 @@ extension TableService {
         let twoPhase = configuration.twoPhaseTables.contains(key.table)
         var row = MergeRow()
         for element in elements {
-            if let value = element.value, let reason = configuration.validate(key, value) {
+            if let value = element.value,
+                let reason = configuration.validate(key, element.element, value)
+            {
                 throw .rejected(reason)
             }
             let entry = MergeEntry(
@@ -134,7 +136,7 @@ extension TableService {
     /// The elements that a reader may believe.
     private func valid(_ row: MergeRow, _ key: RowKey) -> [MergeElement] {
         row.elements.filter { element in
-            element.value.map { configuration.validate(key, $0) == nil } ?? false
+            element.value.map { configuration.validate(key, element.element, $0) == nil } ?? false
         }
     }
 }

@@ -141,7 +141,7 @@ extension TableService {
         }
         if let value = record.value {
             guard value.count <= RowLimits.valueBytes else { throw .tooLarge }
-            if let reason = configuration.validate(key, value) { throw .rejected(reason) }
+            if let reason = configuration.validate(key, nil, value) { throw .rejected(reason) }
         }
         let accept = await round(
             .accept, key, certificate, ballot: ballot, row: record.bytes, proposer: &proposer)
@@ -233,7 +233,7 @@ extension TableService {
     private func checked(
         _ key: RowKey, _ state: RegisterState
     ) throws(TableError) -> RegisterState {
-        if let value = state.value, let reason = configuration.validate(key, value) {
+        if let value = state.value, let reason = configuration.validate(key, nil, value) {
             throw .rejected(reason)
         }
         return state

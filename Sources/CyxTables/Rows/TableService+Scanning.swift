@@ -101,7 +101,7 @@ extension TableService {
                     state = try await read(rowKey)
                 }
                 if let value = state.value {
-                    if let reason = configuration.validate(rowKey, value) {
+                    if let reason = configuration.validate(rowKey, nil, value) {
                         throw .rejected(reason)
                     }
                     found.append((rowKey, state))

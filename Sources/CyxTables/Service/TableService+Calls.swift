@@ -85,7 +85,8 @@ extension TableService {
 
     private func answerLocally(_ request: [UInt8], _ method: RPCMethod) async throws -> [UInt8] {
         method == .tableRows
-            ? try await answerRows(request) : try await answerViews(request, from: localPeer)
+            ? try await answerRows(request, from: localPeer)
+            : try await answerViews(request, from: localPeer)
     }
 
     /// Asks several peers the same and waits until `judge` has enough or all have answered.

@@ -123,9 +123,9 @@ package actor TableService: Tables {
     }
 
     private func installHandlers() {
-        messaging.handle(.tableRows) { [weak self] _, request in
+        messaging.handle(.tableRows) { [weak self] remote, request in
             guard let self else { throw RPCFailure(code: 1, message: "shutting down") }
-            return try await self.answerRows(request)
+            return try await self.answerRows(request, from: remote.peer)
         }
         messaging.handle(.tableViews) { [weak self] remote, request in
             guard let self else { throw RPCFailure(code: 1, message: "shutting down") }

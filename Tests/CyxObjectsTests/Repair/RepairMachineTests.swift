@@ -33,7 +33,7 @@ struct RepairBench {
     func entry(_ index: Int, at number: Int) -> HolderEntry {
         HolderEntry(
             index: index, peer: peer(number), store: StoreID(RepairBench.digest(number)),
-            nonce: [UInt8](repeating: UInt8(number), count: 16))
+            receiptHash: [UInt8](repeating: UInt8(number), count: 16))
     }
 
     func segment(_ number: Int) -> SegmentID { SegmentID(BLAKE3.hash([1, UInt8(number)])) }

@@ -16,7 +16,7 @@ final class FakeTables: Tables {
         var custodians: [PeerID] = []
         /// Partitions whose rows others need from each peer.
         var held = 0
-        var validate: @Sendable (RowKey, [UInt8]) -> String? = { _, _ in nil }
+        var validate: @Sendable (RowKey, [UInt8]?, [UInt8]) -> String? = { _, _, _ in nil }
     }
 
     final class Shared: Sendable {
@@ -61,7 +61,9 @@ final class FakeTables: Tables {
             case .delete: value = nil
             case .set(let bytes):
                 guard bytes.count <= RowLimits.valueBytes else { return .failure(.tooLarge) }
-                if let reason = state.validate(key, bytes) { return .failure(.rejected(reason)) }
+                if let reason = state.validate(key, nil, bytes) {
+                    return .failure(.rejected(reason))
+                }
                 value = bytes
             }
             let next = (value: value, counter: current.version.counter + 1)
@@ -87,7 +89,9 @@ final class FakeTables: Tables {
         try await check(key, isWrite: true)
         let refusal: String? = shared.state.withLock { state in
             for element in elements {
-                if let value = element.value, let reason = state.validate(key, value) {
+                if let value = element.value,
+                    let reason = state.validate(key, element.element, value)
+                {
                     return reason
                 }
             }

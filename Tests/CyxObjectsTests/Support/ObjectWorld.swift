@@ -53,6 +53,8 @@ final class ObjectWorld {
     let timings: ObjectTimings
     /// Whether peers audit each other.
     private let audits: Bool
+    /// Rules that the gateway does not keep.
+    private let brokenRules: Set<ObjectRule>
     /// Whether peers look after their own disks.
     private let upkeep: Bool
 
@@ -143,11 +145,13 @@ final class ObjectWorld {
 
     init(
         storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
-        upkeep: Bool = false, timings: ObjectTimings = .devnet
+        upkeep: Bool = false, timings: ObjectTimings = .devnet,
+        gatewayWithout brokenRules: Set<ObjectRule> = []
     ) throws {
         self.upkeep = upkeep
         self.audits = audits
         self.timings = timings
+        self.brokenRules = brokenRules
         world = SimulatedWorld(seed: seed)
         gatewayNode = ObjectWorld.node(world, 0)
         shared.state.withLock { $0.validate = ObjectRowRules.validate }
@@ -236,6 +240,7 @@ final class ObjectWorld {
     func startGateway() throws {
         let (world, shared, members) = (world, shared, members)
         let (timings, slots, gatewayNode) = (timings, slots, gatewayNode)
+        let brokenRules = brokenRules
         slots.gateway.withLock { $0 = nil }
         if gatewayNode.peer.lives > 1 || !gatewayNode.peer.isRunning {
             gatewayNode.peer.restart()
@@ -247,7 +252,7 @@ final class ObjectWorld {
                 let context = ObjectContext(
                     environment: peer.environment, messaging: messaging,
                     membership: FakeMembership(gatewayNode.id, members),
-                    tables: FakeTables(shared), timings: timings)
+                    tables: FakeTables(shared), timings: timings, brokenRules: brokenRules)
                 slots.books.withLock { $0[gatewayNode.id] = context.standings }
                 let gateway = ObjectGateway(
                     context: context, accountSeed: [UInt8](repeating: 77, count: 32))

@@ -157,7 +157,7 @@ private let signedRows = Choice(decoders: [
         if let found, found.account == ObjectSamples.signing.verifyingKey.accountID {
             try BrokenProperty.check(found.payload == [1, 2], "a forged row")
         }
-        _ = ObjectRowRules.validate(ObjectSamples.headKey, bytes)
+        _ = ObjectRowRules.validate(ObjectSamples.headKey, nil, bytes)
         return found != nil
     },
     { bytes in
@@ -166,9 +166,10 @@ private let signedRows = Choice(decoders: [
         let entry = receipt.entry(
             of: ObjectSamples.shard, root: ObjectSamples.root,
             peer: ObjectSamples.signing.verifyingKey.peerID)
-        if entry != nil {
+        if let entry {
             try BrokenProperty.check(
-                ObjectRowRules.validate(holders, bytes) == nil, "a good receipt refused")
+                ObjectRowRules.validate(holders, entry.element, bytes) == nil,
+                "a good receipt refused")
         }
         return entry != nil
     },
@@ -180,7 +181,8 @@ enum ObjectSamples {
     static let file = [UInt8](repeating: 5, count: 40)
     static let root = BLAKE3.hash(file)
     static let shape = SegmentShape(
-        id: SegmentID(Digest(9, 8, 7, 6)), code: Redundancy(dataShards: 1, parityShards: 2),
+        id: .owned(by: signing.verifyingKey.accountID, random: Digest(9, 8, 7, 6)),
+        code: Redundancy(dataShards: 1, parityShards: 2),
         chunkLengths: [40], roots: [root, root, root],
         created: WallTime(milliseconds: 1_700_000_000_000))
     static let chunks = [
@@ -192,7 +194,7 @@ enum ObjectSamples {
     static let shard = ShardID(segment: shape.id, index: 0)
     static let receipt = StoreReceipt.signed(
         shard, root: root, fileBytes: file.count, store: StoreID(Digest(4, 4, 4, 4)),
-        nonce: [UInt8](repeating: 2, count: HolderEntry.nonceBytes), by: signing)
+        nonce: [UInt8](repeating: 2, count: StoreReceipt.nonceBytes), by: signing)
     static var receiptBytes: [UInt8] { receipt.protobufBytes() }
 
     static var rows: [[UInt8]] {
@@ -221,7 +223,7 @@ enum ObjectSamples {
             [9]
                 + HolderEntry(
                     index: 3, peer: signing.verifyingKey.peerID, store: StoreID(Digest(4, 4, 4, 4)),
-                    nonce: [UInt8](repeating: 2, count: HolderEntry.nonceBytes)
+                    receiptHash: [UInt8](repeating: 2, count: HolderEntry.hashBytes)
                 ).element,
         ]
     }
