@@ -226,6 +226,7 @@ final class ObjectClients: Sendable {
         do {
             placement = try await gateway.placement(of: name(key), in: ObjectWorld.bucket)
         } catch { return }
+        with { ObjectEvidence.checkForgeries(placement, world, &$0) }
         guard with({ $0.keys[key].updates }) == updates else { return }
         for segment in placement where !segment.holders.isEmpty {
             let durable = segment.holders.filter { entry in

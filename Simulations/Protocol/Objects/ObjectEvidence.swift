@@ -40,8 +40,9 @@ struct ObjectEvidence {
         for (segment, row) in holders {
             for (element, entry) in row.entries {
                 do {
-                    entries[segment, default: [:]][try HolderEntry(element: element)] =
-                        entry.value != nil
+                    let holder = try HolderEntry(element: element)
+                    guard !world.forgeries.contains(holder) else { continue }
+                    entries[segment, default: [:]][holder] = entry.value != nil
                 } catch { continue }
             }
         }

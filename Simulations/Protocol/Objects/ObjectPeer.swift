@@ -28,13 +28,16 @@ final class ObjectPeer: Sendable {
     let zone: String
     /// Whether it keeps rows and shards; otherwise it is a gateway.
     let isStoring: Bool
+    /// Whether it is a member that only writes, and nothing true (`LyingMember`).
+    let isLyingWriter: Bool
     private let key: SigningKey
     private let state = Mutex(State())
 
-    init(machine: SimulatedPeer, zone: String, isStoring: Bool) {
+    init(machine: SimulatedPeer, zone: String, isStoring: Bool, isLyingWriter: Bool = false) {
         self.machine = machine
         self.zone = zone
         self.isStoring = isStoring
+        self.isLyingWriter = isLyingWriter
         key = SigningKey(
             seed: BLAKE3.deriveKey(
                 context: "cyxcloud simulated objects", [UInt8(machine.index)], count: 32))
@@ -44,6 +47,7 @@ final class ObjectPeer: Sendable {
     /// What runs in the present life; nil while it does not.
     var tables: TableService? { machine.isRunning ? state.withLock { $0.tables } : nil }
     var gateway: ObjectGateway? { machine.isRunning ? state.withLock { $0.gateway } : nil }
+    var verifyingKey: VerifyingKey { key.verifyingKey }
     var isUp: Bool { tables != nil }
     var isGone: Bool { state.withLock { $0.isGone } }
 
@@ -83,6 +87,7 @@ final class ObjectPeer: Sendable {
                 localPeer: id, directory: world.directory, executor: environment.executor)
             var configuration = world.tables
             configuration.isFounder = isFounder
+            if isLyingWriter { configuration.validate = { _, _, _ in nil } }
             let salts = PlacementSalts()
             let tables = try await TableService(
                 environment: environment, key: key,
@@ -97,6 +102,8 @@ final class ObjectPeer: Sendable {
             state.withLock { ($0.tables, $0.messaging) = (tables, messaging) }
             if let shards {
                 try await runStorer(tables, context, shards, messaging)
+            } else if isLyingWriter {
+                try await tables.run()
             } else {
                 try await runGateway(tables, context)
             }

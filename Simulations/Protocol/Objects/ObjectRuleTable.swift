@@ -14,12 +14,26 @@ enum ObjectRuleTable {
         case .ordersUploads, .namesUploads: [.gatewayCrashes]
         case .acknowledgesDurable: [.narrowings]
         case .repairsByQuorum: [.partitions, .growth]
+        case .provesReceipts, .keepsRoomForRepair, .codesParity: [.wipes]
+        case .checksSignatures, .custodiansJudge: []
+        }
+    }
+
+    /// Lies that a rule is there for; without any, the seed draws them.
+    private static func lies(_ rule: ObjectRule) -> [MemberLie] {
+        switch rule {
+        case .provesReceipts: [.forgedReceipts]
+        case .keepsRoomForRepair: [.stuffedHolders]
+        case .checksSignatures: [.forgedRows]
+        case .custodiansJudge: [.forgedStandings]
+        default: []
         }
     }
 
     private static func run(_ seed: UInt64, _ rule: ObjectRule, isKept: Bool) -> ObjectOutcome {
         ObjectRun.run(
-            seed: seed, without: isKept ? [] : [rule], favouring: favourites(rule))
+            seed: seed, without: isKept ? [] : [rule], favouring: favourites(rule), lies: lies(rule)
+        )
     }
 
     /// Prints a line for each rule; false if not all are shown to be needed.

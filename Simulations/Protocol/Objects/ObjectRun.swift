@@ -25,7 +25,7 @@ enum ObjectRun {
 
     static func run(
         seed: UInt64, without broken: Set<ObjectRule> = [],
-        favouring kinds: [ObjectNemesis] = [], printed: LogLevel? = nil
+        favouring kinds: [ObjectNemesis] = [], lies: [MemberLie] = [], printed: LogLevel? = nil
     ) -> ObjectOutcome {
         let world = ObjectWorld(seed: seed, without: broken, printed: printed)
         for _ in 0..<ObjectWorld.storers { world.addPeer(storing: true) }
@@ -39,7 +39,7 @@ enum ObjectRun {
         } else {
             underFaults(
                 world, clients,
-                ObjectAdversary(world: world, clients: clients, favouring: kinds), &outcome)
+                ObjectAdversary(world: world, clients: clients, favouring: kinds), lies, &outcome)
         }
         outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
         outcome.trace = world.world.trace
@@ -55,25 +55,30 @@ enum ObjectRun {
 
     private static func underFaults(
         _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: ObjectAdversary,
-        _ outcome: inout ObjectOutcome
+        _ lies: [MemberLie], _ outcome: inout ObjectOutcome
     ) {
         var adversary = adversary
+        var liar = LyingMember(world: world, clients: clients, favouring: lies)
         let end = world.world.now + faults
         var nextLook = world.world.now
         while world.world.now < end {
             adversary.step()
+            liar?.step()
             clients.step()
             world.world.run(for: pace)
             if nextLook <= world.world.now {
                 nextLook = world.world.now + looks
                 let evidence = ObjectEvidence(world)
-                clients.with { evidence.checkRetirement(&$0) }
+                clients.with { records in
+                    evidence.checkRetirement(&records)
+                    ObjectEvidence.checkForgeries(world, &records)
+                }
             }
             // What follows from a violation says nothing more.
             if clients.with({ !$0.violations.isEmpty }) { break }
         }
         adversary.stop()
-        outcome.faults = adversary.counts
+        outcome.faults = adversary.counts.merging(liar?.counts ?? [:], uniquingKeysWith: +)
         if clients.with({ !$0.violations.isEmpty }) { return }
         rest(world, clients, &adversary)
     }
@@ -119,6 +124,7 @@ enum ObjectRun {
                 records.check(name)
             }
             evidence.checkRetirement(&records)
+            ObjectEvidence.checkForgeries(world, &records)
             guard !isAtRest else { return }
             let reason = unrest ?? ("AckedDurable", isRead ? "" : "heads cannot be read")
             records.violate(reason.name, reason.what)
@@ -206,6 +212,7 @@ enum ObjectRun {
         }
         world.world.run(limit: .seconds(20)) { task.result != nil }
         guard case .success(let all)? = task.result else { return nil }
+        clients.with { ObjectEvidence.checkForgeries(all.0, world, &$0) }
         return all
     }
 }

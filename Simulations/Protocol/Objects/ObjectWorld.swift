@@ -24,6 +24,7 @@ final class ObjectWorld: Sendable {
     let broken: Set<ObjectRule>
     private let state = Mutex<[ObjectPeer]>([])
     let direct = DirectPeers()
+    let forgeries = Forgeries()
 
     private static let tableTimings: TableTimings = {
         var timings = TableTimings.hasty
@@ -79,7 +80,13 @@ final class ObjectWorld: Sendable {
         tables.genesisDepth = 0
         tables.timings = Self.tableTimings
         tables.twoPhaseTables = ObjectRowRules.twoPhaseTables
-        tables.validate = ObjectRowRules.validate
+        if !broken.contains(.custodiansJudge) {
+            tables.custodianTables = ObjectRowRules.custodianTables
+        }
+        if !broken.contains(.keepsRoomForRepair) {
+            tables.openRowBytes = ObjectRowRules.openRowBytes
+        }
+        if !broken.contains(.checksSignatures) { tables.validate = ObjectRowRules.validate }
         self.tables = tables
         timings = Self.objectTimings
         self.broken = broken
@@ -87,17 +94,17 @@ final class ObjectWorld: Sendable {
 
     var peers: [ObjectPeer] { state.withLock { $0 } }
     var storers: [ObjectPeer] { peers.filter { $0.isStoring && !$0.isGone } }
-    var gateways: [ObjectPeer] { peers.filter { !$0.isStoring } }
+    var gateways: [ObjectPeer] { peers.filter { !$0.isStoring && !$0.isLyingWriter } }
 
     func peer(_ id: PeerID) -> ObjectPeer? { peers.first { $0.id == id } }
 
     /// Adds a machine, starts it and lets everyone know it; the first one founds the network.
     @discardableResult
-    func addPeer(storing: Bool) -> ObjectPeer {
+    func addPeer(storing: Bool, lying: Bool = false) -> ObjectPeer {
         let number = peers.count
         let peer = ObjectPeer(
             machine: world.addPeer(), zone: storing ? "zone\(number % Self.zones)" : "",
-            isStoring: storing)
+            isStoring: storing, isLyingWriter: lying)
         state.withLock { $0.append(peer) }
         peer.boot(self, isFounder: number == 0)
         world.run(limit: .seconds(2)) { peer.isUp }

@@ -1,0 +1,41 @@
+import CyxCore
+import CyxObjects
+import CyxTables
+import Synchronization
+
+/// Everything that a lying member has written, or tried to, in others' names: what honest peers hold
+/// and believe is held against it (Unforgeable).
+final class Forgeries: Sendable {
+    private struct State {
+        var entries: Set<HolderEntry> = []
+        var rows: [RowKey: Set<[UInt8]>] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// Notes elements of a segment's holder row that name who signed nothing.
+    func note(_ elements: [MergeElement]) {
+        state.withLock { state in
+            for element in elements {
+                do {
+                    state.entries.insert(try HolderEntry(element: element.element))
+                } catch { continue }
+            }
+        }
+    }
+
+    func note(_ value: [UInt8], at key: RowKey) {
+        _ = state.withLock { $0.rows[key, default: []].insert(value) }
+    }
+
+    func contains(_ entry: HolderEntry) -> Bool { state.withLock { $0.entries.contains(entry) } }
+
+    /// Of registers, in order.
+    var rows: [(key: RowKey, values: Set<[UInt8]>)] {
+        state.withLock { $0.rows }
+            .map { (key: $0.key, values: $0.value) }
+            .sorted {
+                ($0.key.table.rawValue, $0.key.position) < ($1.key.table.rawValue, $1.key.position)
+            }
+    }
+}
