@@ -41,7 +41,7 @@ struct ObjectEvidence {
             for (element, entry) in row.entries {
                 do {
                     let holder = try HolderEntry(element: element)
-                    guard !world.forgeries.contains(holder) else { continue }
+                    guard !world.forgeries.contains(holder, of: segment) else { continue }
                     entries[segment, default: [:]][holder] = entry.value != nil
                 } catch { continue }
             }
@@ -147,7 +147,13 @@ struct ObjectEvidence {
                 !inZone.contains { $0.key != zone && $0.value.contains(index) }
             }
             if alone.count > cap {
-                return "\(zone) holds \(alone.count) shards of \(placement.segment), not \(cap)"
+                let places = holders.sorted { ($0.index, $0.peer) < ($1.index, $1.peer) }.map {
+                    "\($0.index) at \($0.peer) in \(world.peer($0.peer)?.zone ?? "none")"
+                        + (world.peer($0.peer)?.store == $0.store
+                            ? "" : " before its disk was wiped")
+                }
+                return "\(zone) holds \(alone.count) shards of \(placement.segment), not \(cap): "
+                    + places.joined(separator: ", ")
             }
         }
         return nil

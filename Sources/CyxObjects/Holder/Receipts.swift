@@ -13,6 +13,15 @@ package struct HolderEntry: Hashable, Sendable {
 
     package static let hashBytes = 16
 
+    /// What is held, whichever receipt says so.
+    package struct File: Hashable, Sendable {
+        var index: Int
+        var peer: PeerID
+        var store: StoreID
+    }
+
+    package var file: File { File(index: index, peer: peer, store: store) }
+
     package init(index: Int, peer: PeerID, store: StoreID, receiptHash: [UInt8]) {
         self.index = index
         self.peer = peer

@@ -251,6 +251,20 @@ package actor Departure {
             logger.debug(
                 "a shard could not be handed over yet",
                 [("segment", "\(listed.shard.segment)"), ("error", "\(error)")])
+            guard Departure.isForCustodians(error) else { return }
+            await context.report(
+                listed.shard.segment, suspect: context.messaging.localPeer,
+                index: listed.shard.index)
+        }
+    }
+
+    /// Whether custodians can do what this peer cannot: they have room in a row that others filled up,
+    /// and rebuild what is rotten here.
+    private static func isForCustodians(_ error: any Error) -> Bool {
+        switch error {
+        case let error as TableError: error == .tooLarge
+        case let error as ShardCopier.Failure: error == .badSource
+        default: false
         }
     }
 

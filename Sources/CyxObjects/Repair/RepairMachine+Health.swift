@@ -46,8 +46,9 @@ extension RepairMachine {
         segment.surplus = []
         guard segment.missing.isEmpty else { return }
         let good = good(segment, peers)
-        segment.crowded = crowded(good, code, peers)
-        if good.count > code.shards { segment.surplus = surplus(good) }
+        segment.crowded =
+            good.first(where: segment.leaving.contains) ?? crowded(good, code, peers)
+        segment.surplus = surplus(good) + spent(segment, good, peers)
     }
 
     /// One of `good` whose zone is above its share (B2), or whose peer has another shard too: the
@@ -98,6 +99,18 @@ extension RepairMachine {
             result += entries.sorted { $0.peer < $1.peer }.dropFirst(1 + limits.spares)
         }
         return result
+    }
+
+    /// Entries of shards that are known to be gone or wrong, and those that do not count, where there
+    /// is a good one: readers would ask in vain. Who cannot be reached may come back.
+    private func spent(
+        _ segment: Segment, _ good: [HolderEntry], _ peers: RepairPeers
+    ) -> [HolderEntry] {
+        let gone = segment.entries.filter { entry in
+            segment.bad.contains(entry)
+                || peers[entry.peer].map { $0.store != entry.store } ?? false
+        }
+        return (gone + segment.void).filter { entry in good.contains { $0.index == entry.index } }
     }
 
     /// Whether another good holder of that index would be kept as a spare.

@@ -86,7 +86,8 @@ extension RepairMachine {
         } else if let crowded = segment.crowded, let crowdedSince = segment.crowdedSince {
             task = .move(segment.shape.id, crowded)
             since = crowdedSince
-            delay = timings.declump
+            delay =
+                segment.leaving.contains(crowded) ? timings.delays.endangered : timings.declump
         } else if let surplusSince = segment.surplusSince {
             task = .release(segment.shape.id, segment.surplus)
             since = surplusSince

@@ -45,11 +45,13 @@ package struct RepairMachine: Sendable {
         package var shape: SegmentShape
         var signedCore: [UInt8]
         package var entries: [HolderEntry]
-        /// Entries that do not count, since their holder signed no receipt: retired with the next
-        /// rebuild of their index.
-        var forged: Set<HolderEntry> = []
+        /// Entries that do not count: their holder signed no receipt, or another one for the same
+        /// file is there.
+        var void: [HolderEntry] = []
         /// Entries whose shard was found to be wrong or gone.
         var bad: Set<HolderEntry> = []
+        /// Entries whose holder goes and cannot write so itself.
+        var leaving: Set<HolderEntry> = []
         /// Whose shards were found so, the latest last, also after those were replaced: or two
         /// such peers would be given the same shard in turns.
         var distrusted: [PeerID] = []
@@ -77,7 +79,7 @@ package struct RepairMachine: Sendable {
         /// An entry that lies where too many others do, and since when there is one.
         var crowded: HolderEntry?
         var crowdedSince: Instant?
-        /// Good entries beyond the spares, and since when there are some.
+        /// Entries that nobody needs, and since when there are some.
         var surplus: [HolderEntry] = []
         var surplusSince: Instant?
 
@@ -170,10 +172,17 @@ package struct RepairMachine: Sendable {
 
     package mutating func load(
         _ shape: SegmentShape, _ signedCore: [UInt8], _ entries: [HolderEntry],
-        forged: Set<HolderEntry> = [], rank: Int, hasQuorum: Bool = true, _ peers: RepairPeers,
+        forged: [HolderEntry] = [], rank: Int, hasQuorum: Bool = true, _ peers: RepairPeers,
         now: Instant
     ) {
         let id = shape.id
+        var files: Set<HolderEntry.File> = []
+        var void = forged
+        let entries = entries.filter { entry in
+            if files.insert(entry.file).inserted { return true }
+            void.append(entry)
+            return false
+        }
         var segment =
             segments[id]
             ?? Segment(
@@ -190,11 +199,12 @@ package struct RepairMachine: Sendable {
         // Whoever claimed it has replaced what it knew to be missing, which may not be all.
         if rank < segment.rank || segment.entries != entries { segment.claimedUntil = nil }
         segment.entries = entries
-        segment.forged = forged
+        segment.void = void
         segment.rank = rank
         segment.hasQuorum = hasQuorum
         segment.loaded = now
         if !segment.bad.isEmpty { segment.bad.formIntersection(entries) }
+        if !segment.leaving.isEmpty { segment.leaving.formIntersection(entries) }
         segments[id] = segment
         review(id, peers, now)
     }
@@ -220,6 +230,16 @@ package struct RepairMachine: Sendable {
         if !entries.isEmpty { segments[id]?.distrust(peer) }
         segments[id]?.isUrgent = true
         review(id, peers, now)
+    }
+
+    /// Who holds a shard goes, and asks for it to be taken from there.
+    package mutating func markLeaving(
+        _ shard: ShardID, at peer: PeerID, _ peers: RepairPeers, now: Instant
+    ) {
+        guard let segment = segments[shard.segment] else { return }
+        segments[shard.segment]?.leaving.formUnion(
+            segment.entries.filter { $0.index == shard.index && $0.peer == peer })
+        review(shard.segment, peers, now)
     }
 
     /// A shard that was found bad is what it should be.

@@ -14,12 +14,13 @@ extension Repairer {
         let copier = ShardCopier(
             context: context.with(.background), shape: segment.shape,
             signedCore: segment.signedCore)
+        let isLeaving = segment.leaving.contains(entry)
         // What it has must not count for its zone, or the only zone with room could be passed over.
         let others = segment.entries.filter { $0 != entry }
         let target = context.replacementHolder(
             for: shard, segment.shape, beside: others,
-            avoiding: Set(segment.distrusted).union([entry.peer]))
-        guard let target, improves(entry, target, others) else { return false }
+            avoiding: Set(segment.distrusted).union([entry.peer]), mayDouble: isLeaving)
+        guard let target, isLeaving || improves(entry, target, others) else { return false }
         let holder: SegmentRebuilder.Holder
         do throws(ShardCopier.Failure) {
             holder = try await copier.copy(

@@ -22,6 +22,8 @@ package actor Repairer {
         var segment: SegmentID
         var peer: PeerID?
         var index: Int
+        /// Whose shard it is says so itself.
+        var isOwn: Bool
     }
 
     /// What a look was based on: it tells the truth as long as these are the same.
@@ -75,8 +77,8 @@ package actor Repairer {
 
     /// Takes reports from now on.
     package nonisolated func start() {
-        context.messaging.handle(.reportSegment) { _, request in
-            try await self.report(request)
+        context.messaging.handle(.reportSegment) { remote, request in
+            try await self.report(request, by: remote.peer)
         }
         context.messaging.handle(.claimSegment) { remote, request in
             try await self.claim(request, by: remote.peer)
@@ -210,12 +212,13 @@ package actor Repairer {
         return RepairPeer(store: store, zone: "", risk: Risk.suspected)
     }
 
-    private func report(_ bytes: [UInt8]) throws -> [UInt8] {
+    private func report(_ bytes: [UInt8], by reporter: PeerID) throws -> [UInt8] {
         guard let request = ShardHolder.decoded(ReportSegmentRequest.self, bytes),
             let shard = ShardID(segment: request.segment, index: request.index)
         else { throw ShardRefusal.malformed.failure("report") }
+        let suspect = PeerID(bytes: request.peer)
         let report = Report(
-            segment: shard.segment, peer: PeerID(bytes: request.peer), index: shard.index)
+            segment: shard.segment, peer: suspect, index: shard.index, isOwn: suspect == reporter)
         if reports.count < Repairer.reports, !reports.contains(report) { reports.append(report) }
         return ReportSegmentResponse().protobufBytes()
     }
@@ -365,14 +368,15 @@ package actor Repairer {
             }
             let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
             let forged = await unproven(holders, shape)
-            let entries = holders.map(\.entry).filter { !forged.contains($0) }
+            let named = holders.map(\.entry)
+            let entries = named.filter { !forged.contains($0) }
             for entry in entries where peers[entry.peer] == nil {
                 guard let peer = unheard(entry.peer, entry.store, snapshot) else { continue }
                 peers.set(entry.peer, peer, now: now)
             }
             machine.load(
-                shape, signed, entries, forged: forged, rank: custody.rank,
-                hasQuorum: custody.hasQuorum, peers, now: now)
+                shape, signed, entries, forged: named.filter(forged.contains),
+                rank: custody.rank, hasQuorum: custody.hasQuorum, peers, now: now)
             return true
         } catch {
             logger.debug("a segment's rows could not be read", [("error", "\(error)")])
@@ -413,13 +417,22 @@ package actor Repairer {
             }
             let shard = ShardID(segment: report.segment, index: report.index)
             guard report.index < segment.shape.code.shards, await isHolder(peer, of: shard),
-                await isGood(shard, segment.shape, at: peer) == false
+                let isGood = await isGood(shard, segment.shape, at: peer)
             else { continue }
-            logger.warning(
-                "a reported shard is bad",
-                [("segment", "\(report.segment)"), ("peer", "\(peer)")])
-            noteBad(shard, at: peer)
+            if isGood {
+                guard report.isOwn, isDraining(peer) else { continue }
+                machine.markLeaving(shard, at: peer, peers, now: context.environment.now())
+            } else {
+                logger.warning(
+                    "a reported shard is bad",
+                    [("segment", "\(report.segment)"), ("peer", "\(peer)")])
+                noteBad(shard, at: peer)
+            }
         }
+    }
+
+    private func isDraining(_ peer: PeerID) -> Bool {
+        context.membership.snapshot.members[peer]?.info.isDraining ?? false
     }
 
     /// Whether the rows name `peer` for `shard`; readers also report whom they remember of before.
@@ -468,7 +481,7 @@ package actor Repairer {
             MergeElement(element: $0.entry.element, value: $0.receipt.protobufBytes())
         }
         let rebuilt = Set(holders.map(\.entry.index))
-        let former = segment.entries + segment.forged
+        let former = segment.entries + segment.void
         let retired = former.filter { rebuilt.contains($0.index) && !good.contains($0) }
             .map { MergeElement(element: $0.element, value: nil) }
         try await context.tables.merge(ObjectRows.holders(id), added + retired)

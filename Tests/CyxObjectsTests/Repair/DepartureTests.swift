@@ -1,6 +1,7 @@
 import CyxCore
 import CyxObjects
 import CyxOverlay
+import CyxStorage
 import CyxTables
 import SimulationHarness
 import Synchronization
@@ -157,6 +158,47 @@ import Testing
             #expect(head.redundancy == "rs(4,2)")
             #expect(try world.get("key\(number)") == noise(2_000_000, seed: UInt64(number + 1)))
         }
+    }
+
+    @Test func whoFindsNoRoomInRowsIsRelievedByCustodians() throws {
+        let (world, node) = try world()
+        let held = entries(world, of: node)
+        world.shared.state.withLock { $0.withoutRoom = [node.id] }
+        // Who stays and complains is not believed.
+        let shard = try #require(world.holders().first { $0.entry.peer == node.id })
+        let custodian = try #require(world.shared.state.withLock { $0.custodians.first })
+        let messaging = try #require(world.messaging(node))
+        let report = ReportSegmentRequest(
+            segment: shard.segment.bytes, peer: node.id.bytes, index: UInt32(shard.entry.index))
+        try world.world.perform(on: node.peer) {
+            _ = try await messaging.call(
+                custodian, .reportSegment, report.protobufBytes(), timeout: .seconds(5))
+        }
+        world.world.run(for: .seconds(20))
+        #expect(entries(world, of: node) == held)
+        try begin(world, node)
+        #expect(try runUntilHandedOver(world, node))
+        #expect(entries(world, of: node) == 0)
+        world.kill(node)
+        #expect(try world.runUntilFull(segments: 3))
+        #expect(try world.status().repairedBytes == 0)
+    }
+
+    @Test func aRottenShardOfWhoLeavesIsRebuiltWithoutWaitingForAScrub() throws {
+        let (world, node) = try world()
+        let held = entries(world, of: node)
+        let shard = try #require(world.holders().first { $0.entry.peer == node.id })
+        let store = world.store(node)
+        let key = ShardKey(segment: shard.segment, index: UInt8(shard.entry.index), chunk: 0)
+        try world.world.perform(on: node.peer) {
+            var piece = try #require(try await store.get(key))
+            piece[100] ^= 1
+            try await store.put([(key, piece)])
+        }
+        try begin(world, node)
+        #expect(try runUntilHandedOver(world, node))
+        #expect(entries(world, of: node) == 0 && held > 0)
+        #expect(try world.status().repairedBytes > 0)
     }
 
     @Test func whoStaysAfterAllKeepsTheRestAndTakesNewShards() throws {

@@ -338,6 +338,39 @@ struct RepairBench {
         #expect(bench.due == [.release(bench.segment(0), [last].compactMap { $0 })])
     }
 
+    @Test func entriesThatLeadNowhereGoOnceAnotherHasTheShard() {
+        var bench = RepairBench(peers: 60)
+        let spare = bench.entry(3, at: 21)
+        var wiped = bench.entry(4, at: 22)
+        wiped.store = StoreID(RepairBench.digest(99))
+        // Another receipt for what is counted already.
+        var again = bench.entry(5, at: 5)
+        again.receiptHash = [UInt8](repeating: 99, count: HolderEntry.hashBytes)
+        // Its peer is gone, and may come back.
+        let absent = bench.entry(6, at: 70)
+        bench.load(0, also: [spare, wiped, again, absent])
+        bench.machine.markBad(
+            bench.segment(0), index: 3, peer: bench.peer(21), bench.peers, now: bench.now)
+        bench.wait(24 * hour - 1)
+        #expect(bench.due == [])
+        bench.wait(1)
+        #expect(bench.due == [.release(bench.segment(0), [spare, wiped, again])])
+        bench.load(0)
+        #expect(bench.due == [])
+    }
+
+    @Test func whoGoesAndCannotWriteSoIsRelievedAtOnce() {
+        var bench = RepairBench(peers: 60)
+        bench.load(0)
+        bench.wait(hour)
+        bench.machine.markLeaving(
+            ShardID(segment: bench.segment(0), index: 3), at: bench.peer(3), bench.peers,
+            now: bench.now)
+        #expect(bench.due == [.move(bench.segment(0), bench.entry(3, at: 3))])
+        bench.load(0, also: [bench.entry(3, at: 20)], without: [3])
+        #expect(bench.due == [])
+    }
+
     @Test func aSpareStandsInForItsIndex() {
         var bench = RepairBench(peers: 60)
         bench.load(0, also: [bench.entry(3, at: 20)])

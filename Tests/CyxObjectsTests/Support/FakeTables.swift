@@ -14,6 +14,8 @@ final class FakeTables: Tables {
         var stall: (@Sendable (RowKey, _ isWrite: Bool) async -> Void)?
         /// Custodians of every row, in rank order.
         var custodians: [PeerID] = []
+        /// Whose merges find rows too full for them.
+        var withoutRoom: Set<PeerID> = []
         /// Partitions whose rows others need from each peer.
         var held = 0
         var validate: @Sendable (RowKey, [UInt8]?, [UInt8]) -> String? = { _, _, _ in nil }
@@ -24,9 +26,11 @@ final class FakeTables: Tables {
     }
 
     let shared: Shared
+    private let local: PeerID
 
-    init(_ shared: Shared) {
+    init(_ shared: Shared, _ local: PeerID) {
         self.shared = shared
+        self.local = local
     }
 
     private func check(_ key: RowKey, isWrite: Bool) async throws(TableError) {
@@ -87,6 +91,7 @@ final class FakeTables: Tables {
     func merge(_ key: RowKey, _ elements: [MergeElement]) async throws(TableError) {
         precondition(!key.table.isRegister)
         try await check(key, isWrite: true)
+        if shared.state.withLock({ $0.withoutRoom.contains(local) }) { throw .tooLarge }
         let refusal: String? = shared.state.withLock { state in
             for element in elements {
                 if let value = element.value,

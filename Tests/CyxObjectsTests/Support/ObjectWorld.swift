@@ -65,6 +65,10 @@ final class ObjectWorld {
         }
     }
 
+    func messaging(_ node: Node) -> DirectMessaging? {
+        slots.answering.withLock { $0[node.id] }
+    }
+
     func store(_ node: Node) -> ShardStore {
         slots.stores.withLock { stores in
             guard let store = stores[node.id] else { preconditionFailure("no store yet") }
@@ -200,7 +204,8 @@ final class ObjectWorld {
                     allocatedBytes: 1 << 34, freeBytes: 1 << 34))
             let context = ObjectContext(
                 environment: environment, messaging: LoggedMessaging(messaging, calls),
-                membership: FakeMembership(node.id, members), tables: FakeTables(shared),
+                membership: FakeMembership(node.id, members),
+                tables: FakeTables(shared, node.id),
                 timings: timings)
             let repairer = Repairer(context: context)
             repairer.start()
@@ -252,7 +257,8 @@ final class ObjectWorld {
                 let context = ObjectContext(
                     environment: peer.environment, messaging: messaging,
                     membership: FakeMembership(gatewayNode.id, members),
-                    tables: FakeTables(shared), timings: timings, brokenRules: brokenRules)
+                    tables: FakeTables(shared, gatewayNode.id), timings: timings,
+                    brokenRules: brokenRules)
                 slots.books.withLock { $0[gatewayNode.id] = context.standings }
                 let gateway = ObjectGateway(
                     context: context, accountSeed: [UInt8](repeating: 77, count: 32))
@@ -270,7 +276,8 @@ final class ObjectWorld {
         let context = ObjectContext(
             environment: node.peer.environment,
             messaging: DirectMessaging(world: world, peer: node.peer, id: node.id),
-            membership: FakeMembership(node.id, members), tables: FakeTables(shared),
+            membership: FakeMembership(node.id, members),
+            tables: FakeTables(shared, node.id),
             timings: timings)
         return (
             node.peer,

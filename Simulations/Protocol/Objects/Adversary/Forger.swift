@@ -50,6 +50,7 @@ struct Forger: Sendable {
         _ generator: inout SeededGenerator
     ) async throws -> [MergeElement] {
         let source = lie == .otherSegment ? other : segment
+        if lie == .otherSegment, other == segment { return [] }
         guard let core = try await tables.read(ObjectRows.core(segment)).value else { return [] }
         let row = try await tables.readMerge(ObjectRows.holders(source))
         let elements: [MergeElement]
@@ -62,7 +63,7 @@ struct Forger: Sendable {
         } else {
             elements = try row.compactMap { try bent($0, lie, &generator) }
         }
-        if lie != .overwriting { forgeries.note(elements) }
+        if lie != .overwriting { forgeries.note(elements, of: segment) }
         return elements
     }
 
@@ -118,7 +119,7 @@ struct Forger: Sendable {
                 element: claim.entry.element,
                 value: number.isMultiple(of: 5) ? nil : receipt.protobufBytes())
         }
-        forgeries.note(elements)
+        forgeries.note(elements, of: segment)
         return elements
     }
 

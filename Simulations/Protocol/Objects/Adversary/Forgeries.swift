@@ -7,18 +7,19 @@ import Synchronization
 /// and believe is held against it (Unforgeable).
 final class Forgeries: Sendable {
     private struct State {
-        var entries: Set<HolderEntry> = []
+        var entries: [SegmentID: Set<HolderEntry>] = [:]
         var rows: [RowKey: Set<[UInt8]>] = [:]
     }
 
     private let state = Mutex(State())
 
-    /// Notes elements of a segment's holder row that name who signed nothing.
-    func note(_ elements: [MergeElement]) {
+    /// Notes elements for a segment's holder row that name who signed nothing of the kind.
+    func note(_ elements: [MergeElement], of segment: SegmentID) {
         state.withLock { state in
             for element in elements {
                 do {
-                    state.entries.insert(try HolderEntry(element: element.element))
+                    state.entries[segment, default: []]
+                        .insert(try HolderEntry(element: element.element))
                 } catch { continue }
             }
         }
@@ -28,7 +29,9 @@ final class Forgeries: Sendable {
         _ = state.withLock { $0.rows[key, default: []].insert(value) }
     }
 
-    func contains(_ entry: HolderEntry) -> Bool { state.withLock { $0.entries.contains(entry) } }
+    func contains(_ entry: HolderEntry, of segment: SegmentID) -> Bool {
+        state.withLock { $0.entries[segment]?.contains(entry) ?? false }
+    }
 
     /// Of registers, in order.
     var rows: [(key: RowKey, values: Set<[UInt8]>)] {

@@ -33,9 +33,10 @@ extension ObjectEvidence {
     ) {
         records.check("Unforgeable")
         for placement in placements {
-            guard let entry = placement.holders.first(where: world.forgeries.contains) else {
-                continue
+            let forged = placement.holders.first {
+                world.forgeries.contains($0, of: placement.segment)
             }
+            guard let entry = forged else { continue }
             return records.violate(
                 "Unforgeable",
                 "a gateway takes \(entry.peer) for a holder of \(placement.segment)/\(entry.index)")
