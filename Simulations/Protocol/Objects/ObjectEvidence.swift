@@ -38,11 +38,11 @@ struct ObjectEvidence {
         }
         segments = Set(cores.filter { $0.value.value != nil }.keys)
         for (segment, row) in holders {
-            for (element, entry) in row.entries {
+            for item in row.items {
                 do {
-                    let holder = try HolderEntry(element: element)
+                    let holder = try HolderEntry(element: item.element)
                     guard !world.forgeries.contains(holder, of: segment) else { continue }
-                    entries[segment, default: [:]][holder] = entry.value != nil
+                    entries[segment, default: [:]][holder] = item.entry.value != nil
                 } catch { continue }
             }
         }

@@ -225,7 +225,7 @@ struct TableEvidence {
                         case .merge(let row) = try StoredRow(table: row.table, bytes: value).content
                     else { continue }
                     count("ClockBound")
-                    for entry in row.entries.values
+                    for entry in row.items.map(\.entry)
                     where entry.stamp.milliseconds
                         > now.milliseconds + HybridClock.aheadLimit + tolerance
                     {

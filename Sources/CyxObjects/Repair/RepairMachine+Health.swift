@@ -21,6 +21,12 @@ extension RepairMachine {
         return peer.store == entry.store
     }
 
+    /// Who is not given shards of a segment: it had a bad one in the store that it has still. With a
+    /// new disk a peer begins anew.
+    package func distrusted(_ segment: Segment, _ peers: RepairPeers) -> Set<PeerID> {
+        Set(segment.distrusted.filter { peers[$0.peer]?.store == $0.store }.map(\.peer))
+    }
+
     package func isHolder(_ peer: PeerID, of shard: ShardID) -> Bool {
         segments[shard.segment]?.entries.contains { $0.index == shard.index && $0.peer == peer }
             ?? false

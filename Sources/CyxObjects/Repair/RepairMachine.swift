@@ -54,7 +54,7 @@ package struct RepairMachine: Sendable {
         var leaving: Set<HolderEntry> = []
         /// Whose shards were found so, the latest last, also after those were replaced: or two
         /// such peers would be given the same shard in turns.
-        var distrusted: [PeerID] = []
+        var distrusted: [(peer: PeerID, store: StoreID)] = []
         /// Place among the reachable custodians.
         package var rank: Int
         /// Whether a quorum of its custodians can be reached.
@@ -93,10 +93,10 @@ package struct RepairMachine: Sendable {
         }
         var needsWork: Bool { !missing.isEmpty || crowded != nil || !surplus.isEmpty }
 
-        mutating func distrust(_ peer: PeerID) {
-            distrusted.removeAll { $0 == peer }
+        mutating func distrust(_ entry: HolderEntry) {
+            distrusted.removeAll { $0.peer == entry.peer }
             if distrusted.count == RepairMachine.distrustedPeers { distrusted.removeFirst() }
-            distrusted.append(peer)
+            distrusted.append((entry.peer, entry.store))
         }
     }
 
@@ -227,7 +227,7 @@ package struct RepairMachine: Sendable {
         guard let segment = segments[id] else { return }
         let entries = segment.entries.filter { $0.index == index && $0.peer == peer }
         segments[id]?.bad.formUnion(entries)
-        if !entries.isEmpty { segments[id]?.distrust(peer) }
+        if let entry = entries.last { segments[id]?.distrust(entry) }
         segments[id]?.isUrgent = true
         review(id, peers, now)
     }

@@ -1,8 +1,21 @@
 internal import CyxCore
+internal import CyxOverlay
+internal import CyxTables
 internal import CyxTransport
 
 /// Looking at shards that somebody said are bad.
 extension Repairer {
+    /// Whether the rows name `peer` for `shard`; readers also report whom they remember of before.
+    func isHolder(_ peer: PeerID, of shard: ShardID) async -> Bool {
+        if machine.isHolder(peer, of: shard) { return true }
+        await load(shard.segment)
+        return machine.isHolder(peer, of: shard)
+    }
+
+    func isDraining(_ peer: PeerID) -> Bool {
+        context.membership.snapshot.members[peer]?.info.isDraining ?? false
+    }
+
     /// Reads a shard file at its holder and checks it; nil if the holder does not answer, which is
     /// left to membership.
     func isGood(_ shard: ShardID, _ shape: SegmentShape, at peer: PeerID) async -> Bool? {

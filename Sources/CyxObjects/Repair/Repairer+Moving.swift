@@ -19,7 +19,7 @@ extension Repairer {
         let others = segment.entries.filter { $0 != entry }
         let target = context.replacementHolder(
             for: shard, segment.shape, beside: others,
-            avoiding: Set(segment.distrusted).union([entry.peer]), mayDouble: isLeaving)
+            avoiding: machine.distrusted(segment, peers).union([entry.peer]), mayDouble: isLeaving)
         guard let target, isLeaving || improves(entry, target, others) else { return false }
         let holder: SegmentRebuilder.Holder
         do throws(ShardCopier.Failure) {

@@ -43,8 +43,8 @@ package actor Repairer {
 
     let context: ObjectContext
     private let runner = JobRunner()
-    private var machine: RepairMachine
-    private var peers: RepairPeers
+    private(set) var machine: RepairMachine
+    private(set) var peers: RepairPeers
     /// Of the last look that found and read everything.
     private var looked: Basis?
     private var reports: [Report] = []
@@ -431,17 +431,6 @@ package actor Repairer {
         }
     }
 
-    private func isDraining(_ peer: PeerID) -> Bool {
-        context.membership.snapshot.members[peer]?.info.isDraining ?? false
-    }
-
-    /// Whether the rows name `peer` for `shard`; readers also report whom they remember of before.
-    private func isHolder(_ peer: PeerID, of shard: ShardID) async -> Bool {
-        if machine.isHolder(peer, of: shard) { return true }
-        await load(shard.segment)
-        return machine.isHolder(peer, of: shard)
-    }
-
     // MARK: Rebuilding
 
     func perform(_ task: RepairTask) async {
@@ -475,7 +464,7 @@ package actor Repairer {
             signedCore: segment.signedCore)
         let holders = try await rebuilder.rebuild(
             missing, from: good.map { ($0.index, $0.peer) },
-            avoiding: Set(segment.distrusted), spoilt: Set(segment.bad.map(\.peer)))
+            avoiding: machine.distrusted(segment, peers), spoilt: Set(segment.bad.map(\.peer)))
         guard !holders.isEmpty else { return false }
         let added = holders.map {
             MergeElement(element: $0.entry.element, value: $0.receipt.protobufBytes())

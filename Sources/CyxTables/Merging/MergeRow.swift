@@ -29,28 +29,54 @@ package struct MergeEntry: Hashable, Sendable {
 /// A merge row: a map from element to state that merges element by element, in any order and any
 /// number of times, to the same result.
 package struct MergeRow: Hashable, Sendable {
+    package struct Item: Hashable, Sendable {
+        package let element: [UInt8]
+        package fileprivate(set) var entry: MergeEntry
+    }
+
     /// Least size of an encoded entry: two lengths, flag, stamp and writer.
     private static let entryOverhead = 4 + 4 + 1 + 8 + 32
 
-    package private(set) var entries: [[UInt8]: MergeEntry] = [:]
+    /// In the order of their elements, which is that of their encoding: rows are read far more often
+    /// than elements are looked for.
+    package private(set) var items: [Item] = []
 
     package init() {}
 
-    package var isEmpty: Bool { entries.isEmpty }
+    package var isEmpty: Bool { items.isEmpty }
 
     /// Length of `bytes`.
     package private(set) var byteCount = 4
 
-    /// Elements in order.
-    package var sortedElements: [[UInt8]] {
-        entries.keys.sorted { $0.lexicographicallyPrecedes($1) }
-    }
-
     /// What is there, removed elements left out, in element order.
     package var elements: [MergeElement] {
-        sortedElements.compactMap { element in
-            entries[element]?.value.map { MergeElement(element: element, value: $0) }
+        items.compactMap { item in
+            item.entry.value.map { MergeElement(element: item.element, value: $0) }
         }
+    }
+
+    package subscript(element: [UInt8]) -> MergeEntry? {
+        let place = place(of: element)
+        return place.isTaken ? items[place.index].entry : nil
+    }
+
+    /// Where an element is, or is to be.
+    private func place(of element: [UInt8]) -> (index: Int, isTaken: Bool) {
+        // Mostly elements come in order.
+        guard let last = items.last, !last.element.lexicographicallyPrecedes(element) else {
+            return (items.count, false)
+        }
+        var low = 0
+        var high = items.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if items[middle].element.lexicographicallyPrecedes(element) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return (low, items[low].element == element)
     }
 
     /// Sets one element unless what is there wins; returns whether it changed anything.
@@ -58,16 +84,19 @@ package struct MergeRow: Hashable, Sendable {
     package mutating func put(
         _ element: [UInt8], _ entry: MergeEntry, twoPhase: Bool
     ) -> Bool {
-        if let existing = entries[element] {
+        let place = place(of: element)
+        if place.isTaken {
+            let existing = items[place.index].entry
             guard entry != existing, entry.supersedes(existing, twoPhase: twoPhase) else {
                 return false
             }
             byteCount -= existing.value?.count ?? 0
+            items[place.index].entry = entry
         } else {
             byteCount += MergeRow.entryOverhead + element.count
+            items.insert(Item(element: element, entry: entry), at: place.index)
         }
         byteCount += entry.value?.count ?? 0
-        entries[element] = entry
         return true
     }
 
@@ -75,8 +104,7 @@ package struct MergeRow: Hashable, Sendable {
     @discardableResult
     package mutating func absorb(_ other: MergeRow, twoPhase: Bool) -> Bool {
         var changed = false
-        for (element, entry) in other.entries
-        where put(element, entry, twoPhase: twoPhase) {
+        for item in other.items where put(item.element, item.entry, twoPhase: twoPhase) {
             changed = true
         }
         return changed
@@ -86,9 +114,9 @@ package struct MergeRow: Hashable, Sendable {
     /// writer whose clock is behind must write above it.
     package func conflict(with other: MergeRow, twoPhase: Bool) -> HybridStamp? {
         var highest: HybridStamp?
-        for (element, entry) in other.entries {
-            guard let existing = entries[element], existing != entry,
-                existing.supersedes(entry, twoPhase: twoPhase),
+        for item in other.items {
+            guard let existing = self[item.element], existing != item.entry,
+                existing.supersedes(item.entry, twoPhase: twoPhase),
                 !(twoPhase && existing.value == nil)
             else { continue }
             highest = max(highest ?? existing.stamp, existing.stamp)
@@ -98,11 +126,11 @@ package struct MergeRow: Hashable, Sendable {
 
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: byteCount)
-        writer.write(UInt32(entries.count))
-        for element in sortedElements {
-            guard let entry = entries[element] else { continue }
-            writer.write(UInt32(element.count))
-            writer.write(element)
+        writer.write(UInt32(items.count))
+        for item in items {
+            let entry = item.entry
+            writer.write(UInt32(item.element.count))
+            writer.write(item.element)
             writer.write(UInt8(entry.value == nil ? 0 : 1))
             writer.write(UInt32(entry.value?.count ?? 0))
             if let value = entry.value { writer.write(value) }
@@ -127,7 +155,12 @@ package struct MergeRow: Hashable, Sendable {
             }
             let stamp = HybridStamp(value: try reader.readUInt64())
             let writer = PeerID(try reader.readDigest())
-            guard entries[element] == nil else { throw .outOfRange(field: "element") }
+            // One row has one encoding.
+            if let last = items.last {
+                guard last.element.lexicographicallyPrecedes(element) else {
+                    throw .outOfRange(field: "element")
+                }
+            }
             put(
                 element,
                 MergeEntry(value: isPresent == 1 ? value : nil, stamp: stamp, writer: writer),

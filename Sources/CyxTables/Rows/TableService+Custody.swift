@@ -187,12 +187,12 @@ extension TableService {
         room: Int? = nil
     ) -> RowReply {
         let now = environment.wallTime()
-        for element in addition.sortedElements {
-            guard let entry = addition.entries[element] else { continue }
+        for item in addition.items {
+            let entry = item.entry
             guard isPlausible(entry.stamp, now: now) else {
                 return RowReply(status: .rejected, detail: "a stamp more than 10 s ahead")
             }
-            if let value = entry.value, let reason = configuration.validate(key, element, value) {
+            if let value = entry.value, let reason = configuration.validate(key, item.element, value) {
                 return RowReply(status: .rejected, detail: reason)
             }
             _ = observe(entry.stamp)
@@ -203,7 +203,7 @@ extension TableService {
         guard merged.absorb(addition, twoPhase: twoPhase) else {
             return RowReply(status: .done, stamp: superseding?.value ?? 0)
         }
-        guard merged.entries.count <= RowLimits.mergeElements,
+        guard merged.items.count <= RowLimits.mergeElements,
             merged.byteCount <= RowLimits.valueBytes,
             merged.byteCount <= max(row.byteCount, room ?? RowLimits.valueBytes)
         else { return RowReply(status: .tooLarge) }

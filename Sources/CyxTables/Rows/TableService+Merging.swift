@@ -24,9 +24,7 @@ extension TableService {
                 let twoPhase = configuration.twoPhaseTables.contains(key.table)
                 var merged = MergeRow()
                 for copy in copies { merged.absorb(copy, twoPhase: twoPhase) }
-                for entry in merged.entries.values {
-                    _ = observe(entry.stamp)
-                }
+                for item in merged.items { _ = observe(item.entry.stamp) }
                 // Where copies differ, what is about to be told must first be on a quorum.
                 let agreeing = copies.count { $0 == merged }
                 if agreeing >= view.quorum || !configuration.keeps(.repairsMergeRows) {

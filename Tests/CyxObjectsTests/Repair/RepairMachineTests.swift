@@ -359,6 +359,19 @@ struct RepairBench {
         #expect(bench.due == [])
     }
 
+    @Test func whoHadABadShardIsNotTrustedUntilItHasAnotherDisk() throws {
+        var bench = RepairBench(peers: 60)
+        bench.load(0)
+        bench.markBad(0, index: 3)
+        bench.load(0, also: [bench.entry(3, at: 20)], without: [3])
+        let segment = try #require(bench.machine.segments[bench.segment(0)])
+        #expect(bench.machine.distrusted(segment, bench.peers) == [bench.peer(3)])
+        var renewed = RepairBench.state(3)
+        renewed.store = StoreID(RepairBench.digest(99))
+        bench.peers.set(bench.peer(3), renewed, now: bench.now)
+        #expect(bench.machine.distrusted(segment, bench.peers) == [])
+    }
+
     @Test func whoGoesAndCannotWriteSoIsRelievedAtOnce() {
         var bench = RepairBench(peers: 60)
         bench.load(0)
