@@ -132,7 +132,8 @@ struct ObjectEvidence {
         return nil
     }
 
-    /// Which zone has more than its share of the segment (B2); spares do not count.
+    /// Which zone has more than its share of the segment although another has room (B2); spares do
+    /// not count.
     private func crowd(_ placement: SegmentPlacement, _ world: ObjectWorld) -> String? {
         let holders = holders(of: placement.segment)
         var inZone: [String: Set<Int>] = [:]
@@ -140,13 +141,16 @@ struct ObjectEvidence {
             guard let zone = world.peer(entry.peer)?.zone else { continue }
             inZone[zone, default: []].insert(entry.index)
         }
-        let zones = Set(world.storers.map(\.zone)).count
-        let cap = Placement.zoneCap(placement.code, zones: zones)
+        let storers = Dictionary(grouping: world.storers, by: \.zone).mapValues(\.count)
+        let cap = Placement.zoneCap(placement.code, zones: storers.count)
         for (zone, indices) in inZone.sorted(by: { $0.key < $1.key }) {
             let alone = indices.filter { index in
                 !inZone.contains { $0.key != zone && $0.value.contains(index) }
             }
-            if alone.count > cap {
+            let hasRoom = storers.contains { other, storers in
+                other != zone && (inZone[other]?.count ?? 0) < min(cap, storers)
+            }
+            if alone.count > cap, hasRoom {
                 let places = holders.sorted { ($0.index, $0.peer) < ($1.index, $1.peer) }.map {
                     "\($0.index) at \($0.peer) in \(world.peer($0.peer)?.zone ?? "none")"
                         + (world.peer($0.peer)?.store == $0.store
