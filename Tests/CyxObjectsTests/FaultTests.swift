@@ -164,6 +164,34 @@ import Testing
         #expect(entries.first { $0.index == bad[1].index }?.peer == bad[0].peer)
     }
 
+    @Test func whoHadABadShardGetsAnotherBeforeAZoneKeepsTooMuch() throws {
+        let bytes = noise(3_000_000)
+        // Three zones of five, each of which may hold five of fourteen shards.
+        let world = try ObjectWorld(storers: 15, zones: 3)
+        try world.createBucket()
+        _ = try world.put("key", bytes)
+        let zone = { (node: ObjectWorld.Node) in
+            world.members.snapshot(of: node.id).members[node.id]?.info.zone
+        }
+        let holders = { Set(world.holders().map(\.entry.peer)) }
+        let free = try #require(world.nodes.first { !holders().contains($0.id) })
+        let others = world.nodes.filter { zone($0) != zone(free) }
+        let liar = try #require(others.first)
+        _ = lie(world, liar)
+        #expect(try world.get("key") == bytes)
+        world.world.run(for: .seconds(30))
+        #expect(!holders().contains(liar.id) && holders().contains(free.id))
+        // One from its zone moves into the third, which has six of fourteen then, and room is at
+        // the liar alone.
+        let mover = try #require(others.first { $0.id != liar.id && zone($0) == zone(liar) })
+        let third = try #require(others.first { zone($0) != zone(liar) }.flatMap(zone))
+        FakeMembership(mover.id, world.members).announce { $0.zone = third }
+        world.world.run(for: .seconds(60))
+        #expect(holders().contains(liar.id))
+        let inThird = try holders().filter { try zone(#require(world.node($0))) == third }
+        #expect(inThird.count == 5)
+    }
+
     @Test func whoLiedIsAskedLastForAWhile() throws {
         let bytes = noise(3_000_000)
         let world = try stored(storers: 14, bytes: bytes)

@@ -17,10 +17,13 @@ extension Repairer {
         let isLeaving = segment.leaving.contains(entry)
         // What it has must not count for its zone, or the only zone with room could be passed over.
         let others = segment.entries.filter { $0 != entry }
-        let target = context.replacementHolder(
-            for: shard, segment.shape, beside: others,
-            avoiding: machine.distrusted(segment, peers).union([entry.peer]), mayDouble: isLeaving)
-        guard let target, isLeaving || improves(entry, target, others) else { return false }
+        // Who had a bad shard of it comes last: a zone with too much is likelier to be lost.
+        let target = [machine.distrusted(segment, peers), []].lazy.compactMap { distrusted in
+            self.context.replacementHolder(
+                for: shard, segment.shape, beside: others,
+                avoiding: distrusted.union([entry.peer]), mayDouble: isLeaving)
+        }.first { isLeaving || self.improves(entry, $0, others) }
+        guard let target else { return false }
         let holder: SegmentRebuilder.Holder
         do throws(ShardCopier.Failure) {
             holder = try await copier.copy(

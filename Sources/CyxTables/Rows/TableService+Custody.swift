@@ -192,7 +192,9 @@ extension TableService {
             guard isPlausible(entry.stamp, now: now) else {
                 return RowReply(status: .rejected, detail: "a stamp more than 10 s ahead")
             }
-            if let value = entry.value, let reason = configuration.validate(key, item.element, value) {
+            if let value = entry.value,
+                let reason = configuration.validate(key, item.element, value)
+            {
                 return RowReply(status: .rejected, detail: reason)
             }
             _ = observe(entry.stamp)
