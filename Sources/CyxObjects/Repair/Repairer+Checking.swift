@@ -5,6 +5,43 @@ internal import CyxTransport
 
 /// Looking at shards that somebody said are bad.
 extension Repairer {
+    func report(_ bytes: [UInt8], by reporter: PeerID) throws -> [UInt8] {
+        guard let request = ShardHolder.decoded(ReportSegmentRequest.self, bytes),
+            let shard = ShardID(segment: request.segment, index: request.index)
+        else { throw ShardRefusal.malformed.failure("report") }
+        let suspect = PeerID(bytes: request.peer)
+        let report = Report(
+            segment: shard.segment, peer: suspect, index: shard.index, isOwn: suspect == reporter)
+        if reports.count < Repairer.reports, !reports.contains(report) { reports.append(report) }
+        return ReportSegmentResponse().protobufBytes()
+    }
+
+    func checkReports() async {
+        let batch = reports
+        reports = []
+        for report in batch {
+            if machine.segments[report.segment] == nil { await load(report.segment) }
+            guard let segment = machine.segments[report.segment] else { continue }
+            guard let peer = report.peer else {
+                machine.hasten(report.segment)
+                continue
+            }
+            let shard = ShardID(segment: report.segment, index: report.index)
+            guard report.index < segment.shape.code.shards, await isHolder(peer, of: shard),
+                let isGood = await isGood(shard, segment.shape, at: peer)
+            else { continue }
+            if isGood {
+                guard report.isOwn, isDraining(peer) else { continue }
+                machine.markLeaving(shard, at: peer, peers, now: context.environment.now())
+            } else {
+                logger.warning(
+                    "a reported shard is bad",
+                    [("segment", "\(report.segment)"), ("peer", "\(peer)")])
+                noteBad(shard, at: peer)
+            }
+        }
+    }
+
     /// Whether the rows name `peer` for `shard`; readers also report whom they remember of before.
     func isHolder(_ peer: PeerID, of shard: ShardID) async -> Bool {
         if machine.isHolder(peer, of: shard) { return true }
@@ -39,5 +76,15 @@ extension Repairer {
             offset = range.upperBound
         }
         return true
+    }
+
+    /// Reads shards of a segment again that were found bad.
+    func recheck(_ id: SegmentID) async {
+        guard let segment = machine.segments[id] else { return }
+        for entry in machine.doubted(segment, peers) {
+            let shard = ShardID(segment: id, index: entry.index)
+            guard await isGood(shard, segment.shape, at: entry.peer) == true else { continue }
+            machine.markGood(entry, of: id, peers, now: context.environment.now())
+        }
     }
 }

@@ -136,7 +136,7 @@ struct Forger: Sendable {
         case .bentSignature: forged[forged.count - 1] ^= 1
         case .staleSignature: forged[forged.count / 2] ^= 1
         case .otherKey:
-            guard let value = try await tables.read(other).value, value != genuine else { return }
+            guard other != key, let value = try await tables.read(other).value else { return }
             forged = value
         case .otherAccount:
             let random = generator.bytes(200)
