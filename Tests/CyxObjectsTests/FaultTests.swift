@@ -242,13 +242,7 @@ import Testing
         let world = try stored(bytes: bytes)
         let first = try #require(world.holders().first)
         let node = try #require(world.node(first.entry.peer))
-        let store = world.store(node)
-        let key = ShardKey(segment: first.segment, index: UInt8(first.entry.index), chunk: 0)
-        try world.world.perform(on: node.peer) {
-            var piece = try #require(try await store.get(key))
-            piece[100] ^= 1
-            try await store.put([(key, piece)])
-        }
+        try world.flipABit(of: first.segment, index: first.entry.index, at: node)
         #expect(try world.get("key") == bytes)
         // All fourteen peers hold a shard, so that only the same peer can take it again.
         world.world.run(for: .seconds(30))

@@ -40,8 +40,16 @@ extension Repairer {
         guard let request = ShardHolder.decoded(ClaimSegmentRequest.self, bytes),
             let id = SegmentID(bytes: request.segment)
         else { throw ShardRefusal.malformed.failure("claim") }
-        if watched(id) != nil, try await context.tables.custodians(of: id.digest).contains(peer) {
-            if request.ended { await claimEnded(id) } else { claimed(id) }
+        if machine.segments[id] != nil,
+            try await context.tables.custodians(of: id.digest).contains(peer)
+        {
+            if request.ended {
+                // What it did is in the rows: without a look at them the same would be done again.
+                await load(id)
+                machine.claimEnded(id)
+            } else {
+                machine.claimed(id, now: context.environment.now())
+            }
         }
         return ClaimSegmentResponse().protobufBytes()
     }

@@ -9,7 +9,7 @@ extension Repairer {
     /// True also when that turned out not to be needed, or not to be possible now.
     func move(_ entry: HolderEntry, of id: SegmentID) async throws -> Bool {
         await load(id)
-        guard let segment = watched(id), segment.crowded == entry else { return true }
+        guard let segment = machine.segments[id], segment.crowded == entry else { return true }
         let shard = ShardID(segment: id, index: entry.index)
         let copier = ShardCopier(
             context: context.with(.background), shape: segment.shape,
@@ -56,7 +56,7 @@ extension Repairer {
     /// Strikes holders that nobody needs from the rows.
     func release(_ entries: [HolderEntry], of id: SegmentID) async throws -> Bool {
         await load(id)
-        guard let segment = watched(id), segment.surplus == entries else { return true }
+        guard let segment = machine.segments[id], segment.surplus == entries else { return true }
         try await context.tables.merge(
             ObjectRows.holders(id),
             entries.map { MergeElement(element: $0.element, value: nil) })

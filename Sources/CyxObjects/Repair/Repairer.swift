@@ -138,19 +138,6 @@ package actor Repairer {
         peers.isStorm(at: context.environment.now()) ? peers.stormEnd : nil
     }
 
-    /// Takes the word of another custodian that it rebuilds a segment.
-    func claimed(_ id: SegmentID) { machine.claimed(id, now: context.environment.now()) }
-
-    /// Takes its word that it is done with it. What it did is in the rows: without a look at them
-    /// the same would be done again.
-    func claimEnded(_ id: SegmentID) async {
-        await load(id)
-        machine.claimEnded(id)
-    }
-
-    /// What is known of a segment that this peer watches.
-    func watched(_ id: SegmentID) -> RepairMachine.Segment? { machine.segments[id] }
-
     func noteBad(_ shard: ShardID, at peer: PeerID) {
         machine.markBad(
             shard.segment, index: shard.index, peer: peer, peers, now: context.environment.now())

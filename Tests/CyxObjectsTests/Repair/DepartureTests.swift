@@ -1,7 +1,6 @@
 import CyxCore
 import CyxObjects
 import CyxOverlay
-import CyxStorage
 import CyxTables
 import SimulationHarness
 import Synchronization
@@ -188,13 +187,7 @@ import Testing
         let (world, node) = try world()
         let held = entries(world, of: node)
         let shard = try #require(world.holders().first { $0.entry.peer == node.id })
-        let store = world.store(node)
-        let key = ShardKey(segment: shard.segment, index: UInt8(shard.entry.index), chunk: 0)
-        try world.world.perform(on: node.peer) {
-            var piece = try #require(try await store.get(key))
-            piece[100] ^= 1
-            try await store.put([(key, piece)])
-        }
+        try world.flipABit(of: shard.segment, index: shard.entry.index, at: node)
         try begin(world, node)
         #expect(try runUntilHandedOver(world, node))
         #expect(entries(world, of: node) == 0 && held > 0)

@@ -76,6 +76,19 @@ final class ObjectWorld {
         }
     }
 
+    /// Changes what a store has of a shard's data.
+    func flipABit(of segment: SegmentID, index: Int, at node: Node) throws {
+        let store = store(node)
+        let key = ShardKey(segment: segment, index: UInt8(index), chunk: 0)
+        try world.perform(on: node.peer) {
+            guard var piece = try await store.get(key) else {
+                preconditionFailure("no such shard there")
+            }
+            piece[100] ^= 1
+            try await store.put([(key, piece)])
+        }
+    }
+
     /// Answers one kind of request at a storage peer in another way from now on.
     func override(
         _ node: Node, _ method: RPCMethod,
