@@ -16,10 +16,13 @@ package struct BenchmarkRow: Equatable, Sendable {
     /// What was compared with, or why nothing was.
     package var baselineName: String
     package var direction: Direction
+    /// Where both were measured in turns: of the ratios of all turns, which say more than the ratio
+    /// of the two figures. Above 1 is better.
+    package var paired: PairedRatio?
 
     package init(
         _ name: String, value: Double, unit: String, baseline: Double?, baselineName: String,
-        direction: Direction = .higherIsBetter
+        direction: Direction = .higherIsBetter, paired: PairedRatio? = nil
     ) {
         self.name = name
         self.value = value
@@ -27,10 +30,12 @@ package struct BenchmarkRow: Equatable, Sendable {
         self.baseline = baseline
         self.baselineName = baselineName
         self.direction = direction
+        self.paired = paired
     }
 
     /// How much better than the baseline: above 1 is better, whichever direction that is.
     package var ratio: Double? {
+        if let paired { return paired.median }
         guard let baseline, baseline > 0, value > 0 else { return nil }
         return direction == .higherIsBetter ? value / baseline : baseline / value
     }
@@ -39,19 +44,28 @@ package struct BenchmarkRow: Equatable, Sendable {
     package var text: String {
         let figure = "\(Units.decimal(value, digits: 3)) \(unit)"
         guard let baseline, let ratio else { return "\(name)  \(figure)  (\(baselineName): n/a)" }
+        let spread = paired.map { paired in
+            ", half of \(paired.turns) turns between \(Units.decimal(paired.lower, digits: 2)) and "
+                + Units.decimal(paired.upper, digits: 2)
+        }
         return
             "\(name)  \(figure)  (\(baselineName): \(Units.decimal(baseline, digits: 3)) \(unit), "
-            + "ratio \(Units.decimal(ratio, digits: 2)))"
+            + "ratio \(Units.decimal(ratio, digits: 2))\(spread ?? ""))"
     }
 
-    /// One JSON object: `name`, `value`, `unit`, `baseline`, `ratio`, and `baselineName`.
+    /// One JSON object: `name`, `value`, `unit`, `baseline`, `ratio`, `baselineName`, and where both
+    /// took turns `turns`, `ratioLower` and `ratioUpper`.
     package var json: String {
         func number(_ value: Double?) -> String {
             value.map { $0.isFinite ? "\($0)" : "null" } ?? "null"
         }
+        let spread = paired.map {
+            ",\"turns\":\($0.turns),\"ratioLower\":\(number($0.lower)),"
+                + "\"ratioUpper\":\(number($0.upper))"
+        }
         return "{\"name\":\(quoted(name)),\"value\":\(number(value)),\"unit\":\(quoted(unit)),"
             + "\"baseline\":\(number(baseline)),\"ratio\":\(number(ratio)),"
-            + "\"baselineName\":\(quoted(baselineName))}"
+            + "\"baselineName\":\(quoted(baselineName))\(spread ?? "")}"
     }
 
     private func quoted(_ text: String) -> String {

@@ -43,11 +43,37 @@ package enum Measurement {
         return sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
     }
 
+    /// Of a subject's figures, each over the baseline's of the same turn.
+    package static func pairedRatio(_ subject: [Double], _ baseline: [Double]) -> PairedRatio {
+        precondition(subject.count == baseline.count, "each turn measures both")
+        let ratios = zip(subject, baseline).map { $0 / $1 }.sorted()
+        return PairedRatio(
+            median: median(ratios), lower: percentile(ratios, 0.25),
+            upper: percentile(ratios, 0.75), turns: ratios.count)
+    }
+
     package static func median(_ figures: [Double]) -> Double {
         precondition(!figures.isEmpty, "a median needs a figure")
         let sorted = figures.sorted()
         let middle = sorted.count / 2
         return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+    }
+}
+
+/// How a subject does beside its baseline when they take turns. A machine that is shared changes its
+/// speed within seconds, so that medians of either may come from different times; a turn does not.
+package struct PairedRatio: Equatable, Sendable {
+    package var median: Double
+    /// A quarter of all turns lies below, and a quarter above.
+    package var lower: Double
+    package var upper: Double
+    package var turns: Int
+
+    package init(median: Double, lower: Double, upper: Double, turns: Int) {
+        self.median = median
+        self.lower = lower
+        self.upper = upper
+        self.turns = turns
     }
 }
 

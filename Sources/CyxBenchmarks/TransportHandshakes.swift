@@ -6,36 +6,40 @@ internal import CyxTransport
 /// Handshakes of one connection after the other, beside the arithmetic that they cannot do without:
 /// by OpenSSL, which is the same on any machine, and by what this program uses instead.
 extension TransportBenchmark {
-    private static let rounds = 3
+    private static let handshakeTurns = 10
 
     func handshakes(
         _ client: UDPMessaging, _ server: PeerContact, _ reactor: Reactor, count: Int
     ) async throws -> [BenchmarkRow] {
-        let perRound = max(1, count / TransportBenchmark.rounds)
+        let turns = min(count, TransportBenchmark.handshakeTurns)
+        let perRound = count / turns
         var rounds: [Round] = []
         var openSSL: [Double] = []
         var own: [Double] = []
-        for _ in 0..<TransportBenchmark.rounds {
+        for _ in 0..<turns {
             rounds.append(try await dials(client, server, reactor, count: perRound))
             openSSL.append(baseline_handshake(perRound))
             own.append(try handshakePrimitives(perRound))
         }
         let failed = openSSL.contains { $0 < 0 }
-        let baseline = failed ? nil : Measurement.median(openSSL)
+        let rates = rounds.map { Double(perRound) / $0.busiest }
+        let baselines = openSSL.map { 1 / $0 }
         func cost(_ side: String, _ seconds: (Round) -> Double) -> BenchmarkRow {
             BenchmarkRow(
                 "transport handshake CPU, \(side)",
                 value: Measurement.median(rounds.map(seconds)) / Double(perRound) * 1e6,
                 unit: "µs", baseline: Measurement.median(own) * 1e6,
                 baselineName: "its key agreements and signatures alone",
-                direction: .lowerIsBetter)
+                direction: .lowerIsBetter,
+                paired: Measurement.pairedRatio(
+                    own.map { $0 * Double(perRound) }, rounds.map(seconds)))
         }
         return [
             BenchmarkRow(
-                "transport handshakes, CPU-bound",
-                value: Double(perRound) / Measurement.median(rounds.map(\.busiest)),
-                unit: "per s and core", baseline: baseline.map { 1 / $0 },
-                baselineName: "OpenSSL's X25519 and Ed25519 for one side alone"),
+                "transport handshakes, CPU-bound", value: Measurement.median(rates),
+                unit: "per s and core", baseline: failed ? nil : Measurement.median(baselines),
+                baselineName: "OpenSSL's X25519 and Ed25519 for one side alone",
+                paired: failed ? nil : Measurement.pairedRatio(rates, baselines)),
             cost("client", \.clientCPU), cost("server", \.serverCPU),
         ]
     }

@@ -19,6 +19,17 @@ struct BenchmarkTests {
         #expect(row.ratio == nil)
     }
 
+    @Test func turnsAreComparedEachWithItsOwn() {
+        // The machine is twice as fast in the last two turns, for both.
+        let paired = Measurement.pairedRatio([5, 5, 6, 12, 20], [10, 10, 10, 20, 20])
+        #expect(paired == PairedRatio(median: 0.6, lower: 0.5, upper: 0.6, turns: 5))
+        var row = BenchmarkRow(
+            "r", value: 6, unit: "GB/s", baseline: 10, baselineName: "b", paired: paired)
+        #expect(row.text.contains("ratio 0.60, half of 5 turns between 0.50 and 0.60"))
+        row.paired = nil
+        #expect(!row.text.contains("turns"))
+    }
+
     @Test func aRowIsOneJSONObject() {
         let row = BenchmarkRow("a \"b\"", value: 4, unit: "ms", baseline: nil, baselineName: "none")
         #expect(
