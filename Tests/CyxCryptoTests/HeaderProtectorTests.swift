@@ -1,5 +1,5 @@
 import CyxCore
-import CyxCrypto
+@testable import CyxCrypto
 import Testing
 
 struct HeaderProtectorTests {
@@ -28,6 +28,22 @@ struct HeaderProtectorTests {
             .aes, key: "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
             sample: "00112233445566778899aabbccddeeff")
         #expect(mask == "8ea2b7ca51")
+    }
+
+    @Test func itsOwnAESIsOpenSSLs() {
+        var state: UInt64 = 1
+        func next() -> UInt8 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 56)
+        }
+        for _ in 0..<200 {
+            let key = (0..<32).map { _ in next() }
+            let sample = (0..<16).map { _ in next() }
+            #expect(
+                HeaderProtector(.aes, key: key).mask(sample: sample)
+                    == HeaderProtector(.aes, key: key, usesInstructions: false)
+                    .mask(sample: sample))
+        }
     }
 
     /// RFC 9001 §A.5.

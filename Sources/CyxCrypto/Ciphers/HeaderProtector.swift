@@ -1,14 +1,15 @@
 internal import COpenSSL
+internal import CyxKernels
 
 /// The five bytes that hide a packet's first byte and packet number.
 package struct HeaderMask: Equatable, Sendable {
     /// Byte i in bits 8 i to 8 i + 7.
-    private var bits: UInt64
+    @usableFromInline let bits: UInt64
 
     init(bits: UInt64) { self.bits = bits }
 
     /// Byte `index` of the mask, 0…4.
-    package subscript(index: Int) -> UInt8 {
+    @inlinable package subscript(index: Int) -> UInt8 {
         precondition((0..<5).contains(index), "a mask has five bytes")
         return UInt8(truncatingIfNeeded: bits >> UInt64(8 * index))
     }
@@ -25,25 +26,48 @@ package final class HeaderProtector {
         case chaCha20
     }
 
-    private let context: OpaquePointer
-    private let algorithm: Algorithm
+    private enum Cipher {
+        /// AES-256, a block at a time, where the CPU has instructions for it.
+        case blocks(UnsafeMutablePointer<cyx_aes256_key>)
+        case aes(OpaquePointer)
+        case chaCha20(OpaquePointer)
+    }
 
-    package init(_ algorithm: Algorithm, key: [UInt8]) {
-        let cipher: EVPAlgorithm
+    private let cipher: Cipher
+
+    package convenience init(_ algorithm: Algorithm, key: [UInt8]) {
+        self.init(algorithm, key: key, usesInstructions: cyx_aes256_available() != 0)
+    }
+
+    /// Without `usesInstructions`, as on a CPU that has none for AES.
+    init(_ algorithm: Algorithm, key: [UInt8], usesInstructions: Bool) {
         switch algorithm {
         case .aes:
             precondition(key.count == 16 || key.count == 32, "an AES key has 16 or 32 bytes")
-            cipher = key.count == 16 ? .aes128ECB : .aes256ECB
+            if key.count == 32, usesInstructions {
+                let keys = UnsafeMutablePointer<cyx_aes256_key>.allocate(capacity: 1)
+                cyx_aes256_expand(keys, key)
+                cipher = .blocks(keys)
+            } else {
+                let algorithm: EVPAlgorithm = key.count == 16 ? .aes128ECB : .aes256ECB
+                let context = algorithm.context(key: key, encrypts: true)
+                EVP_CIPHER_CTX_set_padding(context, 0)
+                cipher = .aes(context)
+            }
         case .chaCha20:
             precondition(key.count == 32, "a ChaCha20 key has 32 bytes")
-            cipher = .chaCha20
+            cipher = .chaCha20(EVPAlgorithm.chaCha20.context(key: key, encrypts: true))
         }
-        context = cipher.context(key: key, encrypts: true)
-        EVP_CIPHER_CTX_set_padding(context, 0)
-        self.algorithm = algorithm
     }
 
-    deinit { EVP_CIPHER_CTX_free(context) }
+    deinit {
+        switch cipher {
+        case .blocks(let keys):
+            OPENSSL_cleanse(keys, MemoryLayout<cyx_aes256_key>.size)
+            keys.deallocate()
+        case .aes(let context), .chaCha20(let context): EVP_CIPHER_CTX_free(context)
+        }
+    }
 
     /// The mask for the packet with this `sample` of 16 bytes of ciphertext.
     package func mask(sample: UnsafeRawBufferPointer) -> HeaderMask {
@@ -51,12 +75,15 @@ package final class HeaderProtector {
         var written: Int32 = 0
         var block: (UInt64, UInt64) = (0, 0)
         let isDone = withUnsafeMutableBytes(of: &block) { output in
-            switch algorithm {
-            case .aes:
-                EVP_EncryptUpdate(context, output.bytes, &written, sample.bytes, 16) == 1
-            case .chaCha20:
+            switch cipher {
+            case .blocks(let keys):
+                cyx_aes256_encrypt(keys, output.bytes, sample.bytes)
+                return true
+            case .aes(let context):
+                return EVP_EncryptUpdate(context, output.bytes, &written, sample.bytes, 16) == 1
+            case .chaCha20(let context):
                 // The sample is counter and nonce, as OpenSSL wants its initial vector.
-                EVP_EncryptInit_ex(context, nil, nil, nil, sample.bytes) == 1
+                return EVP_EncryptInit_ex(context, nil, nil, nil, sample.bytes) == 1
                     && EVP_EncryptUpdate(
                         context, output.bytes, &written, UnsafePointer(output.bytes), 5) == 1
             }

@@ -1,6 +1,7 @@
 #ifndef CYX_KERNELS_H
 #define CYX_KERNELS_H
 
+#include "cyx_aes.h"
 #include "cyx_blake3.h"
 #include "cyx_crc32c.h"
 #include "cyx_crc64.h"
