@@ -8,16 +8,20 @@ extension Connection {
         plaintext: UnsafeMutableRawBufferPointer, ecn: ECNCodepoint = .notECT, now: Int64
     ) {
         guard phase == .established else { return }
-        streams.anticipate(packet.count)
+        // A trace wants to see the whole plaintext.
+        let landing = trace == nil ? streams.landing(packet.count) : nil
         let result: OpenedPacket?
         do throws(TransportError) {
             result = try keys?.open(
                 packet, numberOffset: PacketFormat.shortHeaderSize,
-                largestReceived: received.largest, into: plaintext, now: now)
+                largestReceived: received.largest, into: plaintext,
+                landing: landing?.room(packet.count), now: now)
         } catch {
+            landing?.restore()
             return fail(error)
         }
-        guard let opened = result else {
+        guard var opened = result else {
+            landing?.restore()
             failedOpens += 1
             if isReset(packet) {
                 close(.statelessReset, telling: nil)
@@ -25,6 +29,12 @@ extension Connection {
                 close(.local(.aeadLimit), telling: nil)
             }
             return
+        }
+        var landed: StreamFrame?
+        if let landing {
+            landed = streams.landed(opened.payload, at: landing)
+            if landed == nil { opened.move(to: plaintext) }
+            landing.restore()
         }
         let arrival = Arrival(
             number: opened.number, source: source,
@@ -45,7 +55,12 @@ extension Connection {
         let isNewest = received.largest.map { opened.number > $0 } ?? true
         packetArrived(arrival, isNewest: isNewest, now: now)
         do throws(TransportError) {
-            let contents = try handleFrames(opened.payload, arrival, now: now)
+            let contents =
+                if let landed {
+                    try handleLanded(landed, now: now)
+                } else {
+                    try handleFrames(opened.payload, arrival, now: now)
+                }
             received.insert(
                 opened.number, isAckEliciting: contents.isAckEliciting, now: now,
                 maximumDelay: maxAckDelay, ecn: ecn)
@@ -72,10 +87,19 @@ extension Connection {
         handshakePacket = []
     }
 
+    private mutating func handleLanded(
+        _ frame: StreamFrame, now: Int64
+    ) throws(TransportError) -> (isAckEliciting: Bool, isProbing: Bool) {
+        lastUse = now
+        try handleStream(frame)
+        return (isAckEliciting: true, isProbing: false)
+    }
+
     private mutating func handleFrames(
         _ payload: UnsafeRawBufferPointer, _ arrival: Arrival, now: Int64
     ) throws(TransportError) -> (isAckEliciting: Bool, isProbing: Bool) {
         guard !payload.isEmpty else { throw .protocolViolation }
+        streams.noteFrameHeader(payload)
         var decoder = FrameDecoder(payload)
         var isAckEliciting = false
         var isProbing = true

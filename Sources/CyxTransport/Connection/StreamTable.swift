@@ -88,6 +88,8 @@ struct StreamTable {
     private var positions: [StreamID: Int] = [:]
     /// Where the last stream was found: packets in a row mostly belong to one.
     private var lastPosition = 0
+    /// Bytes before the data in the last packet that had nothing but a STREAM frame, else 0.
+    private var lastFrameHeader = 0
     /// Index of the next stream that we open, and the peer's limit on it.
     private var nextLocal: UInt64 = 0
     private var localMax: UInt64 = 0
@@ -266,9 +268,25 @@ struct StreamTable {
     // MARK: Frames
 
     /// A packet of `count` bytes is about to be opened, which most likely goes on where the last
-    /// one ended.
-    mutating func anticipate(_ count: Int) {
-        if lastPosition < slots.count { slots[lastPosition].receive.anticipate(count) }
+    /// one ended: there is where it may be decrypted to.
+    mutating func landing(_ count: Int) -> Landing? {
+        guard lastPosition < slots.count, lastFrameHeader > 0 else { return nil }
+        return slots[lastPosition].receive.landing(count, frameHeader: lastFrameHeader)
+    }
+
+    /// The frame of a packet that has nothing else in it, if it is the piece that `landing` was
+    /// made for and lies there.
+    func landed(_ payload: UnsafeRawBufferPointer, at landing: Landing) -> StreamFrame? {
+        guard let frame = FrameDecoder.soleStream(payload), landing.holds(frame.data),
+            frame.id == slots[lastPosition].id, frame.offset == landing.offset
+        else { return nil }
+        return frame
+    }
+
+    /// How long the header of a STREAM frame was that filled a packet.
+    mutating func noteFrameHeader(_ payload: UnsafeRawBufferPointer) {
+        let frame = FrameDecoder.soleStream(payload)
+        lastFrameHeader = frame.map { payload.count - $0.data.count } ?? 0
     }
 
     /// Takes a STREAM frame in: by how much its end grew, and whether the owner should be told

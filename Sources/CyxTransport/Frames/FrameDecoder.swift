@@ -4,6 +4,18 @@ struct FrameDecoder {
 
     init(_ plaintext: UnsafeRawBufferPointer) { reader = PacketReader(plaintext) }
 
+    /// The STREAM frame of a packet that has nothing else in it.
+    static func soleStream(_ plaintext: UnsafeRawBufferPointer) -> StreamFrame? {
+        guard let type = plaintext.first, UInt64(type) & ~7 == FrameType.stream else { return nil }
+        var decoder = FrameDecoder(plaintext)
+        do throws(TransportError) {
+            let frame = try decoder.stream(try decoder.reader.readVariable())
+            return decoder.reader.isAtEnd ? frame : nil
+        } catch {
+            return nil
+        }
+    }
+
     /// The next frame, or nil at the end. Runs of PADDING come as one frame.
     mutating func next() throws(TransportError) -> Frame? {
         guard !reader.isAtEnd else { return nil }

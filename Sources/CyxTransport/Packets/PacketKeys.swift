@@ -131,16 +131,19 @@ struct PacketKeys {
 
     /// Opens `packet` under the keys that its key phase and its number name; nil if it is not
     /// authentic. Throws `keyUpdate` where an authentic packet shows that the peer broke the rules
-    /// of updates.
+    /// of updates. The plaintext goes to `landing` if there is one, which has room for `packet`;
+    /// without authenticity, what is written there means nothing.
     mutating func open(
         _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
-        into plaintext: UnsafeMutableRawBufferPointer, now: Int64
+        into scratch: UnsafeMutableRawBufferPointer,
+        landing: UnsafeMutableRawBufferPointer? = nil, now: Int64
     ) throws(TransportError) -> OpenedPacket? {
         guard
             let clear = current.opening.unmask(
                 packet, numberOffset: numberOffset, largestReceived: largestReceived,
-                into: plaintext)
+                into: scratch)
         else { return nil }
+        let plaintext = landing ?? scratch
         let phase = clear.first & PacketFormat.keyPhaseBit != 0
         isLate = false
         if phase == sealingPhase {

@@ -118,7 +118,8 @@ final class PacketProtector {
             sealed: UnsafeRawBufferPointer(rebasing: packet[headerSize...]))
     }
 
-    /// Decrypts an unmasked packet to the start of `plaintext`; nil if it is not authentic.
+    /// Decrypts an unmasked packet to the start of `plaintext`, which has room for it; nil if it is
+    /// not authentic.
     func open(
         _ packet: UnmaskedPacket, into plaintext: UnsafeMutableRawBufferPointer
     ) -> OpenedPacket? {
@@ -164,4 +165,10 @@ struct OpenedPacket {
     var first: UInt8
     /// Borrowed from the caller's plaintext buffer.
     var payload: UnsafeRawBufferPointer
+    /// Copies the payload to the start of `plaintext`.
+    mutating func move(to plaintext: UnsafeMutableRawBufferPointer) {
+        let room = UnsafeMutableRawBufferPointer(rebasing: plaintext[..<payload.count])
+        room.copyMemory(from: payload)
+        payload = UnsafeRawBufferPointer(room)
+    }
 }

@@ -10,6 +10,8 @@ struct ReceiveStream: Sendable {
     static let reservationMin = 64 << 10
 
     private(set) var header: UInt64 = 0
+    /// Room for the body, as much of it as was worth having so far; what did not arrive yet is
+    /// anything.
     private var body: [UInt8] = []
     /// Every byte below arrived.
     private(set) var contiguous: UInt64 = 0
@@ -65,12 +67,20 @@ struct ReceiveStream: Sendable {
         return growth
     }
 
-    /// Tells the CPU that `count` bytes come next, where they will be stored: while a packet is
-    /// decrypted, the memory that its bytes go to is fetched.
-    mutating func anticipate(_ count: Int) {
-        guard body.capacity - body.count >= count else { return }
-        body.withUnsafeBytes { bytes in
-            if let base = bytes.baseAddress { cyx_prefetch_write(base + bytes.count, count) }
+    /// Where a packet of `count` bytes at most may be decrypted to, if it goes on where the last
+    /// one ended and has `frameHeader` bytes before its data; nil if there is no such place. The
+    /// memory is fetched while header protection is removed.
+    mutating func landing(_ count: Int, frameHeader: Int) -> Landing? {
+        guard beyond.isEmpty, resetCode == nil, stopCode == nil, !isTaken,
+            contiguous >= UInt64(SendStream.headerSize + Landing.savedCount),
+            frameHeader <= Landing.savedCount
+        else { return nil }
+        let start = Int(contiguous) - SendStream.headerSize
+        guard body.count - start >= count else { return nil }
+        return body.withUnsafeMutableBytes { bytes in
+            guard let base = bytes.baseAddress else { return nil }
+            cyx_prefetch_write(base + start, count)
+            return Landing(end: base + start, frameHeader: frameHeader, offset: contiguous)
         }
     }
 
@@ -96,25 +106,32 @@ struct ReceiveStream: Sendable {
         }
         guard !data.isEmpty else { return }
         let start = Int(offset - size)
-        if start == body.count {
-            body.append(contentsOf: data)
-            return
-        }
         let end = start + data.count
-        if end > body.count {
-            body.append(contentsOf: repeatElement(0, count: end - body.count))
-        }
+        if end > body.count { grow(to: max(end, 2 * body.count)) }
         body.withUnsafeMutableBytes { bytes in
-            UnsafeMutableRawBufferPointer(rebasing: bytes[start..<end]).copyMemory(from: data)
+            let destination = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<end])
+            // It may have been decrypted to where it belongs.
+            if UnsafeRawPointer(destination.baseAddress) != data.baseAddress {
+                destination.copyMemory(from: data)
+            }
+        }
+    }
+
+    /// Moves the body to larger room. Filling what did not arrive would take as long as receiving.
+    private mutating func grow(to count: Int) {
+        body = [UInt8](unsafeUninitializedCapacity: count) { room, initialized in
+            UnsafeMutableRawBufferPointer(room).copyBytes(from: body)
+            initialized = count
         }
     }
 
     /// Makes room for a body of `length` bytes, as far as what arrived justifies it.
     mutating func reserve(_ length: Int) {
+        let arrived = Int(highest) - min(Int(highest), SendStream.headerSize)
         let justified = max(
-            ReceiveStream.reservationMin, ReceiveStream.reservationFactor * body.count)
+            ReceiveStream.reservationMin, ReceiveStream.reservationFactor * arrived)
         let wanted = min(length, justified)
-        if wanted > body.capacity { body.reserveCapacity(wanted) }
+        if wanted > body.count { grow(to: wanted) }
     }
 
     /// The body of a complete message, moved out.
@@ -122,6 +139,7 @@ struct ReceiveStream: Sendable {
         precondition(isComplete && !isTaken, "a message is taken once, when it is complete")
         isTaken = true
         defer { body = [] }
+        body.removeLast(body.count - max(0, Int(contiguous) - SendStream.headerSize))
         return body
     }
 
@@ -147,5 +165,44 @@ struct ReceiveStream: Sendable {
         beyond.removeAll()
         contiguous = highest
         return !wasComplete
+    }
+}
+
+/// Where a packet's plaintext goes if all of it is the next piece of a message: its data to their
+/// place in the message, and the frame's header in front of them, over bytes that arrived before,
+/// which are put back. So a packet's bytes are written once, by the cipher.
+///
+/// Nothing may change the stream in the meantime, as it owns the memory.
+struct Landing {
+    /// Bytes that are saved, and so the longest header of a STREAM frame that there can be.
+    static let savedCount = 32
+
+    /// Where the data belong.
+    private let end: UnsafeMutableRawPointer
+    private let frameHeader: Int
+    /// Offset in the stream of what is at `end`.
+    let offset: UInt64
+    private let saved: SIMD4<UInt64>
+
+    fileprivate init(end: UnsafeMutableRawPointer, frameHeader: Int, offset: UInt64) {
+        self.end = end
+        self.frameHeader = frameHeader
+        self.offset = offset
+        saved = (end - Landing.savedCount).loadUnaligned(as: SIMD4<UInt64>.self)
+    }
+
+    /// Room for `count` bytes of plaintext.
+    func room(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: end - frameHeader, count: count)
+    }
+
+    /// Whether `data` have been decrypted to where they belong.
+    func holds(_ data: UnsafeRawBufferPointer) -> Bool {
+        data.baseAddress == UnsafeRawPointer(end)
+    }
+
+    /// Puts back what the frame's header lies on.
+    func restore() {
+        (end - Landing.savedCount).storeBytes(of: saved, as: SIMD4<UInt64>.self)
     }
 }
