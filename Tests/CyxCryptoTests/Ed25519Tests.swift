@@ -1,6 +1,8 @@
+import CSodium
 import CyxCore
-import CyxCrypto
 import Testing
+
+@testable import CyxCrypto
 
 /// RFC 8032 §7.1, tests 1 to 3.
 struct Ed25519Tests {
@@ -95,5 +97,96 @@ struct Ed25519Tests {
         let key = SigningKey(seed: [UInt8](repeating: 1, count: 32)).verifyingKey
         #expect(key.peerID.digest == BLAKE3.hash(key.bytes))
         #expect(key.accountID.digest == key.peerID.digest)
+    }
+
+    private func random(_ count: Int, _ state: inout [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            state = SHA256.hash(state)
+            bytes += state
+        }
+        return Array(bytes.prefix(count))
+    }
+
+    /// Ours and libsodium's, where the processor has what ours needs.
+    @Test(.enabled(if: EdwardsVectors.areAvailable))
+    func vectorsSignAsLibsodiumDoes() {
+        var state: [UInt8] = [1]
+        for length in 0..<200 {
+            let seed = random(32, &state)
+            let message = random(length, &state)
+            let ours = SigningKey(seed: seed, usesVectors: true)
+            let theirs = SigningKey(seed: seed, usesVectors: false)
+            #expect(ours.sign(message) == theirs.sign(message))
+        }
+    }
+
+    private func bothSay(
+        _ key: [UInt8], _ signature: [UInt8], _ message: [UInt8],
+        at location: SourceLocation = #_sourceLocation
+    ) throws -> Bool {
+        let key = try #require(VerifyingKey(bytes: key))
+        let ours = key.isValid(signature: signature, for: message, usesVectors: true)
+        let theirs = key.isValid(signature: signature, for: message, usesVectors: false)
+        #expect(ours == theirs, sourceLocation: location)
+        return ours
+    }
+
+    @Test(.enabled(if: EdwardsVectors.areAvailable))
+    func vectorsAcceptAndRefuseWhatLibsodiumDoes() throws {
+        var state: [UInt8] = [2]
+        for round in 0..<300 {
+            let key = SigningKey(seed: random(32, &state))
+            let message = random(40, &state)
+            var signature = key.sign(message)
+            #expect(try bothSay(key.verifyingKey.bytes, signature, message))
+            signature[round % 64] ^= 1 << UInt8(round % 8)
+            #expect(try !bothSay(key.verifyingKey.bytes, signature, message))
+            // Most are points of the curve, and half of the others are none.
+            #expect(try !bothSay(random(32, &state), signature, message))
+        }
+    }
+
+    /// Encodings of points of small order, with and without a sign, and of numbers from p on.
+    @Test(.enabled(if: EdwardsVectors.areAvailable))
+    func vectorsRefuseTheSamePoints() throws {
+        let key = SigningKey(seed: [UInt8](repeating: 9, count: 32))
+        let signature = key.sign([1, 2, 3])
+        let tails: [(UInt8, UInt8)] = [(0, 0), (0, 0x80), (0xFF, 0x7F), (0xFF, 0xFF)]
+        for (middle, last) in tails {
+            for first in UInt8.min...UInt8.max {
+                let point = [first] + [UInt8](repeating: middle, count: 30) + [last]
+                _ = try bothSay(point, signature, [1, 2, 3])
+                // A signature by the key zero is its point alone.
+                _ = try bothSay(point, point + [UInt8](repeating: 0, count: 32), [1, 2, 3])
+                _ = try bothSay(key.verifyingKey.bytes, point + signature[32...], [1, 2, 3])
+            }
+        }
+        let eighth = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+        let other = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"
+        for text in [eighth, other] {
+            var point = try #require(Hex.decode(text))
+            for _ in 0..<2 {
+                #expect(try !bothSay(point, point + [UInt8](repeating: 0, count: 32), []))
+                point[31] ^= 0x80
+            }
+        }
+    }
+
+    /// Without its nonce, a signature is the identity and the challenge times the key: it satisfies
+    /// the equation, and is refused for its point of small order.
+    @Test(.enabled(if: EdwardsVectors.areAvailable))
+    func aSignatureWithoutNonceIsRefused() throws {
+        let key = SigningKey(seed: [UInt8](repeating: 9, count: 32))
+        let identity = [1] + [UInt8](repeating: 0, count: 31)
+        var hash = [UInt8](repeating: 0, count: 64)
+        let hashed = identity + key.verifyingKey.bytes + [5]
+        crypto_hash_sha512(&hash, hashed, UInt64(hashed.count))
+        var challenge = [UInt8](repeating: 0, count: 32)
+        crypto_core_ed25519_scalar_reduce(&challenge, hash)
+        var scalar = [UInt8](repeating: 0, count: 32)
+        crypto_core_ed25519_scalar_mul(
+            &scalar, challenge, EdwardsVectors.expand(seed: key.seed).scalar)
+        #expect(try !bothSay(key.verifyingKey.bytes, identity + scalar, [5]))
     }
 }

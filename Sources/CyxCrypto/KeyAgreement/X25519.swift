@@ -45,9 +45,14 @@ package enum X25519 {
     }
 
     /// The public key of a private one. The base point has an Edwards form (RFC 7748 §4.1), whose
-    /// multiples libsodium looks up in the tables of Ed25519, in half the time of the Montgomery
+    /// multiples are looked up in the tables of Ed25519, in half the time of the Montgomery
     /// ladder or less, and in constant time as well. The scalar is clamped as by RFC 7748 §5.
     private static func publicKey(_ bytes: [UInt8]) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: keySize)
+        if EdwardsVectors.areAvailable {
+            cyx_x25519_base(&result, bytes)
+            return result
+        }
         Sodium.prepare()
         var point = [UInt8](repeating: 0, count: keySize)
         var scalar = bytes
@@ -55,7 +60,6 @@ package enum X25519 {
         scalar[31] = scalar[31] & 0x7F | 0x40
         let failed = crypto_scalarmult_ed25519_base_noclamp(&point, scalar)
         precondition(failed == 0, "no clamped scalar is a multiple of the order")
-        var result = [UInt8](repeating: 0, count: keySize)
         cyx_montgomery_u(&result, point)
         return result
     }

@@ -17,9 +17,16 @@ package struct SigningKey: Sendable {
 
     package let verifyingKey: VerifyingKey
     private let expanded: [UInt8]
+    /// Where the processor has vectors for them.
+    private let vectors: (scalar: [UInt8], prefix: [UInt8])?
 
     /// The key that `seed`, 32 secret bytes, stands for.
     package init(seed: [UInt8]) {
+        self.init(seed: seed, usesVectors: EdwardsVectors.areAvailable)
+    }
+
+    /// Without `usesVectors`, as on a processor that has none.
+    init(seed: [UInt8], usesVectors: Bool) {
         precondition(seed.count == SigningKey.seedSize, "an Ed25519 seed has 32 bytes")
         Sodium.prepare()
         var publicKey = [UInt8](repeating: 0, count: VerifyingKey.byteCount)
@@ -28,12 +35,17 @@ package struct SigningKey: Sendable {
         precondition(failed == 0, "libsodium derives a key pair from any seed")
         self.expanded = expanded
         verifyingKey = VerifyingKey(trusted: publicKey)
+        vectors = usesVectors ? EdwardsVectors.expand(seed: seed) : nil
     }
 
     package var seed: [UInt8] { Array(expanded.prefix(SigningKey.seedSize)) }
 
     /// The 64-byte signature of `message`; the same message gives the same signature.
     package func sign(_ message: [UInt8]) -> [UInt8] {
+        if let vectors {
+            return EdwardsVectors.sign(
+                message, scalar: vectors.scalar, prefix: vectors.prefix, key: verifyingKey.bytes)
+        }
         var signature = [UInt8](repeating: 0, count: SigningKey.signatureSize)
         let failed = crypto_sign_ed25519_detached(
             &signature, nil, message, UInt64(message.count), expanded)
@@ -67,7 +79,12 @@ package struct VerifyingKey: Hashable, Sendable {
 
     /// True if `signature` is this key's for `message`; false for any wrong length.
     package func isValid(signature: [UInt8], for message: [UInt8]) -> Bool {
+        isValid(signature: signature, for: message, usesVectors: EdwardsVectors.areAvailable)
+    }
+
+    func isValid(signature: [UInt8], for message: [UInt8], usesVectors: Bool) -> Bool {
         guard signature.count == SigningKey.signatureSize else { return false }
+        if usesVectors { return EdwardsVectors.isValid(signature, for: message, key: bytes) }
         Sodium.prepare()
         return crypto_sign_ed25519_verify_detached(
             signature, message, UInt64(message.count), bytes) == 0

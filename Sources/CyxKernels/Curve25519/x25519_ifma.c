@@ -1,61 +1,12 @@
-#include "curve25519_internal.h"
+#include "curve25519_lanes.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-// Four numbers modulo p side by side, limb by limb. A step of the ladder is ten multiplications,
-// and with four at a time three rounds of them (in the manner of Hisil, Egrice and Yassi, "Fast 4
-// way vectorized ladder for the complete set of Montgomery curves", 2020). The multiplier takes 52
-// bits, so sums are carried before they are multiplied.
-typedef __m256i lanes[5];
-
-#define VECTOR \
-    __attribute__((target("avx512f,avx512vl,avx512ifma"), always_inline)) static inline
-
-// Lane i of the result is lane wi of `a`.
-#define PERMUTE(a, w0, w1, w2, w3) _mm256_permute4x64_epi64(a, _MM_SHUFFLE(w3, w2, w1, w0))
-
-VECTOR __m256i times19(__m256i a) {
-    return _mm256_add_epi64(
-        _mm256_add_epi64(_mm256_slli_epi64(a, 4), _mm256_slli_epi64(a, 1)), a);
-}
-
-// Limbs of at most 2^51 + 2^15 out of limbs below 2^61.
-VECTOR void carry_lanes(lanes r) {
-    const __m256i mask = _mm256_set1_epi64x(LIMB);
-    __m256i over[5];
-    for (int i = 0; i < 5; i++) {
-        over[i] = _mm256_srli_epi64(r[i], 51);
-        r[i] = _mm256_and_si256(r[i], mask);
-    }
-    r[0] = _mm256_add_epi64(r[0], times19(over[4]));
-    for (int i = 1; i < 5; i++) r[i] = _mm256_add_epi64(r[i], over[i - 1]);
-}
-
-// Limbs of both are below 2^52.
-VECTOR void multiply_lanes(lanes r, const lanes a, const lanes b) {
-    // Products come in halves of 52 bits: the upper half counts twice, one limb further on.
-    __m256i low[9], high[9], t[10];
-    for (int k = 0; k < 9; k++) low[k] = high[k] = _mm256_setzero_si256();
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 5; i++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 5; j++) {
-            low[i + j] = _mm256_madd52lo_epu64(low[i + j], a[i], b[j]);
-            high[i + j] = _mm256_madd52hi_epu64(high[i + j], a[i], b[j]);
-        }
-    }
-    t[0] = low[0];
-    for (int k = 1; k < 9; k++) {
-        t[k] = _mm256_add_epi64(low[k], _mm256_slli_epi64(high[k - 1], 1));
-    }
-    t[9] = _mm256_slli_epi64(high[8], 1);
-    for (int k = 0; k < 5; k++) r[k] = _mm256_add_epi64(t[k], times19(t[k + 5]));
-    carry_lanes(r);
-}
+// A step of the ladder is ten multiplications, and with four at a time three rounds of them (in the
+// manner of Hisil, Egrice and Yassi, "Fast 4 way vectorized ladder for the complete set of Montgomery
+// curves", 2020).
 
 // RFC 7748 §5, with its names in the comments: no branch and no address depends on the scalar.
-__attribute__((target("avx512f,avx512vl,avx512ifma"))) void cyx_x25519_ifma(
+__attribute__((target(VECTORS))) void cyx_x25519_ifma(
     uint8_t result[32], const uint8_t scalar[32], const uint8_t point[32]) {
     uint8_t k[32];
     clamp(k, scalar);
@@ -67,7 +18,7 @@ __attribute__((target("avx512f,avx512vl,avx512ifma"))) void cyx_x25519_ifma(
         int64_t one = i == 0;
         state[i] = _mm256_set_epi64x(one, (int64_t)x1[i], 0, one);
         factor[i] = _mm256_set_epi64x((int64_t)x1[i], one, 121665 * one, 0);
-        bias[i] = _mm256_set1_epi64x(4 * (int64_t)(LIMB - (i == 0 ? 18 : 0)));
+        bias[i] = bias_limb(i);
     }
     uint64_t previous = 0;
     for (int t = 254; t >= 0; t--) {

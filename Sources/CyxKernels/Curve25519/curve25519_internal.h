@@ -90,9 +90,9 @@ INLINE void square_times(field r, const field a, int times) {
     memcpy(r, x, sizeof x);
 }
 
-// a^(p - 2), which is 1 / a: p - 2 is 250 ones and 01011 in binary.
-INLINE void invert(field r, const field a) {
-    field a2, a9, a11, ones, more, t;
+// a^(2^250 - 1), and a^11 on the way.
+INLINE void power_of_ones(field r, field a11, const field a) {
+    field a2, a9, ones, more, t;
     square_times(a2, a, 1);
     square_times(t, a2, 2);
     multiply(a9, t, a);
@@ -112,7 +112,13 @@ INLINE void invert(field r, const field a) {
     square_times(t, more, 100);
     multiply(t, t, more);  // 200
     square_times(t, t, 50);
-    multiply(t, t, ones);  // 250
+    multiply(r, t, ones);  // 250
+}
+
+// a^(p - 2), which is 1 / a: p - 2 is 250 ones and 01011 in binary.
+INLINE void invert(field r, const field a) {
+    field t, a11;
+    power_of_ones(t, a11, a);
     square_times(t, t, 5);
     multiply(r, t, a11);
 }
