@@ -3,8 +3,8 @@
 
 #if defined(__x86_64__)
 // The group of Ed25519 (RFC 8032 §5.1): points in extended coordinates, whose four numbers are the
-// four lanes X, Y, Z, T, so that an addition is two multiplications of lanes and a doubling a square
-// and a multiplication (Hisil, Wong, Carter and Dawson, "Twisted Edwards curves revisited", 2008, §4).
+// lanes X, Y, Z, T, so that an addition is two multiplications of lanes and a doubling a square and
+// a multiplication (Hisil, Wong, Carter and Dawson, "Twisted Edwards curves revisited", 2008, §4).
 typedef struct {
     lanes v;
 } point;
@@ -157,12 +157,14 @@ VECTOR void select_multiple(addend *r, const addend row[MULTIPLES], int digit) {
     set_neutral(&neutral);
     to_addend(r, &neutral);
     for (int j = 0; j < MULTIPLES; j++) {
-        __mmask8 same = _mm256_cmpeq_epi64_mask(_mm256_set1_epi64x(size), _mm256_set1_epi64x(j + 1));
+        __mmask8 same =
+            _mm256_cmpeq_epi64_mask(_mm256_set1_epi64x(size), _mm256_set1_epi64x(j + 1));
         for (int i = 0; i < 5; i++) r->v[i] = _mm256_mask_mov_epi64(r->v[i], same, row[j].v[i]);
     }
     addend other;
     negate(&other, r);
-    __mmask8 minus = _mm256_cmpeq_epi64_mask(_mm256_set1_epi64x(negative), _mm256_set1_epi64x(-1));
+    __mmask8 minus =
+        _mm256_cmpeq_epi64_mask(_mm256_set1_epi64x(negative), _mm256_set1_epi64x(-1));
     for (int i = 0; i < 5; i++) r->v[i] = _mm256_mask_mov_epi64(r->v[i], minus, other.v[i]);
 }
 

@@ -2,8 +2,8 @@
 
 #if defined(__x86_64__)
 // A step of the ladder is ten multiplications, and with four at a time three rounds of them (in the
-// manner of Hisil, Egrice and Yassi, "Fast 4 way vectorized ladder for the complete set of Montgomery
-// curves", 2020).
+// manner of Hisil, Egrice and Yassi, "Fast 4 way vectorized ladder for the complete set of
+// Montgomery curves", 2020).
 
 // RFC 7748 §5, with its names in the comments: no branch and no address depends on the scalar.
 __attribute__((target(VECTORS))) void cyx_x25519_ifma(
