@@ -135,7 +135,7 @@ struct Ed25519Tests {
     @Test(.enabled(if: EdwardsVectors.areAvailable))
     func vectorsAcceptAndRefuseWhatLibsodiumDoes() throws {
         var state: [UInt8] = [2]
-        for round in 0..<300 {
+        for round in 0..<128 {
             let key = SigningKey(seed: random(32, &state))
             let message = random(40, &state)
             var signature = key.sign(message)
@@ -154,7 +154,7 @@ struct Ed25519Tests {
         let signature = key.sign([1, 2, 3])
         let tails: [(UInt8, UInt8)] = [(0, 0), (0, 0x80), (0xFF, 0x7F), (0xFF, 0xFF)]
         for (middle, last) in tails {
-            for first in UInt8.min...UInt8.max {
+            for first in [0, 1, 2, 3, 0xEB, 0xEC, 0xED, 0xEE, 0xEF, 0xFE, 0xFF] as [UInt8] {
                 let point = [first] + [UInt8](repeating: middle, count: 30) + [last]
                 _ = try bothSay(point, signature, [1, 2, 3])
                 // A signature by the key zero is its point alone.
