@@ -163,8 +163,9 @@ struct OpenedPacket {
     var number: UInt64
     /// First byte without its mask.
     var first: UInt8
-    /// Borrowed from the caller's plaintext buffer.
+    /// Borrowed from the memory that the caller gave for it.
     var payload: UnsafeRawBufferPointer
+
     /// Copies the payload to the start of `plaintext`.
     mutating func move(to plaintext: UnsafeMutableRawBufferPointer) {
         let room = UnsafeMutableRawBufferPointer(rebasing: plaintext[..<payload.count])
