@@ -261,6 +261,7 @@ struct ObjectAdversary {
         guard let peer = liesAboutFlushes?.peer else { return }
         liesAboutFlushes = nil
         if peer.isUp { takeDown(peer, for: .milliseconds(300)) }
+        peer.noteLostFlushes()
         peer.machine.disk.setFaults(DiskFaults())
     }
 

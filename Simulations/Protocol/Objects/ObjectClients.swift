@@ -231,8 +231,8 @@ final class ObjectClients: Sendable {
         for segment in placement where !segment.holders.isEmpty {
             let durable = segment.holders.filter { entry in
                 guard let peer = world.peer(entry.peer) else { return false }
-                // Whoever crashed, or got another disk since, may have had it until then.
-                return !peer.isUp || peer.store != entry.store
+                // Whoever crashed, or lost what its disk had since, may have had it until then.
+                return !peer.isUp || peer.store != entry.store || peer.hasLostFlushes
                     || peer.holds(segment.segment, entry.index)
             }
             let count = Set(durable.map(\.index)).count

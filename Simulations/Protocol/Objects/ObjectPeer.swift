@@ -18,6 +18,7 @@ final class ObjectPeer: Sendable {
         var departure: Departure?
         var hasHandedOver = false
         var isLying = false
+        var hasLostFlushes = false
         var isGone = false
     }
 
@@ -174,6 +175,10 @@ final class ObjectPeer: Sendable {
     }
 
     // MARK: Lies
+
+    /// Whether its disk lost what it had said to be durable.
+    var hasLostFlushes: Bool { state.withLock { $0.hasLostFlushes } }
+    func noteLostFlushes() { state.withLock { $0.hasLostFlushes = true } }
 
     /// Whether it gives readers of shards other bytes than it has.
     var isLying: Bool { state.withLock { $0.isLying } }
