@@ -3,8 +3,8 @@ package struct SocketAddress: Hashable, Sendable {
     // Two words rather than one UInt128: Swift 6.3.1 passes an optional of a struct with one
     // through a stack slot of 8-byte alignment and reads it with a 16-byte aligned load, which
     // crashes.
-    private var high: UInt64
-    private var low: UInt64
+    package private(set) var high: UInt64
+    package private(set) var low: UInt64
     package var port: UInt16
 
     package init(ip: UInt128, port: UInt16) {

@@ -4,12 +4,12 @@ internal import CyxKernels
 /// The five bytes that hide a packet's first byte and packet number.
 package struct HeaderMask: Equatable, Sendable {
     /// Byte i in bits 8 i to 8 i + 7.
-    @usableFromInline let bits: UInt64
+    package let bits: UInt64
 
     init(bits: UInt64) { self.bits = bits }
 
     /// Byte `index` of the mask, 0…4.
-    @inlinable package subscript(index: Int) -> UInt8 {
+    package subscript(index: Int) -> UInt8 {
         precondition((0..<5).contains(index), "a mask has five bytes")
         return UInt8(truncatingIfNeeded: bits >> UInt64(8 * index))
     }

@@ -65,4 +65,11 @@ static inline void cyx_prefetch_write(const void *start, size_t length) {
     }
 }
 
+// The same for lines that are to be read soon.
+static inline void cyx_prefetch_read(const void *start, size_t length) {
+    const char *line = (const char *)start;
+    for (size_t offset = 0; offset < length; offset += 64)
+        __builtin_prefetch(line + offset, 0, 3);
+}
+
 #endif

@@ -29,22 +29,14 @@ struct AckedPackets: Sendable {
     var delivery: DeliverySample?
 }
 
-/// Decides how much may be in flight and how fast it leaves. An enum and no existential: it is
-/// asked for every packet.
-enum CongestionController: Sendable {
-    case cubic(Cubic)
-    case bbr(BBR)
+/// Decides how much may be in flight and how fast it leaves.
+struct CongestionController: Sendable {
+    /// An enum and no existential, so that nothing is allocated.
+    private enum Algorithm: Sendable {
+        case cubic(Cubic)
+        case bbr(BBR)
 
-    init(_ algorithm: CongestionAlgorithm, packetSize: Int, seed: UInt64) {
-        switch algorithm {
-        case .cubic: self = .cubic(Cubic(packetSize: packetSize))
-        case .bbr: self = .bbr(BBR(packetSize: packetSize, seed: seed))
-        }
-    }
-
-    /// Bytes that may be in flight.
-    var window: Int {
-        @inline(__always) get {
+        var window: Int {
             switch self {
             case .cubic(let cubic): cubic.window
             case .bbr(let bbr): bbr.window
@@ -52,28 +44,44 @@ enum CongestionController: Sendable {
         }
     }
 
+    private var algorithm: Algorithm {
+        didSet { window = algorithm.window }
+    }
+    /// Bytes that may be in flight. Kept beside the algorithm, since every packet asks, and to look
+    /// into an enum of such values copies them.
+    private(set) var window: Int
+
+    init(_ algorithm: CongestionAlgorithm, packetSize: Int, seed: UInt64) {
+        self.algorithm =
+            switch algorithm {
+            case .cubic: .cubic(Cubic(packetSize: packetSize))
+            case .bbr: .bbr(BBR(packetSize: packetSize, seed: seed))
+            }
+        window = self.algorithm.window
+    }
+
     /// Changes with the size of the path's datagrams.
     var packetSize: Int {
         get {
-            switch self {
+            switch algorithm {
             case .cubic(let cubic): cubic.packetSize
             case .bbr(let bbr): bbr.packetSize
             }
         }
         set {
-            switch self {
+            switch algorithm {
             case .cubic(var cubic):
                 cubic.packetSize = newValue
-                self = .cubic(cubic)
+                algorithm = .cubic(cubic)
             case .bbr(var bbr):
                 bbr.packetSize = newValue
-                self = .bbr(bbr)
+                algorithm = .bbr(bbr)
             }
         }
     }
 
     var isInSlowStart: Bool {
-        switch self {
+        switch algorithm {
         case .cubic(let cubic): cubic.isInSlowStart
         case .bbr(let bbr): bbr.state == .startup
         }
@@ -81,28 +89,29 @@ enum CongestionController: Sendable {
 
     /// In bytes per second, at which `Pacer` lets packets go.
     func pacingRate(smoothedRoundTrip: Int64) -> Double {
-        switch self {
+        switch algorithm {
         case .cubic(let cubic): cubic.pacingRate(smoothedRoundTrip: smoothedRoundTrip)
         case .bbr(let bbr): bbr.pacingRate
         }
     }
 
     /// Packets are sent while none were in flight, after a pause for want of data.
+    @inline(never)
     mutating func restarted(now: Int64) {
-        guard case .bbr(var bbr) = self else { return }
+        guard case .bbr(var bbr) = algorithm else { return }
         bbr.restarted(now: now)
-        self = .bbr(bbr)
+        algorithm = .bbr(bbr)
     }
 
     /// After the losses that the same ACK frame revealed (RFC 9002 A.7).
     mutating func acknowledged(_ acked: AckedPackets) {
-        switch self {
+        switch algorithm {
         case .cubic(var cubic):
             cubic.acknowledged(acked)
-            self = .cubic(cubic)
+            algorithm = .cubic(cubic)
         case .bbr(var bbr):
             bbr.acknowledged(acked)
-            self = .bbr(bbr)
+            algorithm = .bbr(bbr)
         }
     }
 
@@ -110,28 +119,28 @@ enum CongestionController: Sendable {
     mutating func packetLost(
         bytes: Int, _ delivery: DeliveryRecord, lostInAll: Int, now: Int64
     ) {
-        guard case .bbr(var bbr) = self else { return }
+        guard case .bbr(var bbr) = algorithm else { return }
         bbr.packetLost(bytes: bytes, delivery, lostInAll: lostInAll, now: now)
-        self = .bbr(bbr)
+        algorithm = .bbr(bbr)
     }
 
     /// Packets were lost, the latest of them sent at `timeSent`; or one sent then came back with
     /// the mark of congestion (ECN-CE).
     mutating func congested(timeSent: Int64, now: Int64) {
-        guard case .cubic(var cubic) = self else { return }
+        guard case .cubic(var cubic) = algorithm else { return }
         cubic.lost(timeSent: timeSent, now: now)
-        self = .cubic(cubic)
+        algorithm = .cubic(cubic)
     }
 
     /// Everything sent over several probe timeouts was lost (RFC 9002 §7.6.2).
     mutating func persistentCongestion() {
-        switch self {
+        switch algorithm {
         case .cubic(var cubic):
             cubic.persistentCongestion()
-            self = .cubic(cubic)
+            algorithm = .cubic(cubic)
         case .bbr(var bbr):
             bbr.persistentCongestion()
-            self = .bbr(bbr)
+            algorithm = .bbr(bbr)
         }
     }
 }

@@ -8,20 +8,26 @@ extension Connection {
         plaintext: UnsafeMutableRawBufferPointer, ecn: ECNCodepoint = .notECT, now: Int64
     ) {
         guard phase == .established else { return }
-        // A trace wants to see the whole plaintext.
-        let landing = trace == nil ? streams.landing(packet.count) : nil
-        let result: OpenedPacket?
+        var opened: OpenedPacket?
+        var piece: LandedPiece?
         do throws(TransportError) {
-            result = try keys?.open(
-                packet, numberOffset: PacketFormat.shortHeaderSize,
-                largestReceived: received.largest, into: plaintext,
-                landing: landing?.room(packet.count), now: now)
+            // A trace wants to see the whole plaintext.
+            if trace == nil,
+                let landing = try streams.land(
+                    packet, with: &keys, largestReceived: received.largest, scratch: plaintext,
+                    now: now)
+            {
+                opened = landing.opened
+                piece = landing.piece
+            } else {
+                opened = try keys?.open(
+                    packet, largestReceived: received.largest, scratch: plaintext,
+                    into: plaintext, now: now)
+            }
         } catch {
-            landing?.restore()
             return fail(error)
         }
-        guard var opened = result else {
-            landing?.restore()
+        guard let opened else {
             failedOpens += 1
             if isReset(packet) {
                 close(.statelessReset, telling: nil)
@@ -29,12 +35,6 @@ extension Connection {
                 close(.local(.aeadLimit), telling: nil)
             }
             return
-        }
-        var landed: StreamFrame?
-        if let landing {
-            landed = streams.landed(opened.payload, at: landing)
-            if landed == nil { opened.move(to: plaintext) }
-            landing.restore()
         }
         let arrival = Arrival(
             number: opened.number, source: source,
@@ -46,9 +46,10 @@ extension Connection {
         guard opened.first & PacketFormat.shortReservedBits == 0 else {
             return fail(.protocolViolation)
         }
+        // Of what has landed there is no payload any more, nor a trace that wants to see it.
+        let payload = UnsafeRawBufferPointer(rebasing: plaintext[..<opened.payloadSize])
         trace?.packet(
-            isSent: false, number: opened.number, size: packet.count, payload: opened.payload,
-            now: now)
+            isSent: false, number: opened.number, size: packet.count, payload: payload, now: now)
         lastReceived = now
         unansweredSince = nil
         confirmHandshake()
@@ -56,16 +57,16 @@ extension Connection {
         packetArrived(arrival, isNewest: isNewest, now: now)
         do throws(TransportError) {
             let contents =
-                if let landed {
-                    try handleLanded(landed, now: now)
+                if let piece {
+                    try handleLanded(piece, now: now)
                 } else {
-                    try handleFrames(opened.payload, arrival, now: now)
+                    try handleFrames(payload, arrival, now: now)
                 }
             received.insert(
                 opened.number, isAckEliciting: contents.isAckEliciting, now: now,
                 maximumDelay: maxAckDelay, ecn: ecn)
             if isNewest, !contents.isProbing { peerUsed(arrival, now: now) }
-            traceState(now: now)
+            if trace != nil { traceState(now: now) }
         } catch {
             fail(error)
         }
@@ -87,11 +88,14 @@ extension Connection {
         handshakePacket = []
     }
 
+    @inline(__always)
     private mutating func handleLanded(
-        _ frame: StreamFrame, now: Int64
+        _ piece: LandedPiece, now: Int64
     ) throws(TransportError) -> (isAckEliciting: Bool, isProbing: Bool) {
         lastUse = now
-        try handleStream(frame)
+        let (growth, isNews) = try streams.insert(piece)
+        try charge(growth)
+        if isNews { events.append(.readable(piece.id)) }
         return (isAckEliciting: true, isProbing: false)
     }
 
@@ -148,6 +152,7 @@ extension Connection {
         if isNews { events.append(.readable(frame.id)) }
     }
 
+    @inline(__always)
     private mutating func charge(_ growth: UInt64) throws(TransportError) {
         dataReceived += growth
         guard dataReceived <= receiveWindow.limit else { throw .flowControl }

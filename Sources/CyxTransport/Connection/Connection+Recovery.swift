@@ -55,7 +55,17 @@ extension Connection {
         sent.trim()
     }
 
+    /// Frames of one stream, each beginning where the one before ended, as most do: they are
+    /// acknowledged in one go.
+    private struct AcknowledgedRun {
+        var id: StreamID
+        var offset: UInt64
+        var length: Int
+        var isFinal: Bool
+    }
+
     private struct Acknowledged {
+        var run: AcknowledgedRun?
         var count = 0
         var bytes = 0
         var latestSent: Int64 = .min
@@ -80,6 +90,7 @@ extension Connection {
             lowest, frame.largest, largest: frame.largest, now: now, roundTrip: trip)
         guard frame.rangeCount > 0 else {
             settleRange(lowest, frame.largest, &cursor, &acked, now: now)
+            endRun(&acked)
             return acked
         }
         ackRanges.removeAll(keepingCapacity: true)
@@ -97,6 +108,7 @@ extension Connection {
         while let range = ackRanges.popLast() {
             settleRange(range.lowerBound, range.upperBound, &cursor, &acked, now: now)
         }
+        endRun(&acked)
         return acked
     }
 
@@ -117,10 +129,10 @@ extension Connection {
                 if !packet.isMTUProbe {
                     acked.largestSize = max(acked.largestSize, Int(packet.size))
                 }
-                if path.delivery != nil { noteDelivery(number, packet, now: now) }
+                if sent.keepsRecords { noteDelivery(number, packet, now: now) }
             }
             let frames = sent.settle(number, as: .acknowledged, cursor: &cursor)
-            for index in frames { frameAcknowledged(sent.frame(at: index), now: now) }
+            for index in frames { frameAcknowledged(sent.frame(at: index), &acked, now: now) }
         }
     }
 
@@ -137,11 +149,28 @@ extension Connection {
         congestion.packetLost(bytes: Int(packet.size), record, lostInAll: lost, now: now)
     }
 
-    private mutating func frameAcknowledged(_ frame: SentFrame, now: Int64) {
+    private mutating func endRun(_ acked: inout Acknowledged) {
+        guard let run = acked.run else { return }
+        acked.run = nil
+        if streams.acknowledge(
+            run.id, offset: run.offset, length: run.length, isFinal: run.isFinal)
+        {
+            finishIfDone(run.id)
+        }
+    }
+
+    private mutating func frameAcknowledged(
+        _ frame: SentFrame, _ acked: inout Acknowledged, now: Int64
+    ) {
         switch frame {
         case .stream(let id, let offset, let length, let isFinal):
-            if streams.acknowledge(id, offset: offset, length: length, isFinal: isFinal) {
-                finishIfDone(id)
+            if let run = acked.run, run.id == id, run.offset + UInt64(run.length) == offset {
+                acked.run?.length += length
+                acked.run?.isFinal = run.isFinal || isFinal
+            } else {
+                endRun(&acked)
+                acked.run = AcknowledgedRun(
+                    id: id, offset: offset, length: length, isFinal: isFinal)
             }
         case .resetStream(let id):
             streams[id]?.send?.resetAcknowledged()
@@ -190,7 +219,7 @@ extension Connection {
                 lossSpan = max(lossSpan, packet.timeSent - first.timeSent)
                 lastLost = packet
                 path.reordering.lost(number, timeSent: packet.timeSent)
-                if path.delivery != nil { noteLoss(number, packet, now: now) }
+                if sent.keepsRecords { noteLoss(number, packet, now: now) }
             }
         }
         if let lastLost {

@@ -16,9 +16,7 @@ extension Connection {
 
     /// Takes in whatever of a message comes from now on, `length` bytes of body being expected.
     mutating func grant(_ id: StreamID, length: Int) {
-        streams[id]?.isGranted = true
-        streams[id]?.receive.reserve(length)
-        if streams.widen(id, length: length) { control.add(.maxStreamData(id)) }
+        if streams.grant(id, length: length) { control.add(.maxStreamData(id)) }
     }
 
     /// Counts what arrived of a granted message as consumed, which renews the peer's credit.

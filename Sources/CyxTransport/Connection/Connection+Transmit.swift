@@ -182,9 +182,9 @@ extension Connection {
                 timeSent: now, size: isElsewhere ? 0 : Int32(size),
                 frameCount: Int32(sent.frameCount - packet.framesBefore), state: .outstanding,
                 isAckEliciting: packet.isAckEliciting, isMTUProbe: packet.isMTUProbe,
-                isMarked: transmitMark != .notECT),
+                isMarked: transmitMark.isMarked),
             record: record)
-        if transmitMark != .notECT { ecn.packetSent() }
+        if transmitMark.isMarked { ecn.packetSent() }
         if packet.isAckEliciting {
             if !isElsewhere { path.pacer.sent(size) }
             lastAckElicitingSent = now
@@ -208,7 +208,7 @@ extension Connection {
         var packet = startPacket(room)
         if received.hasNews { writeAcknowledgment(&packet, now: now) }
         if isOpen {
-            writeControl(&packet)
+            if !control.isEmpty { writeControl(&packet) }
             writeData(&packet)
             if !packet.isAckEliciting, isPingDue || probesDue > 0 {
                 packet.writer.writePing()
@@ -238,6 +238,7 @@ extension Connection {
     }
 
     /// Whether window and pacer let a packet go; notes which of them holds what back.
+    @inline(__always)
     private mutating func mayLeave(hasData: Bool, now: Int64) -> Bool {
         guard sent.bytesInFlight + path.datagramSize <= congestion.window else {
             if hasData {

@@ -24,6 +24,12 @@ struct StreamState: Sendable {
     /// False if the sending half is queued already, or has nothing to send.
     mutating func claimQueuePlace() -> Bool { send?.claimQueuePlace() ?? false }
 
+    /// True if the owner does not know yet that there is something to read.
+    mutating func becomeReadable() -> Bool {
+        defer { isReadableReported = true }
+        return !isReadableReported
+    }
+
     mutating func sendUrgency() -> CallUrgency { send?.urgency ?? .foreground }
 
     mutating func requestUrgency() -> CallUrgency {
@@ -257,30 +263,41 @@ struct StreamTable {
         return slots[position].consume(now: now, roundTrip: roundTrip)
     }
 
-    /// Begins where other streams of this path have got to, for a message that is taken in for
-    /// sure: to grow again would cost each large message round trips. True if the peer should hear
-    /// of it.
-    mutating func widen(_ id: StreamID, length: Int) -> Bool {
+    /// A message of `length` bytes is taken in for sure. Its window begins where those of other
+    /// streams of this path have got to: to grow again would cost each large message round trips.
+    /// True if the peer should hear of it.
+    mutating func grant(_ id: StreamID, length: Int) -> Bool {
         guard let position = position(id) else { return false }
+        lastPosition = position
+        slots[position].isGranted = true
         return slots[position].widen(to: grownWindow, length: length)
     }
 
     // MARK: Frames
 
-    /// A packet of `count` bytes is about to be opened, which most likely goes on where the last
-    /// one ended: there is where it may be decrypted to.
-    mutating func landing(_ count: Int) -> Landing? {
+    /// Opens a packet with `keys` right where its data belong, if it goes on where the last one
+    /// ended, as is most likely; nil if there is no such place.
+    mutating func land(
+        _ packet: UnsafeRawBufferPointer, with keys: inout PacketKeys?, largestReceived: UInt64?,
+        scratch: UnsafeMutableRawBufferPointer, now: Int64
+    ) throws(TransportError) -> Landing? {
         guard lastPosition < slots.count, lastFrameHeader > 0 else { return nil }
-        return slots[lastPosition].receive.landing(count, frameHeader: lastFrameHeader)
+        return try slots[lastPosition].receive.land(
+            packet.count, on: slots[lastPosition].id, headerSize: lastFrameHeader, scratch: scratch
+        ) { room throws(TransportError) in
+            try keys?.open(
+                packet, largestReceived: largestReceived, scratch: scratch, into: room, now: now)
+        }
     }
 
-    /// The frame of a packet that has nothing else in it, if it is the piece that `landing` was
-    /// made for and lies there.
-    func landed(_ payload: UnsafeRawBufferPointer, at landing: Landing) -> StreamFrame? {
-        guard let frame = FrameDecoder.soleStream(payload), landing.holds(frame.data),
-            frame.id == slots[lastPosition].id, frame.offset == landing.offset
-        else { return nil }
-        return frame
+    /// Takes the piece in that has just landed: as `insert(_:)` does a frame.
+    @inline(__always)
+    mutating func insert(
+        _ piece: LandedPiece
+    ) throws(TransportError) -> (growth: UInt64, isNews: Bool) {
+        precondition(slots[lastPosition].id == piece.id, "a piece is taken in once it has landed")
+        let growth = try slots[lastPosition].receive.insert(piece)
+        return (growth, slots[lastPosition].becomeReadable())
     }
 
     /// How long the header of a STREAM frame was that filled a packet.
@@ -297,9 +314,7 @@ struct StreamTable {
         guard let position = position(frame.id) else { return nil }
         lastPosition = position
         let growth = try slots[position].receive.insert(frame)
-        let isNews = !slots[position].isReadableReported
-        slots[position].isReadableReported = true
-        return (growth, isNews)
+        return (growth, slots[position].becomeReadable())
     }
 
     /// A STREAM frame of ours was acknowledged; true if that may have finished the stream.

@@ -1,5 +1,6 @@
 internal import CyxCore
 internal import CyxCrypto
+internal import CyxKernels
 
 /// A datagram outside any connection that waits to be sent.
 struct PendingAnswer: Sendable {
@@ -42,6 +43,8 @@ extension Endpoint {
         var start = 0
         while start < bytes.count {
             let end = min(start + step, bytes.count)
+            // Where the next one's header and sample are.
+            if end < bytes.count { cyx_prefetch_read(bytes.baseAddress.map { $0 + end }, 64) }
             handleDatagram(
                 UnsafeRawBufferPointer(rebasing: bytes[start..<end]), from: datagrams.source,
                 wall: wall, now: now)

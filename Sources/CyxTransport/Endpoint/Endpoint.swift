@@ -233,7 +233,14 @@ struct Endpoint {
         isAlive(handle) && slots[handle.slot].connection?.pollEstablished() == true
     }
 
+    @inline(__always)
     mutating func touch(_ slot: Int) {
+        // As it is with every packet of a batch but the first.
+        if slots[slot].isTouched, slots[slot].isQueued { return }
+        touchAnew(slot)
+    }
+
+    private mutating func touchAnew(_ slot: Int) {
         if !slots[slot].isTouched {
             slots[slot].isTouched = true
             touched.append(slot)

@@ -5,6 +5,7 @@ struct FrameDecoder {
     init(_ plaintext: UnsafeRawBufferPointer) { reader = PacketReader(plaintext) }
 
     /// The STREAM frame of a packet that has nothing else in it.
+    @inline(__always)
     static func soleStream(_ plaintext: UnsafeRawBufferPointer) -> StreamFrame? {
         guard let type = plaintext.first, UInt64(type) & ~7 == FrameType.stream else { return nil }
         var decoder = FrameDecoder(plaintext)
@@ -85,6 +86,7 @@ struct FrameDecoder {
                 sequence: sequence, retirePriorTo: bound, id: id, token: token))
     }
 
+    @inline(__always)
     private mutating func streamID() throws(TransportError) -> StreamID {
         let id = StreamID(try reader.readVariable())
         guard id.isBidirectional else { throw .streamState }

@@ -96,6 +96,7 @@ extension PacketWriter {
     }
 
     /// Writes a STREAM frame's header; the caller fills in `length` bytes (< 2^14) after it.
+    @inline(__always)
     mutating func writeStreamHeader(
         _ id: StreamID, offset: UInt64, length: Int, isFinal: Bool
     ) {

@@ -17,6 +17,9 @@ struct RPCHeader: Equatable, Sendable {
         CallUrgency(rawValue: UInt8(truncatingIfNeeded: word >> 32)) ?? .foreground
     }
 
+    /// The length of the body, if the word is a header at all.
+    static func length(of word: UInt64) -> Int { Int(UInt32(truncatingIfNeeded: word)) }
+
     init(code: UInt16, length: Int, urgency: CallUrgency = .foreground) {
         self.code = code
         self.length = length

@@ -88,6 +88,7 @@ struct PacketKeys {
     // MARK: Sending
 
     /// Seals a packet whose first byte has `sealingPhase`.
+    @inline(__always)
     mutating func seal(
         _ packet: UnsafeMutableRawBufferPointer, headerSize: Int, numberSize: Int, number: UInt64
     ) {
@@ -129,44 +130,47 @@ struct PacketKeys {
 
     // MARK: Receiving
 
-    /// Opens `packet` under the keys that its key phase and its number name; nil if it is not
+    /// Opens a short-header packet under the keys that its key phase and its number name; nil if it is not
     /// authentic. Throws `keyUpdate` where an authentic packet shows that the peer broke the rules
-    /// of updates. The plaintext goes to `landing` if there is one, which has room for `packet`;
-    /// without authenticity, what is written there means nothing.
+    /// of updates. The plaintext goes to the start of `plaintext`, which has room for `packet` and
+    /// may be `scratch` itself; without authenticity, what is written there means nothing.
     mutating func open(
-        _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
-        into scratch: UnsafeMutableRawBufferPointer,
-        landing: UnsafeMutableRawBufferPointer? = nil, now: Int64
+        _ packet: UnsafeRawBufferPointer, largestReceived: UInt64?,
+        scratch: UnsafeMutableRawBufferPointer, into plaintext: UnsafeMutableRawBufferPointer,
+        now: Int64
     ) throws(TransportError) -> OpenedPacket? {
         guard
             let clear = current.opening.unmask(
-                packet, numberOffset: numberOffset, largestReceived: largestReceived,
-                into: scratch)
+                packet, numberOffset: PacketFormat.shortHeaderSize,
+                largestReceived: largestReceived, into: scratch)
         else { return nil }
-        let plaintext = landing ?? scratch
         let phase = clear.first & PacketFormat.keyPhaseBit != 0
         isLate = false
+        func open(under keys: PacketProtector?) -> OpenedPacket? {
+            keys?.open(packet, clear, scratch: scratch, into: plaintext)
+        }
         if phase == sealingPhase {
-            if let opened = current.opening.open(clear, into: plaintext) {
+            if let opened = open(under: current.opening) {
                 try noteOpened(opened.number)
                 return opened
             }
         } else if let lowestOpened, clear.number > lowestOpened {
-            if let opened = next?.opening.open(clear, into: plaintext) {
+            if let opened = open(under: next?.opening) {
                 try followUpdate(opened.number, now: now)
                 return opened
             }
-        } else if let opened = previous?.open(clear, into: plaintext) {
+        } else if let opened = open(under: previous) {
             highestOpenedBefore = max(highestOpenedBefore ?? 0, opened.number)
             isLate = true
             return opened
         }
         // Old keys under a new number (§6.4). Tried whatever the phase, so that the time it takes
         // does not tell the phase of an injected packet.
-        if previous?.open(clear, into: plaintext) != nil { throw .keyUpdate }
+        if open(under: previous) != nil { throw .keyUpdate }
         return nil
     }
 
+    @inline(__always)
     private mutating func noteOpened(_ number: UInt64) throws(TransportError) {
         // New keys under a number below one that came under the old ones (§6.4).
         if let highestOpenedBefore, number < highestOpenedBefore { throw .keyUpdate }

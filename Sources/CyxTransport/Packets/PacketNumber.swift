@@ -4,6 +4,7 @@ enum PacketNumber {
 
     /// How many bytes carry `number` so that a receiver that knows `largestAcknowledged` (nil:
     /// nothing yet) finds it again: 1…4.
+    @inline(__always)
     static func encodedSize(_ number: UInt64, largestAcknowledged: UInt64?) -> Int {
         let unacknowledged = largestAcknowledged.map { number - $0 } ?? number + 1
         if unacknowledged < 1 << 7 { return 1 }
@@ -13,6 +14,7 @@ enum PacketNumber {
     }
 
     /// The number closest to `largestReceived` + 1 whose last `size` bytes are `truncated`.
+    @inline(__always)
     static func decode(_ truncated: UInt64, size: Int, largestReceived: UInt64?) -> UInt64 {
         let expected = largestReceived.map { $0 + 1 } ?? 0
         let window: UInt64 = 1 << UInt64(size * 8)

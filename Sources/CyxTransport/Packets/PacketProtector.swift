@@ -77,99 +77,106 @@ final class PacketProtector {
         let mask = header.mask(
             sample: UnsafeRawBufferPointer(
                 rebasing: packet[numberOffset + 4..<numberOffset + 4 + PacketFormat.sampleSize]))
-        packet[0] ^= mask[0] & 0x1F
-        for index in 0..<numberSize {
-            packet[numberOffset + index] ^= mask[index + 1]
-        }
+        packet[0] ^= mask.first & 0x1F
+        let kept = UInt32.max << UInt32(32 - 8 * numberSize)
+        let word = UInt32(
+            bigEndian: packet.loadUnaligned(fromByteOffset: numberOffset, as: UInt32.self))
+        packet.storeBytes(
+            of: (word ^ (mask.number & kept)).bigEndian, toByteOffset: numberOffset,
+            as: UInt32.self)
     }
 
     /// Removes the header protection of `packet`, which is the same under every key. The clear
-    /// header, which is the additional data, goes to the end of `plaintext`. Nil if the packet is
-    /// too short for one.
+    /// header, which is the additional data, goes to the end of `scratch`. Nil if the packet is too short for one, or too long for `scratch`.
+    @inline(__always)
     func unmask(
         _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
-        into plaintext: UnsafeMutableRawBufferPointer
+        into scratch: UnsafeMutableRawBufferPointer
     ) -> UnmaskedPacket? {
         let sampleStart = numberOffset + 4
-        guard packet.count >= sampleStart + PacketFormat.sampleSize else { return nil }
+        guard packet.count >= sampleStart + PacketFormat.sampleSize,
+            packet.count <= scratch.count
+        else { return nil }
         let mask = header.mask(
             sample: UnsafeRawBufferPointer(
                 rebasing: packet[sampleStart..<sampleStart + PacketFormat.sampleSize]))
-        let first = packet[0] ^ (mask[0] & 0x1F)
+        let first = packet[0] ^ (mask.first & 0x1F)
         let numberSize = Int(first & 0b11) + 1
         let headerSize = numberOffset + numberSize
-        guard packet.count >= headerSize + PacketFormat.tagSize,
-            packet.count - PacketFormat.tagSize <= plaintext.count
-        else { return nil }
+        guard packet.count >= headerSize + PacketFormat.tagSize else { return nil }
+        // Four bytes of number in any case, of which the last ones may be none.
         let clear = UnsafeMutableRawBufferPointer(
-            rebasing: plaintext[(plaintext.count - headerSize)...])
-        clear.copyMemory(from: UnsafeRawBufferPointer(rebasing: packet[..<headerSize]))
+            rebasing: scratch[(scratch.count - sampleStart)...])
+        clear.copyMemory(from: UnsafeRawBufferPointer(rebasing: packet[..<numberOffset]))
         clear[0] = first
-        var truncated: UInt64 = 0
-        for index in 0..<numberSize {
-            let byte = packet[numberOffset + index] ^ mask[index + 1]
-            clear[numberOffset + index] = byte
-            truncated = truncated << 8 | UInt64(byte)
-        }
+        let word =
+            UInt32(bigEndian: packet.loadUnaligned(fromByteOffset: numberOffset, as: UInt32.self))
+            ^ mask.number
+        clear.storeBytes(of: word.bigEndian, toByteOffset: numberOffset, as: UInt32.self)
         return UnmaskedPacket(
             number: PacketNumber.decode(
-                truncated, size: numberSize, largestReceived: largestReceived),
-            first: first, header: UnsafeRawBufferPointer(clear),
-            sealed: UnsafeRawBufferPointer(rebasing: packet[headerSize...]))
+                UInt64(word >> UInt32(32 - 8 * numberSize)), size: numberSize,
+                largestReceived: largestReceived),
+            headerSize: headerSize, first: first)
     }
 
-    /// Decrypts an unmasked packet to the start of `plaintext`, which has room for it; nil if it is
-    /// not authentic.
+    /// The clear header that `unmask` has put into `scratch`.
+    @inline(__always)
+    private func header(
+        of clear: UnmaskedPacket, in scratch: UnsafeMutableRawBufferPointer
+    ) -> UnsafeRawBufferPointer {
+        let start = scratch.count - (clear.headerSize - clear.numberSize + 4)
+        return UnsafeRawBufferPointer(rebasing: scratch[start..<start + clear.headerSize])
+    }
+
+    /// Decrypts `packet`, which `unmask` made `clear` of with the same `scratch`, to the start of
+    /// `plaintext`, which has room for it; nil if it is not authentic.
     func open(
-        _ packet: UnmaskedPacket, into plaintext: UnsafeMutableRawBufferPointer
+        _ packet: UnsafeRawBufferPointer, _ clear: UnmaskedPacket,
+        scratch: UnsafeMutableRawBufferPointer, into plaintext: UnsafeMutableRawBufferPointer
     ) -> OpenedPacket? {
-        prepareNonce(packet.number)
-        let length = packet.sealed.count - PacketFormat.tagSize
+        prepareNonce(clear.number)
+        let sealed = UnsafeRawBufferPointer(rebasing: packet[clear.headerSize...])
+        let length = sealed.count - PacketFormat.tagSize
         do throws(AEADError) {
             try cipher.open(
-                nonce: UnsafeRawBufferPointer(nonce), aad: packet.header, sealed: packet.sealed,
+                nonce: UnsafeRawBufferPointer(nonce), aad: header(of: clear, in: scratch),
+                sealed: sealed,
                 into: UnsafeMutableRawBufferPointer(rebasing: plaintext[..<length]))
         } catch {
             return nil
         }
-        return OpenedPacket(
-            number: packet.number, first: packet.first,
-            payload: UnsafeRawBufferPointer(rebasing: plaintext[..<length]))
+        return OpenedPacket(number: clear.number, payloadSize: length, first: clear.first)
     }
+}
 
-    /// Both steps, for a packet that is surely under this key.
-    func open(
-        _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
-        into plaintext: UnsafeMutableRawBufferPointer
-    ) -> OpenedPacket? {
-        unmask(
-            packet, numberOffset: numberOffset, largestReceived: largestReceived, into: plaintext
-        ).flatMap { open($0, into: plaintext) }
-    }
+// Both are small enough to be given in registers: what a caller reads back from memory in other
+// pieces than it was written in has to wait for the stores.
+
+extension HeaderMask {
+    /// What hides bits of the packet's first byte.
+    fileprivate var first: UInt8 { UInt8(truncatingIfNeeded: bits) }
+
+    /// What hides a packet number of four bytes, as a big-endian integer; a shorter one has the
+    /// upper bytes of it.
+    fileprivate var number: UInt32 { UInt32(truncatingIfNeeded: bits >> 8).byteSwapped }
 }
 
 /// A packet without header protection, still encrypted.
 struct UnmaskedPacket {
     var number: UInt64
+    var headerSize: Int
     /// First byte without its mask.
     var first: UInt8
-    /// Borrowed from the end of the caller's plaintext buffer.
-    var header: UnsafeRawBufferPointer
-    /// Ciphertext and tag, borrowed from the datagram.
-    var sealed: UnsafeRawBufferPointer
+
+    /// Bytes of the packet number, which ends the header.
+    var numberSize: Int { Int(first & 0b11) + 1 }
 }
 
+/// A packet whose payload is in the memory that the caller gave for it.
 struct OpenedPacket {
     var number: UInt64
+    var payloadSize: Int
     /// First byte without its mask.
     var first: UInt8
-    /// Borrowed from the memory that the caller gave for it.
-    var payload: UnsafeRawBufferPointer
-
-    /// Copies the payload to the start of `plaintext`.
-    mutating func move(to plaintext: UnsafeMutableRawBufferPointer) {
-        let room = UnsafeMutableRawBufferPointer(rebasing: plaintext[..<payload.count])
-        room.copyMemory(from: payload)
-        payload = UnsafeRawBufferPointer(room)
-    }
 }

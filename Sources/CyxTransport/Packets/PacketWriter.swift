@@ -70,6 +70,7 @@ struct PacketWriter {
     }
 
     /// Fills up to `size` bytes in all with PADDING frames.
+    @inline(__always)
     mutating func pad(to size: Int) {
         guard size > offset else { return }
         let start = claim(size - offset)

@@ -40,8 +40,9 @@ extension Connection {
     // MARK: What arrives
 
     /// An authentic packet came that was not taken before.
+    @inline(__always)
     mutating func packetArrived(_ arrival: Arrival, isNewest: Bool, now: Int64) {
-        if arrival.source == path.remote {
+        if arrival.source.isSame(path.remote) {
             path.received(arrival.size)
             if isNewest { path.localID = arrival.destination }
         } else {
@@ -76,9 +77,10 @@ extension Connection {
     }
 
     /// A packet with the highest number yet asks for more than a sign of life.
+    @inline(__always)
     mutating func peerUsed(_ arrival: Arrival, now: Int64) {
         guard phase == .established else { return }
-        if arrival.source == path.remote {
+        if arrival.source.isSame(path.remote) {
             if awaitsPeer { peerFollowed() }
             return
         }

@@ -26,13 +26,18 @@ struct RangeSet: Equatable, Sendable {
     }
 
     /// Adds `range`, joining what it touches.
+    @inline(__always)
     mutating func insert(_ range: Range<UInt64>) {
-        guard !range.isEmpty else { return }
         // In-order arrival is the common case: grow the last range.
         if let last = ranges.last, last.upperBound == range.lowerBound {
             ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
-            return
+        } else {
+            join(range)
         }
+    }
+
+    private mutating func join(_ range: Range<UInt64>) {
+        guard !range.isEmpty else { return }
         let start = firstIndex(reaching: range.lowerBound)
         var end = start
         var merged = range

@@ -19,6 +19,7 @@ struct ReceivedPackets: Sendable {
     /// When an acknowledgment is due at the latest.
     private(set) var deadline: Int64?
 
+    @inline(__always)
     func isDuplicate(_ number: UInt64) -> Bool {
         if number < floor { return true }
         if let largest, number > largest { return false }
@@ -43,7 +44,8 @@ struct ReceivedPackets: Sendable {
         guard isAckEliciting else { return }
         unacknowledged += 1
         // The sender should hear of congestion at once (RFC 9000 §13.2.1).
-        if !isNext || ecn == .ce || unacknowledged >= ReceivedPackets.packetsPerAcknowledgment {
+        if !isNext || ecn.isCongested || unacknowledged >= ReceivedPackets.packetsPerAcknowledgment
+        {
             isAcknowledgmentDue = true
         } else if deadline == nil {
             deadline = now + maximumDelay

@@ -46,7 +46,7 @@ struct SentPackets: Sendable {
     private var frames: Ring<SentFrame>
     /// What BBR notes with each packet; empty for a controller that does not ask for it.
     private var records = Ring(filler: DeliveryRecord())
-    private let keepsRecords: Bool
+    let keepsRecords: Bool
     /// Packet number of the oldest packet in the ring.
     private(set) var firstNumber: UInt64 = 0
     /// Bytes in flight: outstanding and ack-eliciting.
@@ -97,6 +97,7 @@ struct SentPackets: Sendable {
                 timeSent: 0, size: 0, frameCount: 0, state: .skipped, isAckEliciting: false))
     }
 
+    @inline(__always)
     func packet(_ number: UInt64) -> SentPacket? {
         guard number >= firstNumber, number < nextNumber else { return nil }
         return packets[Int(number - firstNumber)]
@@ -110,6 +111,7 @@ struct SentPackets: Sendable {
     /// Settles an outstanding packet and gives the indices of its frames, good until `trim`.
     /// Frames of packets before it are stepped over from `cursor`, so that settling in ascending
     /// order is linear.
+    @inline(__always)
     mutating func settle(
         _ number: UInt64, as state: SentPacket.State, cursor: inout FrameCursor
     ) -> Range<Int> {
@@ -152,6 +154,7 @@ struct SentPackets: Sendable {
     }
 
     /// Drops settled packets from the old end.
+    @inline(__always)
     mutating func trim() {
         while packets.count > 0, packets[0].state != .outstanding {
             frames.removeFirst(Int(packets[0].frameCount))
@@ -184,6 +187,7 @@ struct Ring<Element: Sendable>: Sendable {
         @inline(__always) _modify { yield &storage[position(index)] }
     }
 
+    @inline(__always)
     mutating func append(_ element: Element) {
         if count == storage.count { grow() }
         storage[position(count)] = element

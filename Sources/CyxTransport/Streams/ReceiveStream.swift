@@ -30,6 +30,9 @@ struct ReceiveStream: Sendable {
 
     init(window: FlowWindow) { self.window = window }
 
+    /// How much of the body there is room for.
+    var roomSize: Int { body.count }
+
     var hasHeader: Bool { contiguous >= UInt64(SendStream.headerSize) }
     var isComplete: Bool { finalSize == contiguous }
     /// Nothing more is to come from the peer.
@@ -37,18 +40,27 @@ struct ReceiveStream: Sendable {
     /// And nobody will ask for what came.
     var isOver: Bool { isFinished && (isTaken || resetCode != nil || stopCode != nil) }
 
-    /// Takes a STREAM frame in; returns by how much `highest` grew.
-    mutating func insert(_ frame: StreamFrame) throws(TransportError) -> UInt64 {
-        let end = frame.offset + UInt64(frame.data.count)
+    /// Checks a frame that ends at `end`; returns by how much `highest` grew.
+    @inline(__always)
+    private mutating func admit(
+        end: UInt64, isFinal: Bool
+    ) throws(TransportError) -> UInt64 {
         guard end <= window.limit else { throw .flowControl }
         if let finalSize {
-            guard end <= finalSize, !frame.isFinal || end == finalSize else { throw .finalSize }
-        } else if frame.isFinal {
+            guard end <= finalSize, !isFinal || end == finalSize else { throw .finalSize }
+        } else if isFinal {
             guard end >= highest else { throw .finalSize }
             finalSize = end
         }
         let growth = end > highest ? end - highest : 0
         highest = max(highest, end)
+        return growth
+    }
+
+    /// Takes a STREAM frame in; returns by how much `highest` grew.
+    mutating func insert(_ frame: StreamFrame) throws(TransportError) -> UInt64 {
+        let end = frame.offset + UInt64(frame.data.count)
+        let growth = try admit(end: end, isFinal: frame.isFinal)
         guard resetCode == nil, stopCode == nil, !isTaken else {
             if stopCode != nil { contiguous = max(contiguous, end) }
             return growth
@@ -67,21 +79,57 @@ struct ReceiveStream: Sendable {
         return growth
     }
 
-    /// Where a packet of `count` bytes at most may be decrypted to, if it goes on where the last
-    /// one ended and has `frameHeader` bytes before its data; nil if there is no such place. The
-    /// memory is fetched while header protection is removed.
-    mutating func landing(_ count: Int, frameHeader: Int) -> Landing? {
+    /// Lets `open` decrypt a packet of `count` bytes at most to where its data belong, if it goes on
+    /// where the last one ended and has a frame header of `headerSize` bytes before its data. So a
+    /// packet's bytes are written once, by the cipher. The frame header lies over bytes that arrived
+    /// before, which are put back.
+    ///
+    /// Nil if there is no place for such a packet. Of one that has something else in it, the payload
+    /// is moved to `scratch`. The memory is fetched while header protection is removed.
+    @inline(__always)
+    mutating func land(
+        _ count: Int, on id: StreamID, headerSize: Int, scratch: UnsafeMutableRawBufferPointer,
+        open: (UnsafeMutableRawBufferPointer) throws(TransportError) -> OpenedPacket?
+    ) throws(TransportError) -> Landing? {
         guard beyond.isEmpty, resetCode == nil, stopCode == nil, !isTaken,
             contiguous >= UInt64(SendStream.headerSize + Landing.savedCount),
-            frameHeader <= Landing.savedCount
+            headerSize <= Landing.savedCount
         else { return nil }
-        let start = Int(contiguous) - SendStream.headerSize
+        let offset = contiguous
+        let start = Int(offset) - SendStream.headerSize
         guard body.count - start >= count else { return nil }
-        return body.withUnsafeMutableBytes { bytes in
-            guard let base = bytes.baseAddress else { return nil }
-            cyx_prefetch_write(base + start, count)
-            return Landing(end: base + start, frameHeader: frameHeader, offset: contiguous)
+        return try body.withUnsafeMutableBufferPointer { body throws(TransportError) in
+            let body = UnsafeMutableRawBufferPointer(body)
+            let end = UnsafeMutableRawBufferPointer(rebasing: body[start...])
+            cyx_prefetch_write(end.baseAddress, count)
+            let savedStart = start - Landing.savedCount
+            let saved = body.loadUnaligned(fromByteOffset: savedStart, as: SIMD4<UInt64>.self)
+            defer { body.storeBytes(of: saved, toByteOffset: savedStart, as: type(of: saved)) }
+            let roomStart = start - headerSize
+            let room = UnsafeMutableRawBufferPointer(
+                rebasing: body[roomStart..<roomStart + count])
+            guard let opened = try open(room) else { return Landing() }
+            let payload = UnsafeRawBufferPointer(rebasing: room[..<opened.payloadSize])
+            if let frame = FrameDecoder.soleStream(payload), frame.id == id,
+                frame.offset == offset, frame.data.count == payload.count - headerSize
+            {
+                let piece = LandedPiece(
+                    id: id, length: frame.data.count, isFinal: frame.isFinal)
+                return Landing(opened: opened, piece: piece)
+            }
+            scratch.copyMemory(from: payload)
+            return Landing(opened: opened)
         }
+    }
+
+    /// Takes the piece in that `land` has just put where it belongs; returns by how much `highest`
+    /// grew.
+    @inline(__always)
+    mutating func insert(_ piece: LandedPiece) throws(TransportError) -> UInt64 {
+        let end = contiguous + UInt64(piece.length)
+        let growth = try admit(end: end, isFinal: piece.isFinal)
+        contiguous = end
+        return growth
     }
 
     private mutating func absorb() {
@@ -107,31 +155,26 @@ struct ReceiveStream: Sendable {
         guard !data.isEmpty else { return }
         let start = Int(offset - size)
         let end = start + data.count
-        if end > body.count { grow(to: max(end, 2 * body.count)) }
+        if end > body.count { grow(to: end) }
         body.withUnsafeMutableBytes { bytes in
-            let destination = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<end])
-            // It may have been decrypted to where it belongs.
-            if UnsafeRawPointer(destination.baseAddress) != data.baseAddress {
-                destination.copyMemory(from: data)
-            }
+            UnsafeMutableRawBufferPointer(rebasing: bytes[start..<end]).copyMemory(from: data)
         }
     }
 
-    /// Moves the body to larger room. Filling what did not arrive would take as long as receiving.
+    /// Moves the body to larger room for at least `count` bytes: for all that the header announces,
+    /// as far as what arrived justifies it. Filling what did not arrive would take as long as
+    /// receiving.
     private mutating func grow(to count: Int) {
-        body = [UInt8](unsafeUninitializedCapacity: count) { room, initialized in
-            UnsafeMutableRawBufferPointer(room).copyBytes(from: body)
-            initialized = count
-        }
-    }
-
-    /// Makes room for a body of `length` bytes, as far as what arrived justifies it.
-    mutating func reserve(_ length: Int) {
-        let arrived = Int(highest) - min(Int(highest), SendStream.headerSize)
+        let arrived = min(body.count, Int(highest) - SendStream.headerSize)
         let justified = max(
             ReceiveStream.reservationMin, ReceiveStream.reservationFactor * arrived)
-        let wanted = min(length, justified)
-        if wanted > body.count { grow(to: wanted) }
+        let announced = min(RPCHeader.length(of: header), justified)
+        let size = max(count, announced > body.count ? announced : 2 * body.count)
+        body = [UInt8](unsafeUninitializedCapacity: size) { room, initialized in
+            UnsafeMutableRawBufferPointer(room).copyBytes(
+                from: body.withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0[..<arrived]) })
+            initialized = size
+        }
     }
 
     /// The body of a complete message, moved out.
@@ -168,41 +211,21 @@ struct ReceiveStream: Sendable {
     }
 }
 
-/// Where a packet's plaintext goes if all of it is the next piece of a message: its data to their
-/// place in the message, and the frame's header in front of them, over bytes that arrived before,
-/// which are put back. So a packet's bytes are written once, by the cipher.
-///
-/// Nothing may change the stream in the meantime, as it owns the memory.
+/// What became of a packet that was opened where its data might belong.
 struct Landing {
-    /// Bytes that are saved, and so the longest header of a STREAM frame that there can be.
+    /// Bytes that are put back, and so the longest header of a STREAM frame that there can be.
     static let savedCount = 32
 
-    /// Where the data belong.
-    private let end: UnsafeMutableRawPointer
-    private let frameHeader: Int
-    /// Offset in the stream of what is at `end`.
-    let offset: UInt64
-    private let saved: SIMD4<UInt64>
+    /// Nil if it is not authentic.
+    var opened: OpenedPacket?
+    /// What of the message it is, and has been put there; nil if it is not, and its payload is in
+    /// the scratch memory.
+    var piece: LandedPiece?
+}
 
-    fileprivate init(end: UnsafeMutableRawPointer, frameHeader: Int, offset: UInt64) {
-        self.end = end
-        self.frameHeader = frameHeader
-        self.offset = offset
-        saved = (end - Landing.savedCount).loadUnaligned(as: SIMD4<UInt64>.self)
-    }
-
-    /// Room for `count` bytes of plaintext.
-    func room(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: end - frameHeader, count: count)
-    }
-
-    /// Whether `data` have been decrypted to where they belong.
-    func holds(_ data: UnsafeRawBufferPointer) -> Bool {
-        data.baseAddress == UnsafeRawPointer(end)
-    }
-
-    /// Puts back what the frame's header lies on.
-    func restore() {
-        (end - Landing.savedCount).storeBytes(of: saved, as: SIMD4<UInt64>.self)
-    }
+/// The next piece of a message, already in its place.
+struct LandedPiece {
+    var id: StreamID
+    var length: Int
+    var isFinal: Bool
 }

@@ -65,6 +65,7 @@ struct SendQueue: Sendable {
     }
 
     /// Notes what the first stream sent; true if its turn is over and others wait.
+    @inline(__always)
     mutating func used(_ bytes: Int, level: Int) -> Bool {
         levels[level].turnUsed += bytes
         charge(bytes, to: level)

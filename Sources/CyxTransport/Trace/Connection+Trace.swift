@@ -14,6 +14,8 @@ extension Connection {
         traceState(now: now)
     }
 
+    /// Not inlined, so that what it reads is copied for traced connections alone.
+    @inline(never)
     func traceState(now: Int64) {
         guard let trace else { return }
         let metrics = QlogState.Metrics(

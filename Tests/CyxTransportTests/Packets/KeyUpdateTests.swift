@@ -50,8 +50,8 @@ private struct KeyedPair {
             do throws(TransportError) {
                 result = .success(
                     try sides[index].open(
-                        bytes, numberOffset: 9, largestReceived: nil, into: plaintext.bytes,
-                        now: now)?.number)
+                        bytes, largestReceived: nil, scratch: plaintext.bytes,
+                        into: plaintext.bytes, now: now)?.number)
             } catch {
                 result = .failure(error)
             }

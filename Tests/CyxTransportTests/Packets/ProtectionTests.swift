@@ -59,7 +59,7 @@ import Testing
                 $0, numberOffset: 1, largestReceived: 654_360_563, into: plaintext.bytes)
             #expect(opened?.number == 654_360_564)
             #expect(opened?.first == 0x42)
-            #expect(opened.map { [UInt8]($0.payload) } == [1])
+            #expect(opened.map { [UInt8](plaintext.bytes[..<$0.payloadSize]) } == [1])
         }
     }
 
@@ -130,5 +130,17 @@ import Testing
             try reader.readVariable()
         }
         #expect(read == value)
+    }
+}
+
+extension PacketProtector {
+    /// Both steps, for a packet that is surely under this key.
+    fileprivate func open(
+        _ packet: UnsafeRawBufferPointer, numberOffset: Int, largestReceived: UInt64?,
+        into plaintext: UnsafeMutableRawBufferPointer
+    ) -> OpenedPacket? {
+        unmask(
+            packet, numberOffset: numberOffset, largestReceived: largestReceived, into: plaintext
+        ).flatMap { open(packet, $0, scratch: plaintext, into: plaintext) }
     }
 }
