@@ -103,6 +103,9 @@ package final class Cluster: Sendable {
         return world.peers.first { $0.index == index }
     }
 
+    /// Who a machine that runs is.
+    func id(of peer: SimulatedPeer) -> PeerID? { life(of: peer)?.overlay.snapshot.localPeer }
+
     package func crash(_ peer: SimulatedPeer) {
         state.withLock { $0.lives[peer.index] = nil }
         peer.crash()

@@ -43,6 +43,7 @@ struct NetworkScenario {
         report.invariants = [
             "RegisterLinear, NoResurrection: no read returns anything but what was written",
             "Committed: what is acknowledged lies on n - m/2 disks",
+            "NoAmnesia: no peer serves from a store that was put back from an older copy",
             "Converge: after the faults all peers see each other, every partition is whole",
             "AckedDurable, Recoverable, NoDangling: every acknowledged object is readable then",
         ]
@@ -112,7 +113,7 @@ struct NetworkScenario {
             report.violations.append("Converge: partitions are not whole: \(summary(health))")
         }
         workload.verifyAll(limit: recoveryLimit)
-        report.violations += workload.violations
+        report.violations += workload.violations + nemesis.violations
         report.counts.merge(nemesis.counts) { $1 }
         for peer in cluster.world.peers where peer.isRunning {
             if case .failure(let error)? = peer.processResult {

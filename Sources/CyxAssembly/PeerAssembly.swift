@@ -90,6 +90,11 @@ package final class PeerAssembly: Sendable {
             environment: environment, key: plan.identity, storeID: shards.storeID,
             messaging: messaging, membership: overlay, salts: salts,
             configuration: tablesConfiguration)
+        let mark = await tables.mark
+        await overlay.state { info in
+            info.mark = mark ?? .none
+            if mark == nil { info.stopStoring() }
+        }
         holder = ShardHolder(
             environment: environment, messaging: holderMessaging(messaging), store: shards,
             signing: plan.identity, timings: plan.profile.objects, serving: serving)
@@ -143,7 +148,7 @@ package final class PeerAssembly: Sendable {
     private func watchStores() async throws {
         let watch = StoreWatch(
             context: objects, stores: ["shards", "tables"], state: serving,
-            stop: { await self.tables.suspend() })
+            isBehind: { await self.tables.mark == nil }, stop: { await self.tables.suspend() })
         try await watch.run()
     }
 

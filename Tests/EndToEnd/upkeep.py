@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -183,6 +184,57 @@ class Upkeep:
         peer.restart()
         return f"missed {missed_s:.1f} s after it ended for good"
 
+    def put_back(self):
+        """A peer whose stores come from an older copy has forgotten what it promised since."""
+        victim = self.devnet.peer(PEERS - 2)
+        stores = [victim.folder / name for name in ("shards", "tables")]
+        bodies = {}
+
+        def write(count):
+            for _ in range(count):
+                key = f"restored/{len(bodies)}"
+                bodies[key] = random_bytes(20_000, key)
+                self.client.put_object(Bucket="upkeep", Key=key, Body=bodies[key])
+
+        self.devnet.wait_repaired()
+        write(5)
+        victim.kill()
+        copies = [shutil.copytree(path, path.with_name(f"{path.name}-copy")) for path in stores]
+        victim.restart()
+        # Its store goes on, and the others hear of it: a mark every 5 s in a devnet.
+        for _ in range(12):
+            write(5)
+            time.sleep(1)
+        victim.kill()
+        for path, copy in zip(stores, copies):
+            shutil.rmtree(path)
+            copy.rename(path)
+        log_before = len(victim.read("log"))
+        victim.restart()
+        wait_until("STORE-13", lambda: "STORE-13" in victim.read("log")[log_before:], 20)
+        self.devnet.wait_repaired()
+        # It knows that after a restart, too, when nobody else remembers.
+        victim.kill()
+        log_before = len(victim.read("log"))
+        victim.restart()
+        wait_until("STORE-13 again", lambda: "STORE-13" in victim.read("log")[log_before:], 10)
+        victim.kill()
+        for path in stores:
+            shutil.rmtree(path)
+        (victim.folder / "store-record").unlink(missing_ok=True)
+        victim.restart()
+
+        def is_used():
+            write(5)
+            return victim.status()["store"]["used"] > 0
+
+        wait_until("its return", is_used, 60, poll_s=1)
+        self.devnet.wait_repaired()
+        for key, body in bodies.items():
+            read = self.client.get_object(Bucket="upkeep", Key=key)["Body"].read()
+            expect(read == body, f"{key} came back different")
+        return f"{len(bodies)} objects meanwhile"
+
 
 def run(cases, programs):
     with Devnet(programs, PEERS) as devnet:
@@ -195,3 +247,4 @@ def run(cases, programs):
         cases.run("deleted data goes through the trash", upkeep.delete)
         cases.run("metrics, alerts and dashboard agree", upkeep.export_metrics)
         cases.run("who is told to end is waited for, and not for long", upkeep.end_and_return)
+        cases.run("a store put back from an older copy is noticed and not used", upkeep.put_back)

@@ -22,6 +22,26 @@ package final class SimulatedDisk: StorageDevice {
         var kind: StoreKind
         /// What undoes each write batch that is not durable yet, oldest first.
         var undo: [[(key: [UInt8], previous: [UInt8]?)]] = []
+
+        /// Undoes all write batches that are not durable but for the first `kept`; returns by how
+        /// many bytes that changes what is used.
+        mutating func dropUnflushed(after kept: Int = 0) -> Int64 {
+            var change: Int64 = 0
+            for batch in undo[kept...].reversed() {
+                for (key, previous) in batch.reversed() {
+                    let removed = map.set(key, previous)
+                    change += SimulatedDisk.size(key, previous) - SimulatedDisk.size(key, removed)
+                }
+            }
+            undo = []
+            return change
+        }
+    }
+
+    /// What was durable on a disk at one time.
+    package struct Copy: Sendable {
+        let volumes: [String: Volume]
+        let used: Int64
     }
 
     struct State {
@@ -85,13 +105,7 @@ package final class SimulatedDisk: StorageDevice {
                 if state.faults.keepsPrefixAtCrash, !volume.undo.isEmpty {
                     kept = Int.random(in: 0...volume.undo.count, using: &state.generator)
                 }
-                for batch in volume.undo[kept...].reversed() {
-                    for (key, previous) in batch.reversed() {
-                        let removed = volume.map.set(key, previous)
-                        state.used += Self.size(key, previous) - Self.size(key, removed)
-                    }
-                }
-                volume.undo = []
+                state.used += volume.dropUnflushed(after: kept)
                 state.volumes[name] = volume
             }
         }
@@ -103,6 +117,28 @@ package final class SimulatedDisk: StorageDevice {
             state.life += 1
             state.volumes = [:]
             state.used = 0
+        }
+    }
+
+    /// A copy as backups and snapshots of volumes make them.
+    package func copy() -> Copy {
+        state.withLock { state in
+            var used = state.used
+            let volumes = state.volumes.mapValues { volume in
+                var volume = volume
+                used += volume.dropUnflushed()
+                return volume
+            }
+            return Copy(volumes: volumes, used: used)
+        }
+    }
+
+    /// Puts an older copy in the place of everything on the disk.
+    package func putBack(_ copy: Copy) {
+        state.withLock { state in
+            state.life += 1
+            state.volumes = copy.volumes
+            state.used = copy.used
         }
     }
 

@@ -96,22 +96,3 @@ struct BitRotNemesis: Nemesis {
             valueBytesMin: Self.valueBytesMin)
     }
 }
-
-/// A disk is replaced by an empty one. Seldom: what was on it must be repaired before the next.
-struct WipeNemesis: Nemesis {
-    private static let wipesMax = 2
-    private static let pause = Duration.seconds(40)
-    private var wipes = 0
-    private var next = Instant(nanoseconds: 0)
-
-    mutating func inject(_ stage: NemesisStage) {
-        guard wipes < Self.wipesMax, next <= stage.now, stage.room > 0, let peer = stage.pick(),
-            peer.index > 1
-        else { return }
-        stage.count("wiped store")
-        wipes += 1
-        next = stage.now + Self.pause
-        stage.takeDown(peer, for: stage.random(.milliseconds(100), .seconds(10)))
-        peer.disk.wipe()
-    }
-}

@@ -26,7 +26,8 @@ struct NemesisOptions {
         usual + [
             (GatewayCrashNemesis(), 2), (FlapNemesis(), 2), (ClockHourNemesis(), 1),
             (DiskErrorNemesis(), 2), (FullDiskNemesis(), 1), (LyingFlushNemesis(), 1),
-            (BitRotNemesis(), 1), (WipeNemesis(), 1), (LyingHolderNemesis(), 2),
+            (BitRotNemesis(), 1), (WipeNemesis(), 1), (RestoredCopyNemesis(), 2),
+            (LyingHolderNemesis(), 2),
             (ZoneNemesis(), 1), (PowerNemesis(), 1),
         ]
 }
@@ -65,6 +66,7 @@ final class NemesisPlan {
     }
 
     var counts: [String: Int] { stage.counts }
+    var violations: [String] { stage.violations }
 
     /// Takes back what is over and injects what is due.
     func step() {

@@ -1,4 +1,5 @@
 import CyxCore
+import CyxOverlay
 import SimulationHarness
 
 /// What the faults of one run share: whom they may touch, and how much may be gone at one time.
@@ -9,6 +10,13 @@ final class NemesisStage {
     /// Peers at whose gateway an operation is under way.
     let busy: () -> [SimulatedPeer]
     private(set) var counts: [String: Int] = [:]
+    /// What faults have shown that must not be.
+    var violations: [String] = []
+    private var storesLost = 0
+    private var nextLostStore = Instant(nanoseconds: 0)
+    /// Seldom: what was in one store must be repaired before the next is lost.
+    private static let storesLostMax = 2
+    private static let lostStorePause = Duration.seconds(40)
     private var down: [(peer: SimulatedPeer, until: Instant)] = []
     /// Peers that run and cannot be reached, by the fault that is to blame.
     private var cutOff: [String: Int] = [:]
@@ -35,6 +43,26 @@ final class NemesisStage {
         let running = cluster.running
         guard running.count > 2 else { return nil }
         return running[Int.random(in: 0..<running.count, using: &generator)]
+    }
+
+    // MARK: Stores
+
+    /// Whether one more peer may lose what it has stored.
+    var mayLoseStore: Bool { storesLost < Self.storesLostMax && nextLostStore <= now }
+
+    func noteLostStore() {
+        storesLost += 1
+        nextLostStore = now + Self.lostStorePause
+    }
+
+    /// The mark of a peer's store that everybody who runs, itself included, has heard of; nil while
+    /// somebody has not.
+    func leastKnownMark(of peer: SimulatedPeer) -> UInt64? {
+        guard let id = cluster.id(of: peer) else { return nil }
+        let marks = cluster.running.map { other in
+            cluster.life(of: other)?.overlay.snapshot.members[id]?.info.mark.count ?? 0
+        }
+        return marks.min().flatMap { $0 > 0 ? $0 : nil }
     }
 
     // MARK: What is gone for a while

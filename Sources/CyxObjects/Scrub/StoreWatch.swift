@@ -24,13 +24,18 @@ package struct StoreWatch: Sendable {
     private let stores: [String]
     private let state: ServingState
     private let interval: Duration
+    private let isBehind: @Sendable () async -> Bool
     private let stop: @Sendable () async -> Void
 
-    /// `stores`: their names on the environment's device. `stop` makes the rest of the peer refuse.
+    /// `stores`: their names on the environment's device. `isBehind`: whether they were put back from
+    /// an older copy. `stop` makes the rest of the peer refuse.
     package init(
         context: ObjectContext, stores: [String], state: ServingState,
-        interval: Duration = .seconds(5), stop: @escaping @Sendable () async -> Void
+        interval: Duration = .seconds(5),
+        isBehind: @escaping @Sendable () async -> Bool = { false },
+        stop: @escaping @Sendable () async -> Void
     ) {
+        self.isBehind = isBehind
         self.context = context
         self.stores = stores
         self.state = state
@@ -41,9 +46,18 @@ package struct StoreWatch: Sendable {
     /// Looks until the task is cancelled. There is no way back but a restart.
     package func run() async throws {
         let gauge = context.environment.metrics.gauge("cyxcloud_store_vanished")
+        let behind = context.environment.metrics.gauge("cyxcloud_store_behind")
         gauge.set(0)
+        behind.set(0)
         var missed = 0
         while true {
+            if state.suspension == nil, await isBehind() {
+                behind.set(1)
+                await suspend(
+                    "STORE-13: the data directory was put back from an older copy, or another peer "
+                        + "has this one's identity; not serving, since rows may be missing",
+                    [("try", "stop the other; or remove shards, tables and store-record there")])
+            }
             try await context.environment.sleep(for: interval)
             guard state.suspension == nil else { continue }
             let device = context.environment.storage
@@ -52,18 +66,20 @@ package struct StoreWatch: Sendable {
             }
             missed = gone.isEmpty ? 0 : missed + 1
             guard missed >= StoreWatch.misses else { continue }
-            let names = gone.joined(separator: " and ")
-            state.suspend("STORE-07: the data directory no longer holds \(names)")
             gauge.set(1)
-            context.membership.announce { info in
-                info.roles.remove(.storage)
-                info.store = nil
-                info.freeBytes = 0
-            }
-            await stop()
-            context.environment.logger.labelled("store").error(
+            await suspend(
                 "STORE-07: the store is gone; not serving, so no audit fails",
-                [("missing", names), ("try", "mount it and restart, or node forget-data")])
+                [
+                    ("missing", gone.joined(separator: " and ")),
+                    ("try", "mount it and restart; to begin anew, remove store-record there"),
+                ])
         }
+    }
+
+    private func suspend(_ words: String, _ fields: [(String, String)]) async {
+        state.suspend(words)
+        context.membership.announce { $0.stopStoring() }
+        await stop()
+        context.environment.logger.labelled("store").error(words, fields)
     }
 }

@@ -26,6 +26,10 @@ package struct MemberRecord: ProtobufMessage {
     package var awayUntilMilliseconds: UInt64 = 0
     /// The peer gives away what it holds, data and seats, and takes nothing new.
     package var draining: Bool = false
+    /// How far the store has come: grows with every opening, and while it is written to. 0: not said.
+    package var storeMark: UInt64 = 0
+    /// Random, of the store's present opening.
+    package var storeOpening: UInt64 = 0
 
     package init() {}
 
@@ -43,7 +47,9 @@ package struct MemberRecord: ProtobufMessage {
         leaving: Bool = false,
         relays: [ContactRecord] = [],
         awayUntilMilliseconds: UInt64 = 0,
-        draining: Bool = false
+        draining: Bool = false,
+        storeMark: UInt64 = 0,
+        storeOpening: UInt64 = 0
     ) {
         self.publicKey = publicKey
         self.ipHigh = ipHigh
@@ -59,6 +65,8 @@ package struct MemberRecord: ProtobufMessage {
         self.relays = relays
         self.awayUntilMilliseconds = awayUntilMilliseconds
         self.draining = draining
+        self.storeMark = storeMark
+        self.storeOpening = storeOpening
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -92,6 +100,10 @@ package struct MemberRecord: ProtobufMessage {
                 try reader.read(&self.awayUntilMilliseconds, as: ProtobufUInt64.self)
             case 14:
                 try reader.read(&self.draining, as: ProtobufBool.self)
+            case 15:
+                try reader.read(&self.storeMark, as: ProtobufUInt64.self)
+            case 16:
+                try reader.read(&self.storeOpening, as: ProtobufFixed64.self)
             default: try reader.skip()
             }
         }
@@ -112,6 +124,8 @@ package struct MemberRecord: ProtobufMessage {
         writer.writeRepeated(self.relays, field: 12, as: ProtobufNested<ContactRecord>.self)
         writer.write(self.awayUntilMilliseconds, field: 13, as: ProtobufUInt64.self)
         writer.write(self.draining, field: 14, as: ProtobufBool.self)
+        writer.write(self.storeMark, field: 15, as: ProtobufUInt64.self)
+        writer.write(self.storeOpening, field: 16, as: ProtobufFixed64.self)
     }
 }
 

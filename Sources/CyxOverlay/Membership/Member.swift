@@ -21,6 +21,8 @@ package struct MemberInfo: Hashable, Sendable {
     package var zone: String
     /// The life of its store; nil when it stores nothing.
     package var store: StoreID?
+    /// How far that store has come.
+    package var mark = StoreMark.none
     package var allocatedBytes: UInt64
     package var freeBytes: UInt64
     /// Peers through which it can be met and reached, best first; none if it can just be dialed.
@@ -44,6 +46,14 @@ package struct MemberInfo: Hashable, Sendable {
     }
 
     package var peer: PeerID { contact.peer }
+
+    /// What a peer says that keeps nothing any more.
+    package mutating func stopStoring() {
+        roles.remove(.storage)
+        store = nil
+        mark = .none
+        freeBytes = 0
+    }
 }
 
 package enum MemberState: Sendable, Hashable {
@@ -96,13 +106,17 @@ package struct MembershipSnapshot: Sendable {
     /// data and seats then go to members of a random sample, which differs from peer to peer. Those
     /// whom `Membership.watch` names are among these once they have answered.
     package let isPartial: Bool
+    /// Whether others have seen this peer's store further than it is now: it was put back from an
+    /// older copy, has forgotten what it promised, and must not serve (A5).
+    package let isStoreBehind: Bool
     /// Those of whom `Membership.watch` has nothing to tell, although they were asked for.
     private let silent: Set<PeerID>
 
     package init(
         localPeer: PeerID, members: [PeerID: Member], isPartial: Bool = false,
-        silent: Set<PeerID> = []
+        isStoreBehind: Bool = false, silent: Set<PeerID> = []
     ) {
+        self.isStoreBehind = isStoreBehind
         self.localPeer = localPeer
         self.isPartial = isPartial
         self.silent = silent

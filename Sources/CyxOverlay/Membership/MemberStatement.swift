@@ -41,7 +41,8 @@ package struct MemberStatement: Hashable, Sendable {
             allocatedBytes: info.allocatedBytes, freeBytes: info.freeBytes,
             incarnation: incarnation, leaving: isLeaving,
             relays: info.relays.map { ContactRecord($0) },
-            awayUntilMilliseconds: awayUntilMilliseconds, draining: info.isDraining
+            awayUntilMilliseconds: awayUntilMilliseconds, draining: info.isDraining,
+            storeMark: info.mark.count, storeOpening: info.mark.opening
         ).protobufBytes()
         let signature = key.sign(context + network.bytes + record)
         return MemberStatement(
@@ -83,11 +84,12 @@ package struct MemberStatement: Hashable, Sendable {
         guard key.isValid(signature: signed.signature, for: message) else { throw .forged(peer) }
         let address = SocketAddress(
             ip: UInt128(record.ipHigh) << 64 | UInt128(record.ipLow), port: port)
-        let info = MemberInfo(
+        var info = MemberInfo(
             contact: PeerContact(peer: peer, address: address),
             roles: PeerRoles(rawValue: record.roles), zone: record.zone, store: store,
             allocatedBytes: record.allocatedBytes, freeBytes: record.freeBytes, relays: relays,
             isDraining: record.draining)
+        info.mark = StoreMark(count: record.storeMark, opening: record.storeOpening)
         return MemberStatement(
             info: info, incarnation: record.incarnation, isLeaving: record.leaving,
             awayUntilMilliseconds: record.awayUntilMilliseconds, record: signed)

@@ -70,6 +70,12 @@ package struct MembershipMachine: Sendable {
     /// How often this process found itself stalled.
     package internal(set) var stalls: UInt64 = 0
     package internal(set) var refutations: UInt64 = 0
+    /// Of this life of the process.
+    let firstIncarnation: UInt64
+    /// What this peer's store said when it was opened.
+    var opened = StoreMark.none
+    /// Whether others have seen that store further than it is.
+    package internal(set) var isStoreBehind = false
 
     var entries: [PeerID: Entry] = [:]
     /// Keys of `entries`, sorted: the only order in which they are walked.
@@ -111,6 +117,7 @@ package struct MembershipMachine: Sendable {
     ) {
         self.limits = limits
         self.own = own
+        firstIncarnation = own.incarnation
         self.timings = timings
         self.defences = defences
         self.diversity = diversity
@@ -126,6 +133,7 @@ package struct MembershipMachine: Sendable {
         probeDue = phase(timings.probeInterval)
         gossipDue = phase(timings.gossipInterval)
         syncDue = phase(timings.syncInterval)
+        noteOpening()
         spread(own.peer, .statement)
     }
 
@@ -201,6 +209,7 @@ package struct MembershipMachine: Sendable {
         precondition(statement.peer == localPeer, "a peer states itself only")
         precondition(statement.incarnation > own.incarnation, "incarnations grow")
         own = statement
+        noteOpening()
         spread(localPeer, .statement)
         changed = true
     }
@@ -211,12 +220,14 @@ package struct MembershipMachine: Sendable {
         observe(now)
         let peer = statement.peer
         guard peer != localPeer else {
+            compareStore(statement)
             // A former life of this peer, from a clock that was ahead: outbid it.
             if statement.incarnation > own.incarnation { refute(above: statement.incarnation) }
             return false
         }
         if let known = entries[peer] {
             guard statement.incarnation > known.statement.incarnation else { return false }
+            guard !isBehind(statement, known.statement) else { return false }
         }
         let before = entries[peer]
         let awayUntil = absence(statement, now: now)

@@ -240,6 +240,7 @@ extension Overlay {
         var content = GossipContent()
         content.statements = try batch.statements(network: options.network) { peer, incarnation in
             (machine.incarnation(of: peer) ?? 0) < incarnation
+                || peer == machine.localPeer && machine.mayShowStore(incarnation)
         }
         let accusations = try batch.unverifiedAccusations()
         let now = environment.now()

@@ -108,6 +108,9 @@ package actor Overlay: Membership {
         }
     }
 
+    /// Says something new of this peer; done when it returns.
+    package func state(_ change: @Sendable (inout MemberInfo) -> Void) { apply(change) }
+
     private func apply(_ change: (inout MemberInfo) -> Void) {
         change(&currentInfo)
         currentInfo.contact.address = options.addresses.published(currentInfo.contact.address)
@@ -250,7 +253,8 @@ package actor Overlay: Membership {
     func publishSnapshot() {
         let snapshot = MembershipSnapshot(
             localPeer: machine.localPeer, members: knownMembers(),
-            isPartial: machine.isPartial, silent: machine.isPartial ? watchList.silent : [])
+            isPartial: machine.isPartial, isStoreBehind: machine.isStoreBehind,
+            silent: machine.isPartial ? watchList.silent : [])
         let observers = published.withLock { published in
             published.snapshot = snapshot
             return published.observers

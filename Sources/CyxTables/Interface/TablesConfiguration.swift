@@ -56,16 +56,20 @@ package struct TableTimings: Sendable {
     package var tick: Duration
     /// How long a partition must have been left alone before its members compare their rows.
     package var comparison: Duration
+    /// How often others are told how far the store has come, while rows are written. Of a store that
+    /// is put back from a copy younger than that nobody can tell.
+    package var mark: Duration
 
     package static let production = TableTimings(
         callTimeout: .seconds(3), operationTimeout: .seconds(10), graceDelay: .milliseconds(50),
         backoff: (.milliseconds(5), .milliseconds(640)), deathDelay: .seconds(900),
         settleDelay: .seconds(30), rankStagger: .seconds(5), reminder: .seconds(20),
-        tick: .seconds(5), comparison: .seconds(60))
+        tick: .seconds(5), comparison: .seconds(60), mark: .seconds(300))
 
     package static let devnet = TableTimings(
         callTimeout: .milliseconds(1500), operationTimeout: .seconds(8),
         graceDelay: .milliseconds(20), backoff: (.milliseconds(5), .milliseconds(320)),
         deathDelay: .seconds(2), settleDelay: .seconds(1), rankStagger: .milliseconds(300),
-        reminder: .seconds(1), tick: .milliseconds(250), comparison: .seconds(2))
+        reminder: .seconds(1), tick: .milliseconds(250), comparison: .seconds(2),
+        mark: .seconds(5))
 }

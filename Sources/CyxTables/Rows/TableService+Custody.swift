@@ -5,7 +5,7 @@ internal import CyxTransport
 extension TableService {
     /// Answers a batch; everything that it changed is durable before any answer leaves.
     func answerRows(_ request: [UInt8], from sender: PeerID) async throws -> [UInt8] {
-        try checkServing()
+        try checkServing(sender)
         let items = try TablesBatch(protobuf: request).items
         guard items.count <= TableMessageLimits.batchItems else {
             throw RPCFailure(code: 2, message: "too many items")

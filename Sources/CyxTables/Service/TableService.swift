@@ -39,6 +39,10 @@ package actor TableService: Tables {
     var isStopped = false
     /// Whether this peer has stopped answering, since its store is gone.
     var isSuspended = false
+    /// How far the store has come, as others are told; nil: it was put back from an older copy.
+    package internal(set) var mark: StoreMark?
+    /// How much had been written when that was last raised.
+    var writesAtMark: UInt64 = 0
     var outboxes: [PeerOutbox.Destination: PeerOutbox] = [:]
     var timedCalls: [UInt64: any TimedCall] = [:]
     var nextTimedCall: UInt64 = 0
@@ -73,22 +77,25 @@ package actor TableService: Tables {
         random = environment.random.generator()
         (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)
         let device = environment.storage
-        let (store, held, left, mark) = try await environment.blocking.run {
+        let (store, opened, held, left, network) = try await environment.blocking.run {
             () throws(StoreError) in
             let store = try device.open("tables", kind: .rows)
-            let mark = try store.get(StorageKey.networkMark)
+            let opened = try TableService.raiseMark(of: store)
+            let network = try store.get(StorageKey.networkMark)
             let held = try TableService.load(store, StorageKey.replicaTag) {
                 bytes throws(DecodingError) in try Replica(bytes: bytes)
             }
             let left = try TableService.load(store, StorageKey.leftTag) {
                 bytes throws(DecodingError) in try ViewCertificate(bytes: bytes)
             }
-            return (store, held, left, mark)
+            return (store, opened, held, left, network)
         }
         rows = RowStore(store: store, blocking: environment.blocking)
         for replica in held { replicas[replica.partition] = replica }
         for certificate in left { catalog[certificate.view.partition] = certificate }
-        hasNetwork = mark != nil || !replicas.isEmpty
+        hasNetwork = network != nil || !replicas.isEmpty
+        mark = opened.map { StoreMark(count: $0, opening: max(1, environment.random.next())) }
+        isSuspended = mark == nil
         precondition(key.verifyingKey.peerID == localPeer, "a peer's key gives its ID")
     }
 
@@ -99,8 +106,12 @@ package actor TableService: Tables {
         installHandlers()
         keepLooking()
         membership.observe { [weak self] _ in
-            self?.assumeIsolated { $0.keepLooking() }
+            self?.assumeIsolated {
+                $0.keepLooking()
+                $0.noteStore()
+            }
         }
+        let marker: Job = { [weak self] in await self?.markForever() }
         let ticker: Job = { [weak self] in await self?.tickForever() }
         let comparer: Job = { [weak self] in await self?.compareForever() }
         let teacher: Job = { [weak self] in await self?.teachForever() }
@@ -108,6 +119,7 @@ package actor TableService: Tables {
             group.addTask { await ticker() }
             group.addTask { await teacher() }
             group.addTask { await comparer() }
+            group.addTask { await marker() }
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()
         }
@@ -137,8 +149,14 @@ package actor TableService: Tables {
     /// other custodians.
     package func suspend() { isSuspended = true }
 
-    func checkServing() throws(RPCFailure) {
+    func checkServing(_ remote: PeerID) throws(RPCFailure) {
         if isSuspended { throw RPCFailure(code: 3, message: "not serving: the store is gone") }
+        // Whoever has heard from nobody may have a store that was put back, and not know it.
+        if remote != localPeer,
+            !membership.snapshot.reachable.contains(where: { $0.peer != localPeer })
+        {
+            throw RPCFailure(code: 3, message: "not serving yet: nobody was heard")
+        }
     }
 
     private func tickForever() async {

@@ -34,7 +34,7 @@ final class RowStore {
     private var queue: [KeyValueWrite] = []
     private var writeWaiters: [CheckedContinuation<Turn, Never>] = []
     private var isWriting = false
-    private var stagedSequence: UInt64 = 0
+    private(set) var stagedSequence: UInt64 = 0
     private var durableSequence: UInt64 = 0
     /// How often a write failed and what was in memory was forgotten.
     private(set) var failures = 0

@@ -7,7 +7,7 @@ internal import CyxTransport
 extension TableService {
     /// Answers a batch; votes and installed views are durable before any answer leaves.
     func answerViews(_ request: [UInt8], from remote: PeerID) async throws -> [UInt8] {
-        try checkServing()
+        try checkServing(remote)
         let items = try TablesBatch(protobuf: request).items
         guard items.count <= TableMessageLimits.batchItems else {
             throw RPCFailure(code: 2, message: "too many items")
@@ -234,7 +234,7 @@ extension TableService {
         start { [weak self] in await self?.settleQuietly() }
     }
 
-    private func settleQuietly() async {
+    func settleQuietly() async {
         do {
             try await rows.settle()
         } catch {

@@ -10,6 +10,8 @@ package enum StorageKey {
     /// Present once this store has belonged to a network: it must never found another, although
     /// its peer may have left every view since.
     static let networkMark: [UInt8] = [4]
+    /// How far the store has come (`StoreMark`).
+    static let storeMark: [UInt8] = [6]
 
     /// position ‖ table ‖ suffix.
     package static func row(_ key: RowKey) -> [UInt8] {
