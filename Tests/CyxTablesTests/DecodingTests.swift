@@ -150,6 +150,11 @@ import Testing
         _ = replica.vote.precommit(replica.view, round: 4)
         replica.successor = Self.certificate()
         replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
+        // As peers wrote it before there were floors.
+        let before = [1] + replica.bytes.dropFirst().dropLast(RegisterVersion.byteCount)
+        #expect(try Replica(bytes: before) == replica)
+        replica.floor = RegisterVersion(
+            generation: 0, epoch: 2, counter: 3, proposer: PeerID(.zero), nonce: 4)
         #expect(try Replica(bytes: replica.bytes) == replica)
         attack(replica.bytes) { try Replica(bytes: $0).isSynced }
     }

@@ -50,8 +50,8 @@ package final class RegisterHistory: Sendable {
     }
 
     /// Notes the call of a deletion, which leaves what a register holds that was never written.
-    package func invokeDeletion() -> Int {
-        let operation = invoke(isUpdate: true, isBlind: true).operation
+    package func invokeDeletion(isBlind: Bool = true) -> Int {
+        let operation = invoke(isUpdate: true, isBlind: isBlind).operation
         state.withLock { $0.operations[operation].written = RegisterHistory.initial }
         return operation
     }

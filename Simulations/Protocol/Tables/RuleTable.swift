@@ -20,6 +20,8 @@ package enum RuleTable {
         case .tellsStoresApart: [.wipes, .falseDeaths]
         case .acceptsDurably, .votesDurably: [.crashes, .falseDeaths]
         case .ordersBallots, .drawsNonces: [.replays, .clogs]
+        case .keepsFloors: [.replays]
+        case .removesWhenAllAccepted: [.oneWayBlocks, .partitions]
         default: [.falseDeaths]
         }
     }

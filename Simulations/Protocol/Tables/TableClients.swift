@@ -23,7 +23,12 @@ final class TableClients: Sendable {
         var counts: [String: Int] = [:]
     }
 
-    static let rows = 2
+    /// Registers that are changed all the time, and others that are left alone between changes for as
+    /// long as it takes to forget one that was deleted.
+    private static let busyRows = 2
+    static let rows = 4
+    /// One operation of so many is on one of the latter.
+    private static let quietShare = 16
     /// Elements of the one merge row, each with one writer at a time.
     private static let elements = 3
     private static let operationsMax = 8
@@ -60,19 +65,26 @@ final class TableClients: Sendable {
                 return (
                     Int.random(in: 0..<running.count, using: &state.generator),
                     Int.random(in: 0..<20, using: &state.generator),
-                    Int.random(in: 0..<histories.count, using: &state.generator)
+                    Self.drawRow(using: &state.generator)
                 )
             }
             guard let draw, let tables = running[draw.peer].tables else { return }
             let machine = running[draw.peer].machine
             switch draw.kind {
-            case ..<9: start(machine) { try await self.update(draw.row, tables) }
+            case ..<6: start(machine) { try await self.update(draw.row, tables) }
+            case ..<9: start(machine) { try await self.delete(draw.row, tables) }
             case ..<14: start(machine) { try await self.read(draw.row, tables) }
             case ..<15: start(machine) { try await self.scan(tables) }
             case ..<18: start(machine) { try await self.merge(draw.row, tables) }
             default: start(machine) { try await self.readMerge(tables) }
             }
         }
+    }
+
+    private static func drawRow(using generator: inout SeededGenerator) -> Int {
+        Int.random(in: 0..<quietShare, using: &generator) == 0
+            ? Int.random(in: busyRows..<rows, using: &generator)
+            : Int.random(in: 0..<busyRows, using: &generator)
     }
 
     private func start(
@@ -98,6 +110,21 @@ final class TableClients: Sendable {
         let state = try await tables.update(TableWorld.key(TableWorld.registers, row)) { state in
             history.see(operation, Self.number(state.value))
             return .set(Self.bytes(value))
+        }
+        history.finish(operation)
+        withEvidence {
+            $0.acknowledge(
+                .init(key: row, version: state.version, servedAtCall: served), in: world)
+        }
+    }
+
+    private func delete(_ row: Int, _ tables: TableService) async throws {
+        let history = histories[row]
+        let operation = history.invokeDeletion(isBlind: false)
+        let served = withEvidence { $0.servedEpoch }
+        let state = try await tables.update(TableWorld.key(TableWorld.registers, row)) { state in
+            history.see(operation, Self.number(state.value))
+            return .delete
         }
         history.finish(operation)
         withEvidence {

@@ -157,8 +157,13 @@ struct TableEvidence {
         }
     }
 
+    /// Whether a peer has a change or what came after it, or forgot what came after it: of a row that
+    /// is not there its floor speaks.
     private func holds(_ peer: TablePeer, _ entry: Acknowledgment) -> Bool {
-        record(peer, entry.key).map { $0.accepted >= entry.version } ?? false
+        if let record = record(peer, entry.key), record.accepted != .none {
+            return record.accepted >= entry.version
+        }
+        return replicas[peer.id].map { $0.floor >= entry.version } ?? false
     }
 
     private func record(_ peer: TablePeer, _ key: Int) -> RegisterRecord? {
@@ -202,8 +207,8 @@ struct TableEvidence {
         count("SealFinal")
         // It may have been carried over and accepted anew.
         let renewed = world.peers.count { peer in
-            guard let record = record(peer, entry.key) else { return false }
-            return record.accepted >= entry.version && record.accepted.epoch > epoch
+            guard holds(peer, entry) else { return false }
+            return record(peer, entry.key).map { $0.accepted.epoch > epoch } ?? true
         }
         if renewed < (newest?.quorum ?? 0) {
             violate(

@@ -40,6 +40,9 @@ enum TableRun {
         outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
         outcome.trace = world.world.trace
         outcome.counts = clients.counts
+        outcome.counts["tombstones removed"] = world.peers.reduce(0) { sum, peer in
+            sum + Int(peer.machine.environment.metrics.counter(TableWorld.removalMetric).value)
+        }
         let evidence = clients.withEvidence { $0 }
         outcome.epochs = evidence.epochs
         outcome.checks = evidence.checks

@@ -12,6 +12,7 @@ final class TableWorld: Sendable {
     static let storers = 7
     static let registers = TableID(rawValue: 2)
     static let merges = TableID(rawValue: 3)
+    static let removalMetric = "cyxcloud_table_tombstones_removed_total"
 
     let world: SimulatedWorld
     let directory = MemberDirectory()
@@ -27,6 +28,8 @@ final class TableWorld: Sendable {
         timings.rankStagger = .milliseconds(40)
         timings.reminder = .milliseconds(150)
         timings.tick = .milliseconds(40)
+        timings.comparison = .milliseconds(200)
+        timings.tombstoneAge = .milliseconds(150)
         return timings
     }()
 

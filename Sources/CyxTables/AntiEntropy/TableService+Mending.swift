@@ -79,7 +79,10 @@ extension TableService {
         else { return }
         let mend = RowRequest(view: reference, operation: .mend, key: key, row: row.row)
         let reply = await exchange(mend, with: isTaken ? localPeer : peer)
-        if reply?.status == .refused { return await finishRound(key) }
+        if let reply, reply.status == .refused {
+            noteFloor(reply, view.partition)
+            return await finishRound(key)
+        }
         guard reply?.status == .done else { return }
         environment.metrics.counter(
             "cyxcloud_table_mended_rows_total", [("direction", direction.rawValue)]
@@ -87,7 +90,9 @@ extension TableService {
     }
 
     /// A promise stands in the way: to a proposer that is about to write, or to one that died
-    /// before it could. A round of its own brings the row to all members under a ballot above.
+    /// before it could. Or it is the floor, of a member that forgot the row or never had it, which
+    /// only a quorum can tell. A round of its own brings the row to all members under a ballot above
+    /// either.
     private func finishRound(_ key: [UInt8]) async {
         guard let key = StorageKey.decodeRow(key), key.table.isRegister else { return }
         do throws(TableError) {

@@ -79,7 +79,7 @@ package struct RowRequest: ProtobufMessage {
     package var operation: RowOperation = .init(rawValue: 0)
     /// The row's storage key; of a scan or comparison: where it begins, inclusive.
     package var key: [UInt8] = []
-    /// PREPARE: the ballot.
+    /// PREPARE and REMOVE: the ballot.
     package var ballot: [UInt8] = []
     /// ACCEPT, MERGE and MEND: the row. COMPARE: the asker's fingerprint of the range.
     package var row: [UInt8] = []
@@ -243,6 +243,9 @@ package struct RowReply: ProtobufMessage {
     package var stamp: UInt64 = 0
     /// COMPARE: the range's parts in order, or else its rows and their versions in `scanned`.
     package var parts: [RangePart] = []
+    /// PREPARE, or a refusal: the partition's floor at the answerer, below which it takes nothing for a register that it
+    /// does not have; empty: none.
+    package var floor: [UInt8] = []
 
     package init() {}
 
@@ -256,7 +259,8 @@ package struct RowReply: ProtobufMessage {
         scanned: [ScannedRow] = [],
         isComplete: Bool = false,
         stamp: UInt64 = 0,
-        parts: [RangePart] = []
+        parts: [RangePart] = [],
+        floor: [UInt8] = []
     ) {
         self.status = status
         self.row = row
@@ -268,6 +272,7 @@ package struct RowReply: ProtobufMessage {
         self.isComplete = isComplete
         self.stamp = stamp
         self.parts = parts
+        self.floor = floor
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -293,6 +298,8 @@ package struct RowReply: ProtobufMessage {
                 try reader.read(&self.stamp, as: ProtobufFixed64.self)
             case 10:
                 try reader.readRepeated(&self.parts, as: ProtobufNested<RangePart>.self)
+            case 11:
+                try reader.read(&self.floor, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -309,6 +316,7 @@ package struct RowReply: ProtobufMessage {
         writer.write(self.isComplete, field: 8, as: ProtobufBool.self)
         writer.write(self.stamp, field: 9, as: ProtobufFixed64.self)
         writer.writeRepeated(self.parts, field: 10, as: ProtobufNested<RangePart>.self)
+        writer.write(self.floor, field: 11, as: ProtobufBytes.self)
     }
 }
 
@@ -472,6 +480,8 @@ package struct ViewReply: ProtobufMessage {
     package var holdings: [PartitionHoldingMessage] = []
     /// HOLDINGS: whose signature counts there; empty: nobody's.
     package var adminKey: [UInt8] = []
+    /// PULL: the partition's floor at the answerer; empty: none.
+    package var floor: [UInt8] = []
 
     package init() {}
 
@@ -488,7 +498,8 @@ package struct ViewReply: ProtobufMessage {
         isComplete: Bool = false,
         isSynced: Bool = false,
         holdings: [PartitionHoldingMessage] = [],
-        adminKey: [UInt8] = []
+        adminKey: [UInt8] = [],
+        floor: [UInt8] = []
     ) {
         self.status = status
         self.certificate = certificate
@@ -503,6 +514,7 @@ package struct ViewReply: ProtobufMessage {
         self.isSynced = isSynced
         self.holdings = holdings
         self.adminKey = adminKey
+        self.floor = floor
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -535,6 +547,8 @@ package struct ViewReply: ProtobufMessage {
                     &self.holdings, as: ProtobufNested<PartitionHoldingMessage>.self)
             case 13:
                 try reader.read(&self.adminKey, as: ProtobufBytes.self)
+            case 14:
+                try reader.read(&self.floor, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -555,6 +569,7 @@ package struct ViewReply: ProtobufMessage {
         writer.writeRepeated(
             self.holdings, field: 12, as: ProtobufNested<PartitionHoldingMessage>.self)
         writer.write(self.adminKey, field: 13, as: ProtobufBytes.self)
+        writer.write(self.floor, field: 14, as: ProtobufBytes.self)
     }
 }
 
@@ -570,6 +585,9 @@ package enum RowOperation: ProtobufEnum {
     case compare
     /// Anti-entropy: a row as another member of the view has it.
     case mend
+    /// From a custodian: all members had accepted that the register is deleted under `ballot`; forget it if that still is
+    /// what is here.
+    case remove
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -583,6 +601,7 @@ package enum RowOperation: ProtobufEnum {
         case 5: self = .scan
         case 6: self = .compare
         case 7: self = .mend
+        case 8: self = .remove
         default: self = .unrecognized(rawValue)
         }
     }
@@ -597,6 +616,7 @@ package enum RowOperation: ProtobufEnum {
         case .scan: 5
         case .compare: 6
         case .mend: 7
+        case .remove: 8
         case .unrecognized(let value): value
         }
     }

@@ -33,6 +33,10 @@ package enum TableRule: String, CaseIterable, Sendable {
     case drawsNonces
     /// A round that failed half-way is looked for before the change is made again (A6).
     case remembersAttempts
+    /// A register that a member does not have takes no ballot up to the partition's floor (A6).
+    case keepsFloors
+    /// A deleted register is forgotten only after all members accepted that it is deleted (A6).
+    case removesWhenAllAccepted
     /// What copies of a merge row differ in is on a quorum before it is told (A6).
     case repairsMergeRows
     /// Stamps more than 10 s ahead are rejected and never advance a clock (A7).

@@ -36,7 +36,8 @@ package enum RowLimits {
 package struct RegisterState: Hashable, Sendable {
     /// Nil: never written, or deleted.
     package var value: [UInt8]?
-    /// Grows with every change of this register; opaque to callers.
+    /// Grows with every change of this register, except that one that was deleted long ago may show
+    /// as never written; what is written then is above all that was. Opaque to callers.
     package var version: RegisterVersion
 
     package init(value: [UInt8]?, version: RegisterVersion) {

@@ -59,17 +59,23 @@ package struct TableTimings: Sendable {
     /// How often others are told how far the store has come, while rows are written. Of a store that
     /// is put back from a copy younger than that nobody can tell.
     package var mark: Duration
+    /// How long a register must have been deleted before its members forget it (A6). Until then
+    /// everybody who missed the deletion has time to learn of it, and who was about to change the
+    /// register sees it among the changes. Twice the operations' time at least, or those that find
+    /// it gone often cannot tell what became of their change.
+    package var tombstoneAge: Duration
 
     package static let production = TableTimings(
         callTimeout: .seconds(3), operationTimeout: .seconds(10), graceDelay: .milliseconds(50),
         backoff: (.milliseconds(5), .milliseconds(640)), deathDelay: .seconds(900),
         settleDelay: .seconds(30), rankStagger: .seconds(5), reminder: .seconds(20),
-        tick: .seconds(5), comparison: .seconds(60), mark: .seconds(300))
+        tick: .seconds(5), comparison: .seconds(60), mark: .seconds(300),
+        tombstoneAge: .seconds(3600))
 
     package static let devnet = TableTimings(
         callTimeout: .milliseconds(1500), operationTimeout: .seconds(8),
         graceDelay: .milliseconds(20), backoff: (.milliseconds(5), .milliseconds(320)),
         deathDelay: .seconds(2), settleDelay: .seconds(1), rankStagger: .milliseconds(300),
         reminder: .seconds(1), tick: .milliseconds(250), comparison: .seconds(2),
-        mark: .seconds(5))
+        mark: .seconds(5), tombstoneAge: .seconds(20))
 }

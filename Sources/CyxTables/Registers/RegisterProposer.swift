@@ -4,10 +4,15 @@ package import CyxCore
 package struct RegisterPromise: Hashable, Sendable {
     package var record: RegisterRecord
     package var wasClean: Bool
+    /// The partition's floor at that member.
+    package var floor: RegisterVersion
 
-    package init(record: RegisterRecord, wasClean: Bool) {
+    package init(
+        record: RegisterRecord, wasClean: Bool, floor: RegisterVersion = .none
+    ) {
         self.record = record
         self.wasClean = wasClean
+        self.floor = floor
     }
 }
 
@@ -24,7 +29,7 @@ package struct RegisterProposer: Sendable {
     }
 
     private struct Attempt {
-        var nonce: UInt64
+        var ballot: RegisterVersion
         var base: RegisterVersion
         /// Which call of the change it comes from.
         var call: Int
@@ -76,6 +81,19 @@ package struct RegisterProposer: Sendable {
         return agreeing >= needed ? candidate.state : nil
     }
 
+    /// Whether an earlier attempt is part of what `current` has become of; nil: nobody knows.
+    ///
+    /// A register that was never written when the attempt was made may have been written by it,
+    /// deleted, and forgotten: its history begins anew. Whoever forgot it has a floor above the
+    /// deletion and so above the attempt, and of every quorum one member has (`TableService+Floors`).
+    private func outcome(
+        of attempt: Attempt, _ current: RegisterRecord, _ floor: RegisterVersion
+    ) -> Bool? {
+        let isIncluded = current.includes(attempt.ballot.nonce, builtOn: attempt.base)
+        if isIncluded == false, attempt.base == .none, attempt.ballot <= floor { return nil }
+        return isIncluded
+    }
+
     /// What to do after a quorum promised `ballot`.
     package mutating func step(
         _ promises: [RegisterPromise], ballot: RegisterVersion, in view: ViewID, quorum: Int,
@@ -89,8 +107,9 @@ package struct RegisterProposer: Sendable {
                 && ($0.wasClean || $0.record.isReadable(in: view))
         }
         let isSettled = agreeing >= quorum
+        let floor = promises.map(\.floor).max() ?? .none
         for attempt in attempts {
-            switch current.includes(attempt.nonce, builtOn: attempt.base) {
+            switch outcome(of: attempt, current, floor) {
             case true?:
                 // An earlier round of this operation took effect: finish it, never repeat it.
                 return isSettled
@@ -114,7 +133,7 @@ package struct RegisterProposer: Sendable {
                 ? .settled(current.state, call: call)
                 : .accept(current.reaccepted(under: ballot), call: call)
         }
-        attempts.append(Attempt(nonce: ballot.nonce, base: current.changed, call: call))
+        attempts.append(Attempt(ballot: ballot, base: current.changed, call: call))
         return .accept(current.successor(value: next, ballot: ballot), call: call)
     }
 }

@@ -21,6 +21,9 @@ package struct RegisterRecord: Hashable, Sendable {
 
     package var state: RegisterState { RegisterState(value: value, version: changed) }
 
+    /// Whether all that is here is that the register was deleted, with nothing promised since.
+    package var isTombstone: Bool { value == nil && accepted != .none && isClean }
+
     /// Whether no proposal newer than the accepted one may be under way.
     package var isClean: Bool { promised == accepted }
 
@@ -129,6 +132,13 @@ extension RegisterVersion {
 }
 
 extension RegisterRecord {
+    /// The accepted ballot of an encoded record, without the rest of it.
+    static func accepted(in bytes: [UInt8]) throws(DecodingError) -> RegisterVersion {
+        let start = RegisterVersion.byteCount
+        guard bytes.count >= 2 * start else { throw .outOfRange(field: "register") }
+        return try RegisterVersion(bytes: Array(bytes[start..<2 * start]))
+    }
+
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: 3 * RegisterVersion.byteCount + 8 + (value?.count ?? 0))
         promised.write(to: &writer)

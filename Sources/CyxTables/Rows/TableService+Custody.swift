@@ -79,10 +79,13 @@ extension TableService {
                 return RowReply(status: .rejected, detail: "not a row")
             }
             if let cached = rows.cached(request.key) {
+                if cached == nil, let refusal = refusalByFloor(request, key) { return refusal }
+                let isOfCustodian = isCustodian(sender, request)
+                if request.operation == .remove {
+                    return remove(request, cached?.content, isOfCustodian: isOfCustodian)
+                }
                 let content = cached?.content ?? .empty(key.table)
-                return apply(
-                    request, key: key, content: content, isOfCustodian: isCustodian(sender, request)
-                )
+                return apply(request, key: key, content: content, isOfCustodian: isOfCustodian)
             }
             try await rows.load([request.key])
         }
@@ -162,7 +165,8 @@ extension TableService {
         case .refused(let promised): return RowReply(status: .refused, ballot: promised.bytes)
         case .promised(let record, let wasClean):
             change(request, .register(record))
-            return RowReply(status: .done, row: record.bytes, wasClean: wasClean)
+            return RowReply(
+                status: .done, row: record.bytes, wasClean: wasClean, floor: floorBytes(request))
         }
     }
 

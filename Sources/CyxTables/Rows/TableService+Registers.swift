@@ -115,6 +115,7 @@ extension TableService {
     ) async throws(TableError) -> Outcome {
         let view = certificate.view
         if !configuration.keeps(.remembersAttempts) { proposer.forgetAttempts() }
+        proposer.observe(knownFloor(view.partition), in: view.id)
         let nonce = configuration.keeps(.drawsNonces) ? environment.random.next() : 0
         let ballot = proposer.nextBallot(in: view.id, nonce: nonce)
         let prepare = await round(
@@ -122,7 +123,9 @@ extension TableService {
         let promises = prepare.answers.compactMap { answer -> RegisterPromise? in
             guard answer.reply.status == .done else { return nil }
             return TableService.record(answer.reply).map {
-                RegisterPromise(record: $0, wasClean: answer.reply.wasClean)
+                RegisterPromise(
+                    record: $0, wasClean: answer.reply.wasClean,
+                    floor: TableService.floor(answer.reply.floor))
             }
         }
         guard promises.count >= view.quorum else { return try failure(prepare, certificate) }
@@ -160,6 +163,7 @@ extension TableService {
             ballot: operation == .prepare ? ballot.bytes : [], row: row)
         let call = await askQuorum(request, certificate)
         for answer in call.answers where answer.reply.status == .refused {
+            noteFloor(answer.reply, view.partition)
             do {
                 proposer.observe(try RegisterVersion(bytes: answer.reply.ballot), in: view.id)
             } catch {

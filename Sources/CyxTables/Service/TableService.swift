@@ -49,6 +49,9 @@ package actor TableService: Tables {
     var answerTimes = PeerAnswerTimes()
     var changes = ViewChanges()
     var comparisons = Comparisons()
+    var sweep = TombstoneSweep()
+    /// The highest floors that other members have told of, so that proposals begin above them.
+    var toldFloors: [Partition: RegisterVersion] = [:]
     /// Since when partitions have been seen without all of their rows here.
     var behindSince: [Partition: Instant] = [:]
 
@@ -115,11 +118,13 @@ package actor TableService: Tables {
         let ticker: Job = { [weak self] in await self?.tickForever() }
         let comparer: Job = { [weak self] in await self?.compareForever() }
         let teacher: Job = { [weak self] in await self?.teachForever() }
+        let remover: Job = { [weak self] in await self?.removeForever() }
         await withDiscardingTaskGroup { group in
             group.addTask { await ticker() }
             group.addTask { await teacher() }
             group.addTask { await comparer() }
             group.addTask { await marker() }
+            group.addTask { await remover() }
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()
         }

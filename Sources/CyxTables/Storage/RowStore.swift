@@ -66,6 +66,14 @@ final class RowStore {
         remember(key, Cached(row: row, byteCount: bytes.count, sequence: stagedSequence))
     }
 
+    /// Removes a row in memory and queues that, along with `extra` in one atomic batch.
+    func stageRemoval(_ key: [UInt8], extra: [KeyValueWrite] = []) {
+        stagedSequence += 1
+        queue += extra
+        queue.append(.delete(key: key))
+        remember(key, Cached(row: nil, byteCount: 0, sequence: stagedSequence))
+    }
+
     /// Queues writes of other things than rows.
     func stage(_ writes: [KeyValueWrite]) {
         stagedSequence += 1

@@ -24,7 +24,7 @@ extension TableService {
             return ViewReply(status: .refused, detail: "outside the partition")
         }
         let store = rows.store
-        let reply = try await environment.blocking.run { () throws(StoreError) in
+        var reply = try await environment.blocking.run { () throws(StoreError) in
             if try TableService.isSame(store, request, within: range.to, old: given) {
                 return ViewReply(status: .same)
             }
@@ -34,6 +34,7 @@ extension TableService {
         guard self.given(old, request) == given else {
             return ViewReply(status: .busy, detail: "released")
         }
+        if let floor = replicas[old.partition]?.floor, floor != .none { reply.floor = floor.bytes }
         return reply
     }
 

@@ -9,6 +9,10 @@ struct Pull {
     var view: ViewID
     /// Proof of the successor that this peer enters; nil: it only learns.
     var certificate: ViewCertificate?
+    /// Whether what is here gives way to what the source has, rather than to be added to. What a
+    /// learner was taught may have been deleted and forgotten since (`TableService+Floors`): a new
+    /// member begins with what one sealed source has, and adds what the others have.
+    var replaces = false
 }
 
 /// Entering a view: pulling the frozen state from a quorum of the sealed, synced members of the
@@ -59,7 +63,7 @@ extension TableService {
         do {
             // The view and what of it is frozen here are durable before anything is merged in.
             try await rows.settle()
-            let pull = Pull(old: old, view: replica.view.id, certificate: replica.certificate)
+            var pull = Pull(old: old, view: replica.view.id, certificate: replica.certificate)
             var sources = 0
             if let frozen = replica.frozen, frozen.isSource {
                 let own = ViewMember(peer: localPeer, store: storeID)
@@ -69,6 +73,7 @@ extension TableService {
                 sources = counts ? 1 : 0
             } else {
                 guard try await clear(for: pull) else { return false }
+                pull.replaces = replica.certificate.recovery == nil
             }
             // Not everyone from the same source.
             others.shuffle(using: &random)
@@ -76,7 +81,10 @@ extension TableService {
             let members = replica.certificate.recovery == nil ? replica.certificate.previous : nil
             others += (members?.peers ?? []).filter { $0 != localPeer && !others.contains($0) }
             for peer in others where sources < needed {
-                if try await carryOut(pull, from: peer) { sources += 1 }
+                if try await carryOut(pull, from: peer) {
+                    sources += 1
+                    pull.replaces = false
+                }
                 guard isWanted(pull) else { return false }
             }
             guard sources >= needed else {
@@ -159,6 +167,7 @@ extension TableService {
                 certificate: pull.certificate?.bytes ?? [], key: from, end: page.end,
                 known: page.digest.bytes)
             let reply = await requestPage(request, from: peer)
+            takeFloor(reply, pull)
             switch reply?.status {
             case .same:
                 from = page.end
@@ -248,15 +257,39 @@ extension TableService {
         _ page: ViewReply, _ from: [UInt8], _ end: [UInt8], _ pull: Pull
     ) async throws(StoreError) -> [UInt8]? {
         let failures = rows.failures
+        let next = page.isComplete ? end : page.rows.last.map { StorageKey.next(after: $0.key) }
+        if pull.replaces, let next {
+            guard try await drop(from, next, except: Set(page.rows.map(\.key)), pull) else {
+                return nil
+            }
+        }
         for row in page.rows {
             guard !row.key.lexicographicallyPrecedes(from), row.key.lexicographicallyPrecedes(end)
             else { return nil }
             guard try await absorb(row, pull) else { return nil }
         }
         try await rows.settle()
-        guard failures == rows.failures else { return nil }
-        if page.isComplete { return end }
-        return page.rows.last.map { StorageKey.next(after: $0.key) }
+        return failures == rows.failures ? next : nil
+    }
+
+    /// Drops what is here of a stretch of keys and a source does not have; false if the pull is not
+    /// wanted any more.
+    private func drop(
+        _ start: [UInt8], _ end: [UInt8], except kept: Set<[UInt8]>, _ pull: Pull
+    ) async throws(StoreError) -> Bool {
+        var from = start
+        while true {
+            let page = try await rows.scan(
+                from: from, to: end, limit: TableMessageLimits.pageRows)
+            guard isWanted(pull) else { return false }
+            for entry in page where !kept.contains(entry.key) {
+                dropRow(entry.key, in: pull.old.partition)
+            }
+            guard page.count == TableMessageLimits.pageRows, let last = page.last else {
+                return true
+            }
+            from = StorageKey.next(after: last.key)
+        }
     }
 
     /// Merges one pulled row into what is here.
@@ -271,6 +304,10 @@ extension TableService {
         while rows.cached(row.key) == nil { try await rows.load([row.key]) }
         guard isWanted(pull) else { return false }
         let here = rows.cached(row.key) ?? nil
+        if pull.replaces {
+            if here?.content != pulled { stage(row.key, pulled, in: pull.view) }
+            return true
+        }
         switch (here?.content ?? .empty(key.table), pulled) {
         case (.register(var record), .register(let other)):
             let before = record

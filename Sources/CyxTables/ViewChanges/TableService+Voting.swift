@@ -181,6 +181,7 @@ extension TableService {
             return true
         }
         var replica = Replica(certificate: certificate, isSynced: false)
+        if let held, held.view.id.generation == view.id.generation { replica.floor = held.floor }
         if let held, held.view.id.generation < view.id.generation {
             // What lies here of a lost generation, complete or not, may lie nowhere else: the view's
             // state is merged into it, and who is no survivor of a recovery that it missed gives the

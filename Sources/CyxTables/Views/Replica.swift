@@ -22,6 +22,9 @@ package struct Replica: Hashable, Sendable {
     package var frozen: Frozen?
     /// Proof of the view after `certificate.view` or a later one, once decided.
     package var successor: ViewCertificate?
+    /// The highest ballot of what was removed here: a register that is not here takes none up to it
+    /// (`TableService+Floors`). Of the view's own generation, or none.
+    package var floor = RegisterVersion.none
 
     package init(certificate: ViewCertificate, isSynced: Bool) {
         self.certificate = certificate
@@ -65,7 +68,7 @@ package struct Replica: Hashable, Sendable {
 
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: 1024)
-        writer.write(UInt8(1))
+        writer.write(UInt8(2))
         Replica.write(certificate, to: &writer)
         writer.write(UInt8(isSynced ? 1 : 0))
         vote.write(to: &writer)
@@ -74,13 +77,16 @@ package struct Replica: Hashable, Sendable {
         writer.write(frozen?.view.epoch ?? 0)
         writer.write(UInt8(successor == nil ? 0 : 1))
         if let successor { Replica.write(successor, to: &writer) }
+        floor.write(to: &writer)
         return writer.bytes
     }
 
     package init(bytes: [UInt8]) throws(DecodingError) {
         var reader = ByteReader(bytes.span.bytes)
         let version = try reader.readUInt8()
-        guard version == 1 else { throw .unknown(field: "version", value: UInt64(version)) }
+        guard (1...2).contains(version) else {
+            throw .unknown(field: "version", value: UInt64(version))
+        }
         certificate = try Replica.readCertificate(from: &reader)
         isSynced = try reader.readUInt8() == 1
         vote = try ViewVote(from: &reader)
@@ -95,6 +101,8 @@ package struct Replica: Hashable, Sendable {
         if try reader.readUInt8() == 1 {
             successor = try Replica.readCertificate(from: &reader)
         }
+        // The first version knew no floors.
+        if version > 1 { floor = try RegisterVersion(from: &reader) }
         try reader.finish()
     }
 

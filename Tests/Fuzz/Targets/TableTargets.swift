@@ -22,7 +22,8 @@ let tableTargets: [FuzzTarget] = [
                     + RowReply(
                         status: .done, row: row, ballot: TableSamples.ballot.bytes, wasClean: true,
                         certificate: certificate, detail: "none",
-                        scanned: [ScannedRow(key: key, row: row, isReadable: true)], stamp: 5
+                        scanned: [ScannedRow(key: key, row: row, isReadable: true)], stamp: 5,
+                        floor: TableSamples.ballot.bytes
                     ).protobufBytes(),
                 [2]
                     + ViewRequest(
@@ -34,7 +35,7 @@ let tableTargets: [FuzzTarget] = [
                         holdings: [
                             PartitionHoldingMessage(
                                 certificate: certificate, held: view, isSynced: true)
-                        ]
+                        ], floor: TableSamples.ballot.bytes
                     ).protobufBytes(),
             ]
         },
@@ -79,6 +80,7 @@ let tableTargets: [FuzzTarget] = [
             _ = replica.vote.precommit(replica.view, round: 4)
             replica.successor = TableSamples.recovery
             replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
+            replica.floor = TableSamples.ballot
             return [replica.bytes]
         },
         decode: { bytes in
