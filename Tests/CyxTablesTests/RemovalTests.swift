@@ -154,7 +154,8 @@ import Testing
             try network.perform(on: outside) { try await $0.custodians(of: .zero) }
                 .contains(network.peers[outside].id))
         #expect(try records(network)[outside] == nil)
-        #expect(try floors(network)[outside] > old.accepted)
+        let floor = try network.perform(on: outside) { await $0.knownFloor(try await $0.whole()) }
+        #expect(floor > old.accepted)
         let statuses = try network.perform(on: outside) {
             try await $0.offer(old, of: Self.key, .mend)
         }
