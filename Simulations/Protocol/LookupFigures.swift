@@ -87,8 +87,10 @@ package struct LatencyFigures: Sendable, Equatable {
             && left.explore == right.explore && left.retrieved == right.retrieved
     }
 
+    /// `sample`: members at random that a peer knows of a network which is too large to know everybody.
     package static func measure(
-        _ model: RoundTripModel, peers: Int, deadShare: Double, samples: Int, seed: UInt64
+        _ model: RoundTripModel, peers: Int, deadShare: Double, samples: Int,
+        sample: Int = ViewLimits().sample, seed: UInt64
     ) -> LatencyFigures {
         var parameters = KademliaParameters()
         parameters.diversity = .networks
@@ -98,9 +100,9 @@ package struct LatencyFigures: Sendable, Equatable {
             model: model, loss: 0.01, seed: seed)
         let keys = (0..<samples).map { _ in run.randomKey() }
         let published = run.run(
-            .publish, keys: keys, paths: parameters.paths, asksRegion: true)
-        let retrieved = run.run(.retrieve, keys: keys, asksRegion: true)
-        let explored = run.run(.explore, keys: keys)
+            .publish, keys: keys, paths: parameters.paths, asksRegion: true, sample: sample)
+        let retrieved = run.run(.retrieve, keys: keys, asksRegion: true, sample: sample)
+        let explored = run.run(.explore, keys: keys, sample: sample)
         func times(_ operations: [LookupRun.Operation]) -> [Double] {
             operations.compactMap { operation in
                 operation.finished.map { Double($0 - operation.started) / 1e6 }

@@ -77,17 +77,21 @@ struct LookupRun {
 
     mutating func randomKey() -> Digest { generator.digest() }
 
-    /// Runs one operation per element of `keys`, all to their ends.
+    /// Runs one operation per element of `keys`, all to their ends. `sample`: how many members at
+    /// random their origins know besides what is in their routing tables.
     mutating func run(
-        _ purpose: Purpose, keys: [Digest], paths: Int = 1, asksRegion: Bool = false
+        _ purpose: Purpose, keys: [Digest], paths: Int = 1, asksRegion: Bool = false,
+        sample: Int = 0
     ) -> [Operation] {
         operations = []
         heap = ProtocolHeap()
         for (number, key) in keys.enumerated() {
             let origin = randomLivePeer()
             let table = population.table(of: origin)
-            let seeds = table.closest(
-                to: key, count: population.parameters.answerSize, verifiedOnly: false)
+            let seeds =
+                table.closest(
+                    to: key, count: population.parameters.answerSize, verifiedOnly: false)
+                + closestKnown(to: key, of: sample)
             let start = Int64(number) * Self.pace
             operations.append(
                 Operation(
@@ -105,6 +109,16 @@ struct LookupRun {
             for operation in operations { holders[operation.lookup.target] = operation.holders }
         }
         return operations
+    }
+
+    /// The closest of so many random members, some of which are dead.
+    private mutating func closestKnown(to key: Digest, of sample: Int) -> [PeerContact] {
+        let known = (0..<sample).map { _ in
+            let peer = Int.random(in: 0..<population.count, using: &generator)
+            return (distance: population.ids[peer].digest ^ key, peer: peer)
+        }
+        return known.sorted { $0.distance < $1.distance }
+            .prefix(population.parameters.answerSize).map { population.contact($0.peer) }
     }
 
     private mutating func handle(_ event: ProtocolEvent) {

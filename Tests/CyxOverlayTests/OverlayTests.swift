@@ -188,6 +188,20 @@ import Testing
             record: bytes, signature: OverlayFixture.key(attacker).sign(bytes))
     }
 
+    @Test func lookupsBeginAtTheClosestMemberAlthoughNoTableHasRoomForAll() throws {
+        let fixture = OverlayFixture(seed: 12, timings: .devnet)
+        let peers = fixture.start(64)
+        #expect(
+            fixture.settle(.seconds(30)) { fixture.all(peers, see: peers, as: .alive) })
+        let overlay = try #require(fixture.overlay(peers[0]))
+        for peer in peers.dropFirst() {
+            let target = OverlayFixture.id(peer).digest
+            let found = try fixture.world.perform(on: peers[0]) { await overlay.lookup(target) }
+            #expect(found.first?.peer == OverlayFixture.id(peer))
+        }
+        #expect(peers[0].metrics.counter("cyxcloud_lookup_hops_total").value == 0)
+    }
+
     @Test func lookupsFindTheClosestPeers() throws {
         let fixture = OverlayFixture(seed: 9, timings: .devnet)
         let peers = fixture.start(40)

@@ -26,6 +26,15 @@ import Testing
         #expect(figures.publish.percentile(0.5) > figures.retrieve.percentile(0.5))
     }
 
+    @Test func knownMembersSpareLookupsAHop() {
+        func median(sample: Int) -> Double {
+            LatencyFigures.measure(
+                .king, peers: 5000, deadShare: 0, samples: 60, sample: sample, seed: 8
+            ).retrieve.percentile(0.5)
+        }
+        #expect(median(sample: ViewLimits().sample) < 0.8 * median(sample: 0))
+    }
+
     @Test func anEclipseFailsAgainstAllDefencesAndSucceedsAgainstNone() {
         func share(_ attack: EclipseAttack, _ disabled: [EclipseDefence]) -> Double {
             EclipseFigures.measure(

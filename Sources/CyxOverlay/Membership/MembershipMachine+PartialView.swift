@@ -21,6 +21,13 @@ extension MembershipMachine {
 
     func isWatched(_ peer: PeerID) -> Bool { partial?.isNeighbour(peer) ?? true }
 
+    /// The reachable members closest to `target`, closest first.
+    package func closest(to target: Digest, count: Int) -> [PeerID] {
+        var near = reachablePeers.map { (distance: $0.digest ^ target, peer: $0) }
+        near.sort { $0.distance < $1.distance }
+        return near.prefix(count).map(\.peer)
+    }
+
     /// Passes news on, if it is this peer's to pass on.
     mutating func spread(_ subject: PeerID, _ update: GossipQueue.Update) {
         if subject == localPeer || isWatched(subject) { gossip.add(subject, update) }
