@@ -84,6 +84,8 @@ package final class PeerAssembly: Sendable {
         tablesConfiguration.timings = plan.profile.tables
         tablesConfiguration.custodianTables = ObjectRowRules.custodianTables
         tablesConfiguration.openRowBytes = ObjectRowRules.openRowBytes
+        let permits = PermitBook()
+        tablesConfiguration.rowGuard = ObjectRowRules.rowGuard(permits)
         tablesConfiguration.validate = ObjectRowRules.validate
         let salts = PlacementSalts()
         tables = try await TableService(
@@ -101,7 +103,8 @@ package final class PeerAssembly: Sendable {
         objects = ObjectContext(
             environment: environment, messaging: messaging, membership: overlay,
             tables: MeteredTables(tables, environment: environment),
-            timings: plan.profile.objects, salts: salts, collection: plan.collection)
+            timings: plan.profile.objects, salts: salts, permits: permits,
+            collection: plan.collection)
         repairer = Repairer(context: objects)
         auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)
         standings = StandingKeeper(context: objects, signing: plan.identity)

@@ -88,6 +88,8 @@ final class ObjectPeer: Sendable {
                 localPeer: id, directory: world.directory, executor: environment.executor)
             var configuration = world.tables
             configuration.isFounder = isFounder
+            let permits = PermitBook()
+            configuration.rowGuard = ObjectRowRules.rowGuard(permits, without: world.broken)
             if isLyingWriter { configuration.validate = { _, _, _ in nil } }
             let salts = PlacementSalts()
             let tables = try await TableService(
@@ -96,7 +98,8 @@ final class ObjectPeer: Sendable {
                 membership: membership, salts: salts, configuration: configuration)
             let context = ObjectContext(
                 environment: environment, messaging: messaging, membership: membership,
-                tables: tables, timings: world.timings, salts: salts, brokenRules: world.broken)
+                tables: tables, timings: world.timings, salts: salts, permits: permits,
+                brokenRules: world.broken)
             world.direct.join(messaging)
             world.directory.set(
                 Member(info: info(store: shards?.storeID), state: .alive, since: world.world.now))

@@ -15,7 +15,7 @@ enum ObjectRuleTable {
         case .acknowledgesDurable: [.narrowings]
         case .repairsByQuorum: [.partitions, .growth]
         case .provesReceipts, .keepsRoomForRepair, .codesParity: [.wipes]
-        case .checksSignatures, .custodiansJudge: []
+        case .checksSignatures, .custodiansJudge, .ownersChange, .ownersStrike: []
         }
     }
 
@@ -26,6 +26,8 @@ enum ObjectRuleTable {
         case .keepsRoomForRepair: [.stuffedHolders]
         case .checksSignatures: [.forgedRows]
         case .custodiansJudge: [.forgedStandings]
+        case .ownersChange: [.removedRows, .oldRows]
+        case .ownersStrike: [.struckHolders]
         default: []
         }
     }

@@ -14,6 +14,8 @@ package struct ObjectContext: Sendable {
     package let standings: StandingBook
     /// What decides who takes over lost shards; the auditor adds to them.
     package let salts: PlacementSalts
+    /// What lets this peer change rows of its gateways' accounts; the tables' guard goes by it.
+    package let permits: PermitBook
     /// The order of collection's steps.
     let collection: CollectionRules
     /// Rules that are not kept: none, except in `simulate object-rules`.
@@ -24,7 +26,7 @@ package struct ObjectContext: Sendable {
     package init(
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
         tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook(),
-        salts: PlacementSalts = PlacementSalts(),
+        salts: PlacementSalts = PlacementSalts(), permits: PermitBook = PermitBook(),
         collection: CollectionRules = CollectionRules(), brokenRules: Set<ObjectRule> = []
     ) {
         self.environment = environment
@@ -34,6 +36,7 @@ package struct ObjectContext: Sendable {
         self.timings = timings
         self.standings = standings
         self.salts = salts
+        self.permits = permits
         self.collection = collection
         self.brokenRules = brokenRules
         client = ShardClient(messaging: messaging, timings: timings)

@@ -38,6 +38,7 @@ package actor ObjectGateway: ObjectService {
     package init(context: ObjectContext, accountSeed: [UInt8]) {
         self.context = context
         keys = AccountKeys(seed: accountSeed)
+        context.permits.add(keys.signing)
         fetcher = SegmentFetcher(context: context, runner: runner)
         cleaner = Cleaner(context: context, keys: keys, runner: runner)
     }

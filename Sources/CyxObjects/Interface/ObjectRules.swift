@@ -30,4 +30,8 @@ package enum ObjectRule: String, CaseIterable, Sendable {
     case codesParity
     /// How a peer has done is written by its custodians alone (B6).
     case custodiansJudge
+    /// Rows of an account are changed, and go, by its permission alone (B1).
+    case ownersChange
+    /// A holder's entry is struck by itself, by the segment's account or by custodians (B1).
+    case ownersStrike
 }

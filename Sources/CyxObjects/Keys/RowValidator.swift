@@ -47,13 +47,7 @@ package enum ObjectRowRules {
             } else {
                 account = try Rows.verify(value, at: key).account
             }
-            let isOwn =
-                switch key.table {
-                case .buckets: true
-                case .accountBuckets: account.digest == key.position
-                default: OwnedPosition.isOwn(key.position, of: account)
-                }
-            if !isOwn { return "another account's row" }
+            if key.table != .buckets, !owns(account, key) { return "another account's row" }
         } catch { return "\(error)" }
         known.withLock { known in
             if known.count >= knownCapacity { known.removeAll(keepingCapacity: true) }

@@ -4,13 +4,18 @@ package import CyxCore
 /// Requests to one peer that were made at about the same time; the answers come in their order.
 package struct TablesBatch: ProtobufMessage {
     package var items: [[UInt8]] = []
+    /// What shows that the sender may change rows which are not anybody's to change: each once, whichever
+    /// items need it.
+    package var permits: [[UInt8]] = []
 
     package init() {}
 
     package init(
-        items: [[UInt8]] = []
+        items: [[UInt8]] = [],
+        permits: [[UInt8]] = []
     ) {
         self.items = items
+        self.permits = permits
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -18,6 +23,8 @@ package struct TablesBatch: ProtobufMessage {
             switch field {
             case 1:
                 try reader.readRepeated(&self.items, as: ProtobufBytes.self)
+            case 2:
+                try reader.readRepeated(&self.permits, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -25,6 +32,7 @@ package struct TablesBatch: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.writeRepeated(self.items, field: 1, as: ProtobufBytes.self)
+        writer.writeRepeated(self.permits, field: 2, as: ProtobufBytes.self)
     }
 }
 
@@ -79,9 +87,10 @@ package struct RowRequest: ProtobufMessage {
     package var operation: RowOperation = .init(rawValue: 0)
     /// The row's storage key; of a scan or comparison: where it begins, inclusive.
     package var key: [UInt8] = []
-    /// PREPARE and REMOVE: the ballot.
+    /// PREPARE and REMOVE: the ballot. PROPOSE: the version expected.
     package var ballot: [UInt8] = []
-    /// ACCEPT, MERGE and MEND: the row. COMPARE: the asker's fingerprint of the range.
+    /// ACCEPT, MERGE and MEND: the row. COMPARE: the asker's fingerprint of the range. PROPOSE: a record
+    /// with the value.
     package var row: [UInt8] = []
     /// SCAN and COMPARE: where the range ends, exclusive.
     package var scanEnd: [UInt8] = []
@@ -89,6 +98,8 @@ package struct RowRequest: ProtobufMessage {
     package var scanLimit: UInt32 = 0
     /// SCAN: leave the values out.
     package var scanDigests: Bool = false
+    /// MEND: proof that the sender was a member in a generation that was given up.
+    package var certificate: [UInt8] = []
 
     package init() {}
 
@@ -101,7 +112,8 @@ package struct RowRequest: ProtobufMessage {
         scanEnd: [UInt8] = [],
         scanTable: UInt32 = 0,
         scanLimit: UInt32 = 0,
-        scanDigests: Bool = false
+        scanDigests: Bool = false,
+        certificate: [UInt8] = []
     ) {
         self.view = view
         self.operation = operation
@@ -112,6 +124,7 @@ package struct RowRequest: ProtobufMessage {
         self.scanTable = scanTable
         self.scanLimit = scanLimit
         self.scanDigests = scanDigests
+        self.certificate = certificate
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -135,6 +148,8 @@ package struct RowRequest: ProtobufMessage {
                 try reader.read(&self.scanLimit, as: ProtobufUInt32.self)
             case 9:
                 try reader.read(&self.scanDigests, as: ProtobufBool.self)
+            case 10:
+                try reader.read(&self.certificate, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -150,6 +165,7 @@ package struct RowRequest: ProtobufMessage {
         writer.write(self.scanTable, field: 7, as: ProtobufUInt32.self)
         writer.write(self.scanLimit, field: 8, as: ProtobufUInt32.self)
         writer.write(self.scanDigests, field: 9, as: ProtobufBool.self)
+        writer.write(self.certificate, field: 10, as: ProtobufBytes.self)
     }
 }
 
@@ -237,7 +253,7 @@ package struct RowReply: ProtobufMessage {
     package var certificate: [UInt8] = []
     package var detail: String = ""
     package var scanned: [ScannedRow] = []
-    /// SCAN: nothing follows in the range.
+    /// SCAN: nothing follows in the range. PROPOSE: the change was made.
     package var isComplete: Bool = false
     /// MERGE: the highest stamp that supersedes an element of the request.
     package var stamp: UInt64 = 0
@@ -588,6 +604,10 @@ package enum RowOperation: ProtobufEnum {
     /// From a custodian: all members had accepted that the register is deleted under `ballot`; forget it if that still is
     /// what is here.
     case remove
+    /// Errand: read the row for the sender, who may not write what it takes to bring copies together.
+    case resolve
+    /// Errand: replace what the register holds, if that is still the version `ballot`.
+    case propose
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -602,6 +622,8 @@ package enum RowOperation: ProtobufEnum {
         case 6: self = .compare
         case 7: self = .mend
         case 8: self = .remove
+        case 9: self = .resolve
+        case 10: self = .propose
         default: self = .unrecognized(rawValue)
         }
     }
@@ -617,6 +639,8 @@ package enum RowOperation: ProtobufEnum {
         case .compare: 6
         case .mend: 7
         case .remove: 8
+        case .resolve: 9
+        case .propose: 10
         case .unrecognized(let value): value
         }
     }

@@ -25,6 +25,8 @@ package struct TablesConfiguration: Sendable {
     /// of `RowLimits.valueBytes` is the custodians' own. If each of a view's members is brought
     /// something else, all of it together must fit a row.
     package var openRowBytes: [TableID: Int] = [:]
+    /// Who may change rows beside their custodians, and how this peer shows that it may.
+    package var rowGuard = RowGuard.none
     /// Why a row's value must not be stored or believed; nil: fine. The second argument is the
     /// element of a merge row whose value it is, nil for a register. Called by custodians when they
     /// accept and by readers.

@@ -53,7 +53,7 @@ extension TableService {
             while true {
                 let page = try await rows.scan(
                     from: from, to: range.to, limit: TableMessageLimits.pageRows)
-                guard await handOver(page, successor.view, &handed) else {
+                guard await handOver(page, of: replica.certificate, successor.view, &handed) else {
                     logger.warning(
                         "rows of a lost generation stay here until its successor takes them",
                         [("partition", "\(partition)")])
@@ -82,7 +82,8 @@ extension TableService {
     }
 
     private func handOver(
-        _ page: [(key: [UInt8], value: [UInt8])], _ view: View, _ handed: inout Handed
+        _ page: [(key: [UInt8], value: [UInt8])], of lost: ViewCertificate, _ view: View,
+        _ handed: inout Handed
     ) async -> Bool {
         await withTaskGroup(of: Bool?.self) { group in
             var isWhole = true
@@ -98,7 +99,7 @@ extension TableService {
                     note(result)
                 }
                 guard isWhole else { break }
-                group.addTask { await self.handOver(entry.key, entry.value, view) }
+                group.addTask { await self.handOver(entry.key, entry.value, of: lost, view) }
             }
             for await result in group { note(result) }
             return isWhole
@@ -106,7 +107,9 @@ extension TableService {
     }
 
     /// Whether a quorum took a row; nil: too few answered.
-    private func handOver(_ key: [UInt8], _ value: [UInt8], _ view: View) async -> Bool? {
+    private func handOver(
+        _ key: [UInt8], _ value: [UInt8], of lost: ViewCertificate, _ view: View
+    ) async -> Bool? {
         let row: StoredRow
         do {
             row = try RowStore.decode(key, value)
@@ -116,7 +119,8 @@ extension TableService {
         }
         if case .register(let record) = row.content, record.accepted == .none { return true }
         let request = RowRequest(
-            view: ViewReference(view.id), operation: .mend, key: key, row: row.contentBytes)
+            view: ViewReference(view.id), operation: .mend, key: key, row: row.contentBytes,
+            certificate: lost.bytes)
         func isConclusive(_ reply: RowReply) -> Bool {
             [.done, .refused, .rejected, .tooLarge].contains(reply.status)
         }

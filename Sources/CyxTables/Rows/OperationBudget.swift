@@ -16,8 +16,9 @@ struct OperationBudget {
         didSet { isContended = false }
     }
 
-    init(now: Instant, timings: TableTimings) {
-        deadline = now + timings.operationTimeout
+    /// `time`: nil for an operation of this peer's own.
+    init(now: Instant, timings: TableTimings, within time: Duration? = nil) {
+        deadline = now + (time ?? timings.operationTimeout)
         pause = timings.backoff.first
         longestPause = timings.backoff.most
     }

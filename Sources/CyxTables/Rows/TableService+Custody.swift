@@ -6,12 +6,7 @@ extension TableService {
     /// Answers a batch; everything that it changed is durable before any answer leaves.
     func answerRows(_ request: [UInt8], from sender: PeerID) async throws -> [UInt8] {
         try checkServing(sender)
-        let items = try TablesBatch(protobuf: request).items
-        guard items.count <= TableMessageLimits.batchItems else {
-            throw RPCFailure(code: 2, message: "too many items")
-        }
-        var requests: [RowRequest] = []
-        for item in items { requests.append(try RowRequest(protobuf: item)) }
+        let (requests, author) = try decode(request, from: sender)
         let pointKeys = requests.filter { !TableService.isOfRange($0) }.map(\.key)
         var replies: [RowReply] = []
         let failures = rows.failures
@@ -23,7 +18,7 @@ extension TableService {
                 case .scan: replies.append(try await answerScan(request))
                 case .compare: replies.append(try await answerComparison(request))
                 default:
-                    replies.append(try await answerPoint(request, from: sender))
+                    replies.append(try await answerPoint(request, from: author))
                     needsSettling =
                         needsSettling
                         || !rows.isDurable(request.key)
@@ -68,7 +63,7 @@ extension TableService {
     }
 
     private func answerPoint(
-        _ request: RowRequest, from sender: PeerID
+        _ request: RowRequest, from author: Author
     ) async throws(StoreError) -> RowReply {
         while true {
             // From the check to the change nothing is awaited: a seal comes before or after both.
@@ -80,27 +75,24 @@ extension TableService {
             }
             if let cached = rows.cached(request.key) {
                 if cached == nil, let refusal = refusalByFloor(request, key) { return refusal }
-                let isOfCustodian = isCustodian(sender, request)
+                let isOfCustodian = isCustodian(author.peer, request)
                 if request.operation == .remove {
                     return remove(request, cached?.content, isOfCustodian: isOfCustodian)
                 }
                 let content = cached?.content ?? .empty(key.table)
-                return apply(request, key: key, content: content, isOfCustodian: isOfCustodian)
+                return apply(
+                    request, key: key, content: content, author: isOfCustodian ? nil : author)
             }
             try await rows.load([request.key])
         }
     }
 
-    /// Whether `sender` is a member of the view that a request is for.
-    private func isCustodian(_ sender: PeerID, _ request: RowRequest) -> Bool {
-        request.view?.id.flatMap { replicas[$0.partition]?.view.rank(of: sender) } != nil
-    }
-
+    /// `author`: nil if it is a custodian.
     private func apply(
-        _ request: RowRequest, key: RowKey, content: StoredRow.Content, isOfCustodian: Bool
+        _ request: RowRequest, key: RowKey, content: StoredRow.Content, author: Author?
     ) -> RowReply {
-        if !isOfCustodian, isOfCustodians(request.operation, key.table) {
-            return RowReply(status: .rejected, detail: "only its custodians may do that to the row")
+        if let author, let reason = refusal(request, key, by: author) {
+            return RowReply(status: .rejected, detail: reason)
         }
         do {
             switch (request.operation, content) {
@@ -118,35 +110,24 @@ extension TableService {
                 return accept(&record, proposal, key: key, request)
             case (.merge, .merge(let row)):
                 return merge(
-                    row, try MergeRow(bytes: request.row), key: key, request,
-                    room: room(in: key.table, isOfCustodian))
+                    row, try MergeRow(bytes: request.row), key: key, request, author: author)
             case (.mend, .register(var record)):
                 // What another member accepted reaches this one as a late copy of that request
                 // would. Of an earlier view it is what one more source of the pull would have given.
                 let proposal = try RegisterRecord(bytes: request.row)
-                guard !isAfterView(proposal.accepted, request) else { break }
+                guard !isAfterView(proposal.accepted, request),
+                    author == nil || isBeforeGeneration(proposal.accepted, request)
+                else { break }
                 return accept(&record, proposal, key: key, request)
             case (.mend, .merge(let row)):
                 return merge(
-                    row, try MergeRow(bytes: request.row), key: key, request,
-                    room: room(in: key.table, isOfCustodian))
+                    row, try MergeRow(bytes: request.row), key: key, request, author: author)
             default: break
             }
         } catch {
             return RowReply(status: .rejected, detail: "\(error)")
         }
         return RowReply(status: .rejected, detail: "no such operation on that table")
-    }
-
-    /// Mends come from custodians, and from who was one before a majority was lost (A5): nothing of
-    /// that time is taken where only the present ones may write.
-    private func isOfCustodians(_ operation: RowOperation, _ table: TableID) -> Bool {
-        configuration.custodianTables.contains(table)
-            && [.prepare, .accept, .mend].contains(operation)
-    }
-
-    private func room(in table: TableID, _ isOfCustodian: Bool) -> Int? {
-        isOfCustodian ? nil : configuration.openRowBytes[table]
     }
 
     private func isInView(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
@@ -156,6 +137,11 @@ extension TableService {
     private func isAfterView(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
         guard let view = request.view else { return true }
         return (ballot.generation, ballot.epoch) > (view.generation, view.epoch)
+    }
+
+    /// Who is no custodian gives back what was before the members' own time (A5), and nothing since.
+    private func isBeforeGeneration(_ ballot: RegisterVersion, _ request: RowRequest) -> Bool {
+        ballot.generation < request.view?.generation ?? 0
     }
 
     private func prepare(
@@ -185,11 +171,15 @@ extension TableService {
         return RowReply(status: .done)
     }
 
-    /// `room`: bytes up to which `addition` may make the row grow, if fewer than rows may have.
     private func merge(
         _ row: MergeRow, _ addition: MergeRow, key: RowKey, _ request: RowRequest,
-        room: Int? = nil
+        author: Author?
     ) -> RowReply {
+        if let author, let reason = refusal(of: addition, to: row, key, request, by: author) {
+            return RowReply(status: .rejected, detail: reason)
+        }
+        // Bytes up to which `addition` may make the row grow, if fewer than rows may have.
+        let room = author == nil ? nil : configuration.openRowBytes[key.table]
         let now = environment.wallTime()
         for item in addition.items {
             let entry = item.entry

@@ -8,9 +8,14 @@ extension TableService {
     private static let restampLimit = 4
 
     package func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {
+        valid(try await readMergeRow(key, within: configuration.timings.operationTimeout), key)
+    }
+
+    func readMergeRow(_ key: RowKey, within time: Duration) async throws(TableError) -> MergeRow {
         try check(key)
         precondition(!key.table.isRegister, "a merge table has an odd number")
-        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        var budget = OperationBudget(
+            now: environment.now(), timings: configuration.timings, within: time)
         while true {
             let certificate = try await locate(partition(holding: key.position), &budget)
             let view = certificate.view
@@ -28,10 +33,22 @@ extension TableService {
                 // Where copies differ, what is about to be told must first be on a quorum.
                 let agreeing = copies.count { $0 == merged }
                 if agreeing >= view.quorum || !configuration.keeps(.repairsMergeRows) {
-                    return valid(merged, key)
+                    return merged
+                }
+                if mustAskCustodian(key, view) {
+                    switch await runErrand(resolution(key, certificate), certificate) {
+                    case .done(let reply):
+                        if let row = TableService.mergeRow(reply) { return row }
+                        budget.reason = "a custodian's answer is not a row"
+                    case .moved: continue
+                    case .rejected(let reason): throw .rejected(reason)
+                    case .failed(let reason): budget.reason = reason
+                    }
+                    try await pause(&budget)
+                    continue
                 }
                 let repaired = await write(merged, key, certificate)
-                if repaired.isAcknowledged { return valid(merged, key) }
+                if repaired.isAcknowledged { return merged }
                 budget.reason = describe(repaired.call, view)
             } else {
                 budget.reason = describe(call, view)
@@ -105,7 +122,7 @@ extension TableService {
         let request = RowRequest(
             view: ViewReference(view.id), operation: .merge, key: StorageKey.row(key),
             row: row.bytes)
-        let call = await askQuorum(request, certificate)
+        let call = await askQuorum(request, certificate, permit: permit(for: key, view))
         let done = call.answers.filter { $0.reply.status == .done }
         let stamp = done.map(\.reply.stamp).max() ?? 0
         return WriteOutcome(

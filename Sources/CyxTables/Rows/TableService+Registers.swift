@@ -6,9 +6,13 @@ extension TableService {
     package func read(_ key: RowKey) async throws(TableError) -> RegisterState {
         try check(key)
         precondition(key.table.isRegister, "a register's table has an even number")
+        return try await read(key, within: configuration.timings.operationTimeout)
+    }
+
+    func read(_ key: RowKey, within time: Duration) async throws(TableError) -> RegisterState {
         if let state = try await readOnce(key) { return state }
         do {
-            return try await propose(key, isRead: true) { _ in .abandon }.state
+            return try await propose(key, isRead: true, within: time) { _ in .abandon }.state
         } catch .contended {
             throw .unavailable("a row changes too fast to be read")
         }
@@ -18,6 +22,18 @@ extension TableService {
     private func readOnce(_ key: RowKey) async throws(TableError) -> RegisterState? {
         var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
         let certificate = try await locate(partition(holding: key.position), &budget)
+        let call = await askForRegister(key, certificate)
+        let broken = configuration.brokenRules
+        guard let state = TableService.settled(call.answers, in: certificate.view, broken) else {
+            return nil
+        }
+        return try checked(key, state)
+    }
+
+    /// What a quorum has of a register, and a little more if that differs.
+    private func askForRegister(
+        _ key: RowKey, _ certificate: ViewCertificate
+    ) async -> QuorumCall<RowReply> {
         let view = certificate.view
         let request = RowRequest(
             view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
@@ -30,8 +46,21 @@ extension TableService {
             return answers.count { $0.reply.status == .done } >= view.quorum ? .finishSoon : .goOn
         }
         await learn(from: call, view: certificate)
-        guard let state = TableService.settled(call.answers, in: view, broken) else { return nil }
-        return try checked(key, state)
+        return call
+    }
+
+    /// A read by who may not propose: what a quorum agrees on, or else what a custodian makes of it.
+    private func readWithoutRound(
+        _ key: RowKey, _ certificate: ViewCertificate
+    ) async throws(TableError) -> Outcome {
+        let view = certificate.view
+        let call = await askForRegister(key, certificate)
+        if let state = TableService.settled(call.answers, in: view, configuration.brokenRules) {
+            return .done(DecidedChange(state: try checked(key, state), call: 0))
+        }
+        let copies = call.answers.count { $0.reply.status == .done }
+        guard copies >= view.quorum else { return try failure(call, certificate) }
+        return try await askToRead(key, certificate)
     }
 
     package func decide(
@@ -39,21 +68,29 @@ extension TableService {
     ) async throws(TableError) -> DecidedChange {
         try check(key)
         precondition(key.table.isRegister, "a register's table has an even number")
-        return try await propose(key, isRead: false, change)
+        return try await decide(key, within: configuration.timings.operationTimeout, change)
+    }
+
+    func decide(
+        _ key: RowKey, within time: Duration, _ change: (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> DecidedChange {
+        try await propose(key, isRead: false, within: time, change)
     }
 
     /// Has a quorum accept the value that there is under a new ballot.
     func settle(_ key: RowKey) async throws(TableError) {
-        _ = try await propose(key, isRead: false) { _ in .reaccept }
+        let time = configuration.timings.operationTimeout
+        _ = try await propose(key, isRead: false, within: time) { _ in .reaccept }
     }
 
     /// Rounds until one of them decides.
     private func propose(
-        _ key: RowKey, isRead: Bool, _ change: (RegisterState) -> RegisterChange
+        _ key: RowKey, isRead: Bool, within time: Duration,
+        _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> DecidedChange {
         var proposer = RegisterProposer(proposer: localPeer)
         do throws(TableError) {
-            return try await propose(key, &proposer, isRead: isRead, change)
+            return try await propose(key, &proposer, isRead: isRead, within: time, change)
         } catch {
             guard error == .contended, proposer.isInDoubt else { throw error }
             throw .unavailable(
@@ -62,10 +99,11 @@ extension TableService {
     }
 
     private func propose(
-        _ key: RowKey, _ proposer: inout RegisterProposer, isRead: Bool,
+        _ key: RowKey, _ proposer: inout RegisterProposer, isRead: Bool, within time: Duration,
         _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> DecidedChange {
-        var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
+        var budget = OperationBudget(
+            now: environment.now(), timings: configuration.timings, within: time)
         while true {
             let certificate = try await locate(partition(holding: key.position), &budget)
             switch try await attemptInTurn(key, certificate, &proposer, isRead: isRead, change) {
@@ -90,6 +128,9 @@ extension TableService {
         if isRead, hadToWait, let state = try await readOnce(key) {
             return .done(DecidedChange(state: state, call: 0))
         }
+        if isRead, mustAskCustodian(key, certificate.view) {
+            return try await readWithoutRound(key, certificate)
+        }
         return try await attempt(key, certificate, &proposer, change)
     }
 
@@ -100,7 +141,7 @@ extension TableService {
         return true
     }
 
-    private enum Outcome {
+    enum Outcome {
         case done(DecidedChange)
         case contended
         case failed(String)
@@ -161,7 +202,7 @@ extension TableService {
         let request = RowRequest(
             view: ViewReference(view.id), operation: operation, key: StorageKey.row(key),
             ballot: operation == .prepare ? ballot.bytes : [], row: row)
-        let call = await askQuorum(request, certificate)
+        let call = await askQuorum(request, certificate, permit: permit(for: key, view))
         for answer in call.answers where answer.reply.status == .refused {
             noteFloor(answer.reply, view.partition)
             do {
@@ -189,7 +230,7 @@ extension TableService {
         return .failed(describe(call, view))
     }
 
-    private func isOutdated(_ certificate: ViewCertificate) -> Bool {
+    func isOutdated(_ certificate: ViewCertificate) -> Bool {
         let view = certificate.view
         return knownCertificate(view.partition)?.view.id.isNewer(than: view.id) ?? false
     }
@@ -234,7 +275,7 @@ extension TableService {
             records, in: view.id, quorum: view.quorum, without: broken)
     }
 
-    private func checked(
+    func checked(
         _ key: RowKey, _ state: RegisterState
     ) throws(TableError) -> RegisterState {
         if let value = state.value, let reason = configuration.validate(key, nil, value) {

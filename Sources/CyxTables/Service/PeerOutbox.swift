@@ -5,6 +5,8 @@ internal import CyxTransport
 struct PeerOutbox {
     struct Item {
         var request: [UInt8]
+        /// What shows that this peer may make the request, if it is no custodian of the row.
+        var permit: [UInt8]?
         var completion: (Result<[UInt8], RPCError>) -> Void
     }
 
@@ -42,9 +44,15 @@ struct PeerOutbox {
         scheduled = false
         var bytes = 0
         var count = 0
+        var permits: Set<[UInt8]> = []
         for item in items.prefix(TableMessageLimits.batchItems) {
             bytes += item.request.count
-            guard count == 0 || bytes <= TableMessageLimits.batchBytes else { break }
+            if let permit = item.permit { permits.insert(permit) }
+            guard
+                count == 0
+                    || bytes <= TableMessageLimits.batchBytes
+                        && permits.count <= TableMessageLimits.batchPermits
+            else { break }
             count += 1
         }
         let batch = Array(items.prefix(count))

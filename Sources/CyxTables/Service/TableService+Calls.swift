@@ -7,7 +7,7 @@ internal import CyxTransport
 extension TableService {
     func send(
         _ request: [UInt8], _ method: RPCMethod, to peer: PeerID,
-        urgency: CallUrgency = .foreground,
+        urgency: CallUrgency = .foreground, permit: [UInt8]? = nil,
         completion: @escaping (Result<[UInt8], RPCError>) -> Void
     ) {
         guard !isStopped else { return completion(.failure(.cancelled)) }
@@ -15,7 +15,7 @@ extension TableService {
         guard outboxes[destination]?.isFull != true else {
             return completion(.failure(.timedOut))
         }
-        let item = PeerOutbox.Item(request: request, completion: completion)
+        let item = PeerOutbox.Item(request: request, permit: permit, completion: completion)
         if outboxes[destination, default: PeerOutbox()].add(item) { startFlush(destination) }
     }
 
@@ -34,7 +34,11 @@ extension TableService {
     private func flush(_ destination: PeerOutbox.Destination) async {
         guard let batch = outboxes[destination]?.takeBatch(), !batch.isEmpty else { return }
         if outboxes[destination]?.continueFlush() == true { startFlush(destination) }
-        let request = TablesBatch(items: batch.map(\.request)).protobufBytes()
+        var permits: [[UInt8]] = []
+        for case let permit? in batch.map(\.permit) where !permits.contains(permit) {
+            permits.append(permit)
+        }
+        let request = TablesBatch(items: batch.map(\.request), permits: permits).protobufBytes()
         let sent = environment.now()
         let result = await exchange(request, destination)
         let took = environment.now() - sent
@@ -84,16 +88,18 @@ extension TableService {
     }
 
     private func answerLocally(_ request: [UInt8], _ method: RPCMethod) async throws -> [UInt8] {
-        method == .tableRows
-            ? try await answerRows(request, from: localPeer)
-            : try await answerViews(request, from: localPeer)
+        switch method {
+        case .tableRows: try await answerRows(request, from: localPeer)
+        case .tableErrands: try await answerErrands(request, from: localPeer)
+        default: try await answerViews(request, from: localPeer)
+        }
     }
 
     /// Asks several peers the same and waits until `judge` has enough or all have answered.
     /// `atFirst`: how many can be enough; only these, the quickest, are asked while all goes well.
     func ask<Reply: ProtobufMessage>(
         _ peers: [PeerID], _ method: RPCMethod, _ request: [UInt8], as type: Reply.Type,
-        atFirst: Int? = nil, urgency: CallUrgency = .foreground,
+        atFirst: Int? = nil, urgency: CallUrgency = .foreground, permit: [UInt8]? = nil,
         judge: @escaping ([QuorumCall<Reply>.Answer]) -> QuorumCall<Reply>.Verdict
     ) async -> QuorumCall<Reply> {
         nextTimedCall += 1
@@ -101,7 +107,7 @@ extension TableService {
         let isHedged = atFirst.map { $0 < peers.count } ?? false
         let order = isHedged ? quickestFirst(peers) : peers
         let call = QuorumCall<Reply>(order) { call, peer in
-            self.send(request, method, to: peer, urgency: urgency) { result in
+            self.send(request, method, to: peer, urgency: urgency, permit: permit) { result in
                 switch result {
                 case .success(let bytes):
                     do {
@@ -139,13 +145,13 @@ extension TableService {
     /// Asks the members of a view until a quorum has done it or cannot any more. A quorum is enough
     /// to read and to promise; what is written should reach every member.
     func askQuorum(
-        _ request: RowRequest, _ certificate: ViewCertificate
+        _ request: RowRequest, _ certificate: ViewCertificate, permit: [UInt8]? = nil
     ) async -> QuorumCall<RowReply> {
         let view = certificate.view
         let isWrite = request.operation == .accept || request.operation == .merge
         let call = await ask(
             reachable(view), .tableRows, request.protobufBytes(), as: RowReply.self,
-            atFirst: isWrite ? nil : view.quorum
+            atFirst: isWrite ? nil : view.quorum, permit: permit
         ) { answers in
             let done = answers.count { $0.reply.status == .done }
             if done >= view.quorum { return .finish }
@@ -165,7 +171,7 @@ extension TableService {
 
     /// Peers by how quickly they have answered; whose speed is not known comes first and is known
     /// then. Who is busy falls behind, so the work spreads by itself.
-    private func quickestFirst(_ peers: [PeerID]) -> [PeerID] {
+    func quickestFirst(_ peers: [PeerID]) -> [PeerID] {
         let ranked = peers.enumerated().map {
             (time: answerTimes[$0.element].mean, rank: $0.offset, peer: $0.element)
         }

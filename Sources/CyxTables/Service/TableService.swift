@@ -52,6 +52,10 @@ package actor TableService: Tables {
     var sweep = TombstoneSweep()
     /// The highest floors that other members have told of, so that proposals begin above them.
     var toldFloors: [Partition: RegisterVersion] = [:]
+    /// Errands of others under way here.
+    var errands = 0
+    /// Hashes of certificates of given-up generations that were found valid.
+    var formerViews: Set<Digest> = []
     /// Since when partitions have been seen without all of their rows here.
     var behindSince: [Partition: Instant] = [:]
 
@@ -143,6 +147,10 @@ package actor TableService: Tables {
         messaging.handle(.tableRows) { [weak self] remote, request in
             guard let self else { throw RPCFailure(code: 1, message: "shutting down") }
             return try await self.answerRows(request, from: remote.peer)
+        }
+        messaging.handle(.tableErrands) { [weak self] remote, request in
+            guard let self else { throw RPCFailure(code: 1, message: "shutting down") }
+            return try await self.answerErrands(request, from: remote.peer)
         }
         messaging.handle(.tableViews) { [weak self] remote, request in
             guard let self else { throw RPCFailure(code: 1, message: "shutting down") }

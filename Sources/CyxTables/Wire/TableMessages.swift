@@ -6,12 +6,18 @@ extension RPCMethod {
     static let tableRows = RPCMethod(rawValue: 0x0201)
     /// Finding, changing and syncing views, many in one request.
     static let tableViews = RPCMethod(rawValue: 0x0202)
+    /// What only custodians may do with rows, asked of one of them; many in one request.
+    static let tableErrands = RPCMethod(rawValue: 0x0203)
 }
 
 enum TableMessageLimits {
     /// Requests to one peer that travel together.
     static let batchItems = 256
     static let batchBytes = 4 << 20
+    /// Permits that they bring along, one for each account.
+    static let batchPermits = 64
+    /// Errands of others that a custodian runs at once.
+    static let errands = 64
     /// Requests of one kind that may wait for one peer; more fail at once.
     static let waitingItems = 16_384
     /// Rows and bytes of one page; it ends with the row that reaches the bytes. Small enough to

@@ -1,9 +1,10 @@
 import CyxCore
 import CyxCrypto
-import CyxTables
 import SimulationHarness
 import Synchronization
 import Testing
+
+@testable import CyxTables
 
 /// A quorum is lost for good: unavailable until the admin says so, then all that is left (A5).
 @Suite struct RecoveryTests {
@@ -17,7 +18,13 @@ import Testing
     private func network(seed: UInt64, adminKey: VerifyingKey? = admin.verifyingKey) throws
         -> TestNetwork
     {
-        let network = TestNetwork(seed: seed, peers: 10, depth: 1) { $0.adminKey = adminKey }
+        let network = TestNetwork(seed: seed, peers: 10, depth: 1) {
+            $0.adminKey = adminKey
+            // Nobody but custodians changes anything.
+            $0.rowGuard = RowGuard(
+                tables: [TestNetwork.registers, TestNetwork.merges], permit: { _, _, _ in nil },
+                accounts: { _, _, _ in [] }, refusal: { _ in "no permit" })
+        }
         for index in 0..<9 { network.start(index) }
         network.start(Self.asker, storing: false)
         #expect(try network.converge(forPeers: 9) == [])
@@ -96,6 +103,40 @@ import Testing
             #expect(try network.perform(on: index) { try await $0.read(changed) }.value == [9])
             #expect(try network.perform(on: index) { try await $0.read(forgotten) }.value == [2])
         }
+    }
+
+    /// Rows of the past come from who had them, and are of the past.
+    @Test func onlyFormerMembersHandRowsOver() throws {
+        let network = try network(seed: 2)
+        let key = Self.keys[0]
+        let lost = try network.perform(on: 0) { try #require(await $0.certificate(of: key)) }
+        for index in 4..<9 { network.crash(index) }
+        network.world.run(for: .seconds(3))
+        #expect(try network.recover(on: 0) == 2)
+        #expect(try network.converge(forPeers: 4) == [])
+        let present = try network.perform(on: 0) { try #require(await $0.certificate(of: key)) }
+        // It has no seat again yet.
+        network.restart(8)
+        func mend(
+            on index: Int, with certificate: ViewCertificate?, generation: UInt32 = 0
+        ) throws -> RowStatus? {
+            let peer = network.peers[0].id
+            return try network.perform(on: index) {
+                try await $0.mend(
+                    key, [8], generation: generation, in: present.view, at: peer,
+                    with: certificate?.bytes ?? [])
+            }
+        }
+        #expect(try mend(on: Self.asker, with: lost) == .rejected)
+        #expect(try mend(on: 8, with: nil) == .rejected)
+        #expect(try mend(on: 8, with: present) == .rejected)
+        var forged = lost
+        forged.signatures[0].signature[0] ^= 1
+        #expect(try mend(on: 8, with: forged) == .rejected)
+        let generation = present.view.id.generation
+        #expect(try mend(on: 8, with: lost, generation: generation) == .rejected)
+        #expect(try network.perform(on: 0) { try await $0.read(key) }.value == [1])
+        #expect(try mend(on: 8, with: lost) == .done)
     }
 
     /// So many come back at once that they would be a quorum of the lost view: the first who asks them
@@ -353,5 +394,27 @@ extension TestNetwork {
 
     fileprivate func recover(on index: Int) throws -> Int {
         try recover(try perform(on: index) { try await $0.assessRecovery() }, on: index)
+    }
+}
+
+extension TableService {
+    fileprivate func certificate(of key: RowKey) -> ViewCertificate? {
+        knownCertificate(partition(holding: key.position))
+    }
+
+    /// Has one custodian take a value, as one that was accepted at the end of a generation.
+    fileprivate func mend(
+        _ key: RowKey, _ value: [UInt8], generation: UInt32, in view: View, at peer: PeerID,
+        with certificate: [UInt8]
+    ) async throws -> RowStatus? {
+        let epoch = generation == view.id.generation ? view.id.epoch : .max
+        let ballot = RegisterVersion(
+            generation: generation, epoch: epoch, counter: 1 << 20, proposer: localPeer,
+            nonce: 1)
+        let request = RowRequest(
+            view: ViewReference(view.id), operation: .mend, key: StorageKey.row(key),
+            row: RegisterRecord().successor(value: value, ballot: ballot).bytes,
+            certificate: certificate)
+        return await exchange(request, with: peer)?.status
     }
 }

@@ -23,6 +23,21 @@ let objectTargets: [FuzzTarget] = [
         },
         decode: signedRows.decode),
     FuzzTarget(
+        name: "writer-permit", bytesMax: 200, trials: 1500,
+        seeds: { [ObjectSamples.permit.bytes] },
+        decode: { bytes in
+            let permit = try exactRoundTrip(
+                bytes,
+                { bytes in try taken(DecodingError.self) { try WriterPermit(bytes: bytes) } },
+                { $0.bytes })
+            guard let permit else { return false }
+            _ = permit.holds(at: permit.notBefore)
+            if permit.isSigned {
+                try BrokenProperty.check(permit == ObjectSamples.permit, "a forgery")
+            }
+            return true
+        }),
+    FuzzTarget(
         name: "version-content", bytesMax: 6000,
         seeds: {
             [
@@ -195,6 +210,9 @@ enum ObjectSamples {
     static let receipt = StoreReceipt.signed(
         shard, root: root, fileBytes: file.count, store: StoreID(Digest(4, 4, 4, 4)),
         nonce: [UInt8](repeating: 2, count: StoreReceipt.nonceBytes), by: signing)
+    static let permit = WriterPermit.signed(
+        for: signing.verifyingKey.peerID, now: WallTime(milliseconds: 1_700_000_000_000),
+        by: signing)
     static var receiptBytes: [UInt8] { receipt.protobufBytes() }
 
     static var rows: [[UInt8]] {

@@ -123,7 +123,28 @@ struct Forger: Sendable {
         return elements
     }
 
+    /// Has it that nobody holds anything of `segment`.
+    func strike(_ segment: SegmentID) async throws {
+        let key = ObjectRows.holders(segment)
+        let entries = try await tables.readMerge(key)
+        try await tables.merge(
+            key, entries.map { MergeElement(element: $0.element, value: nil) })
+    }
+
     // MARK: Registers
+
+    /// Nothing needs a key to go away.
+    func remove(_ key: RowKey) async throws {
+        _ = try await tables.update(key) { $0.value == nil ? .abandon : .delete }
+    }
+
+    /// Puts back what the account signed for `key` once.
+    func putBack(_ key: RowKey) async throws {
+        guard let value = try await tables.read(key).value,
+            let older = forgeries.older(than: value, at: key)
+        else { return }
+        _ = try await tables.update(key) { $0.value == nil ? .abandon : .set(older) }
+    }
 
     /// Puts something else in the place of what an account has signed for `key`; `other` is another
     /// row of that table.

@@ -9,6 +9,7 @@ final class Forgeries: Sendable {
     private struct State {
         var entries: [SegmentID: Set<HolderEntry>] = [:]
         var rows: [RowKey: Set<[UInt8]>] = [:]
+        var seen: [RowKey: [UInt8]] = [:]
     }
 
     private let state = Mutex(State())
@@ -27,6 +28,17 @@ final class Forgeries: Sendable {
 
     func note(_ value: [UInt8], at key: RowKey) {
         _ = state.withLock { $0.rows[key, default: []].insert(value) }
+    }
+
+    /// Keeps a row's value to put it back one day; returns what was kept before, if that was another.
+    func older(than value: [UInt8], at key: RowKey) -> [UInt8]? {
+        state.withLock { state in
+            guard let seen = state.seen[key] else {
+                state.seen[key] = value
+                return nil
+            }
+            return seen == value ? nil : seen
+        }
     }
 
     func contains(_ entry: HolderEntry, of segment: SegmentID) -> Bool {

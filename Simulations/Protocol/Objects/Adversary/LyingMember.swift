@@ -13,6 +13,12 @@ enum MemberLie: String, CaseIterable, Sendable {
     case forgedRows = "forged heads and cores"
     /// That honest peers failed their audits.
     case forgedStandings = "forged standings"
+    /// That heads and cores are not there any more.
+    case removedRows = "removed rows"
+    /// What heads said before, in their owner's words.
+    case oldRows = "rows put back"
+    /// That nobody holds what others hold.
+    case struckHolders = "struck holders"
 }
 
 /// A member of the network that is no custodian and has nobody's keys but its own: it writes what it
@@ -120,6 +126,16 @@ struct LyingMember {
                 var generator = generator
                 try await forger.replace(row, lie, other: other, &generator)
             }
+        case .removedRows:
+            let table: TableID = Bool.random(using: &generator) ? .heads : .segments
+            guard let (row, _) = pick(table, &generator) else { return nil }
+            return { try await forger.remove(row) }
+        case .oldRows:
+            guard let (row, _) = pick(.heads, &generator) else { return nil }
+            return { try await forger.putBack(row) }
+        case .struckHolders:
+            guard let (segment, _) = pick(.segments, &generator) else { return nil }
+            return { try await forger.strike(SegmentID(segment.position)) }
         case .forgedStandings:
             guard let victim = victims.randomElement(using: &generator) else { return nil }
             return { try await forger.slander(victim) }

@@ -1,0 +1,62 @@
+package import CyxCore
+
+/// Who may change rows beside their custodians, who are trusted (`decisions.md` A6).
+///
+/// What a row says is signed and checked by `TablesConfiguration.validate`, which cannot tell whether
+/// somebody else removes the row, or puts back what it said before. So changes of some tables' rows
+/// are taken only from custodians and from peers that show an account's permission. The tables carry
+/// such permits and do not look into them.
+package struct RowGuard: Sendable {
+    /// Tables whose rows are guarded. Who may not write one cannot bring copies of it together that
+    /// differ, and has a custodian read it.
+    package var tables: Set<TableID>
+    /// What shows custodians that this peer may change a row; nil if nothing does.
+    package var permit: @Sendable (RowKey, _ peer: PeerID, _ now: WallTime) -> [UInt8]?
+    /// The accounts for which `peer` may write, going by permits that came with its requests.
+    package var accounts: Accounts
+    /// Why a change must not be made for a peer that is no custodian of the row; nil: it may.
+    package var refusal: @Sendable (RowChange) -> String?
+
+    package typealias Accounts =
+        @Sendable (_ permits: [[UInt8]], _ peer: PeerID, _ now: WallTime) -> [AccountID]
+
+    package init(
+        tables: Set<TableID>,
+        permit: @escaping @Sendable (RowKey, _ peer: PeerID, _ now: WallTime) -> [UInt8]?,
+        accounts: @escaping Accounts,
+        refusal: @escaping @Sendable (RowChange) -> String?
+    ) {
+        self.tables = tables
+        self.permit = permit
+        self.accounts = accounts
+        self.refusal = refusal
+    }
+
+    /// Guards nothing.
+    package static let none = RowGuard(
+        tables: [], permit: { _, _, _ in nil }, accounts: { _, _, _ in [] },
+        refusal: { _ in nil })
+}
+
+/// A change that somebody else than a custodian wants made to a row.
+package struct RowChange: Hashable, Sendable {
+    package var key: RowKey
+    package var sender: PeerID
+    /// The accounts for which the sender may write.
+    package var accounts: [AccountID]
+    /// Elements of a merge row that would be added or get another value.
+    package var written: [[UInt8]]
+    /// Elements of a merge row that would be removed, or kept from ever being added.
+    package var removed: [[UInt8]]
+
+    package init(
+        key: RowKey, sender: PeerID, accounts: [AccountID], written: [[UInt8]] = [],
+        removed: [[UInt8]] = []
+    ) {
+        self.key = key
+        self.sender = sender
+        self.accounts = accounts
+        self.written = written
+        self.removed = removed
+    }
+}
