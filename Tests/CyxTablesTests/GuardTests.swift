@@ -30,7 +30,7 @@ import Testing
     private static func rowGuard(isPermitted: Bool) -> RowGuard {
         RowGuard(
             tables: [TestNetwork.registers, TestNetwork.twoPhase],
-            permit: { _, peer, _ in isPermitted ? peer.bytes : nil },
+            permit: { change, _ in isPermitted ? change.sender.bytes : nil },
             accounts: { permits, peer, _ in permits.contains(peer.bytes) ? [account] : [] },
             refusal: { change in
                 if change.accounts == [account] { return nil }

@@ -1,4 +1,5 @@
 internal import CyxCore
+internal import CyxCrypto
 package import CyxTables
 
 /// Which changes of objects' rows custodians make for whom (`TablesConfiguration.rowGuard`).
@@ -12,15 +13,50 @@ extension ObjectRowRules {
     package static func rowGuard(
         _ permits: PermitBook, without broken: Set<ObjectRule> = []
     ) -> RowGuard {
-        var tables: Set<TableID> = []
-        if !broken.contains(.ownersChange) { tables.formUnion(owned) }
+        var (tables, errandTables): (Set<TableID>, Set<TableID>) = ([], [])
+        if !broken.contains(.ownersChange) {
+            tables.formUnion(owned)
+            tables.insert(.buckets)
+            errandTables.insert(.buckets)
+        }
         if !broken.contains(.ownersStrike) { tables.insert(.holders) }
         return RowGuard(
-            tables: tables, permit: { permits.permit(for: $0, peer: $1, now: $2) },
+            tables: tables, errandTables: errandTables,
+            permit: { permit(for: $0, from: permits, now: $1) },
             accounts: { permits.accounts($0, peer: $1, now: $2) }, refusal: refusal)
     }
 
+    private static func permit(
+        for change: RowChange, from permits: PermitBook, now: WallTime
+    ) -> [UInt8]? {
+        guard change.key.table == .buckets else {
+            return permits.permit(for: change.key, peer: change.sender, now: now)
+        }
+        guard let value = change.next ?? change.present, let account = account(of: value) else {
+            return nil
+        }
+        return permits.permit(of: account, peer: change.sender, now: now)
+    }
+
+    /// Names of buckets are anybody's to take, and then their account's: what is there must be the
+    /// sender's, and so must what is to be there, or old names could be put back.
+    private static func refusalOfName(_ change: RowChange) -> String? {
+        let isOwn = [change.present, change.next].allSatisfy { value in
+            guard let value else { return true }
+            return account(of: value).map { change.accounts.contains($0) } ?? false
+        }
+        return isOwn ? nil : "only the account that has the name changes the row"
+    }
+
+    /// Who says that it signed a row; whether that is so is checked where the row is stored.
+    private static func account(of value: [UInt8]) -> AccountID? {
+        do {
+            return VerifyingKey(bytes: try SignedRow(protobuf: value).accountKey)?.accountID
+        } catch { return nil }
+    }
+
     private static func refusal(_ change: RowChange) -> String? {
+        if change.key.table == .buckets { return refusalOfName(change) }
         if change.accounts.contains(where: { owns($0, change.key) }) { return nil }
         guard change.key.table == .holders else {
             return "only the row's account and its custodians change it"

@@ -10,8 +10,11 @@ package struct RowGuard: Sendable {
     /// Tables whose rows are guarded. Who may not write one cannot bring copies of it together that
     /// differ, and has a custodian read it.
     package var tables: Set<TableID>
-    /// What shows custodians that this peer may change a row; nil if nothing does.
-    package var permit: @Sendable (RowKey, _ peer: PeerID, _ now: WallTime) -> [UInt8]?
+    /// Those of them, all registers, that only custodians propose for, since whose a row is shows in
+    /// what it holds and not in where it lies: others have a custodian look at that and propose.
+    package var errandTables: Set<TableID>
+    /// What shows custodians that this peer, the sender, may make a change; nil if nothing does.
+    package var permit: @Sendable (RowChange, _ now: WallTime) -> [UInt8]?
     /// The accounts for which `peer` may write, going by permits that came with its requests.
     package var accounts: Accounts
     /// Why a change must not be made for a peer that is no custodian of the row; nil: it may.
@@ -21,12 +24,13 @@ package struct RowGuard: Sendable {
         @Sendable (_ permits: [[UInt8]], _ peer: PeerID, _ now: WallTime) -> [AccountID]
 
     package init(
-        tables: Set<TableID>,
-        permit: @escaping @Sendable (RowKey, _ peer: PeerID, _ now: WallTime) -> [UInt8]?,
+        tables: Set<TableID>, errandTables: Set<TableID> = [],
+        permit: @escaping @Sendable (RowChange, _ now: WallTime) -> [UInt8]?,
         accounts: @escaping Accounts,
         refusal: @escaping @Sendable (RowChange) -> String?
     ) {
         self.tables = tables
+        self.errandTables = errandTables
         self.permit = permit
         self.accounts = accounts
         self.refusal = refusal
@@ -34,7 +38,7 @@ package struct RowGuard: Sendable {
 
     /// Guards nothing.
     package static let none = RowGuard(
-        tables: [], permit: { _, _, _ in nil }, accounts: { _, _, _ in [] },
+        tables: [], permit: { _, _ in nil }, accounts: { _, _, _ in [] },
         refusal: { _ in nil })
 }
 
@@ -48,15 +52,20 @@ package struct RowChange: Hashable, Sendable {
     package var written: [[UInt8]]
     /// Elements of a merge row that would be removed, or kept from ever being added.
     package var removed: [[UInt8]]
+    /// What a register of `RowGuard.errandTables` holds, and is to hold; nil: nothing.
+    package var present: [UInt8]?
+    package var next: [UInt8]?
 
     package init(
-        key: RowKey, sender: PeerID, accounts: [AccountID], written: [[UInt8]] = [],
-        removed: [[UInt8]] = []
+        key: RowKey, sender: PeerID, accounts: [AccountID] = [], written: [[UInt8]] = [],
+        removed: [[UInt8]] = [], present: [UInt8]? = nil, next: [UInt8]? = nil
     ) {
         self.key = key
         self.sender = sender
         self.accounts = accounts
         self.written = written
         self.removed = removed
+        self.present = present
+        self.next = next
     }
 }

@@ -52,6 +52,9 @@ extension TableService {
         guard configuration.rowGuard.tables.contains(key.table),
             !isOfFormerMember(request, author.peer)
         else { return nil }
+        if configuration.rowGuard.errandTables.contains(key.table) {
+            return "only its custodians propose for the row"
+        }
         return configuration.rowGuard.refusal(
             RowChange(key: key, sender: author.peer, accounts: author.accounts))
     }
@@ -112,7 +115,8 @@ extension TableService {
         guard configuration.rowGuard.tables.contains(key.table), !view.contains(localPeer) else {
             return nil
         }
-        return configuration.rowGuard.permit(key, localPeer, environment.wallTime())
+        return configuration.rowGuard.permit(
+            RowChange(key: key, sender: localPeer), environment.wallTime())
     }
 
     /// Whether this peer may not make the changes that it takes to read a row of which custodians have
@@ -120,6 +124,7 @@ extension TableService {
     func mustAskCustodian(_ key: RowKey, _ view: View) -> Bool {
         guard !view.contains(localPeer) else { return false }
         return configuration.custodianTables.contains(key.table)
+            || configuration.rowGuard.errandTables.contains(key.table)
             || configuration.rowGuard.tables.contains(key.table) && permit(for: key, view) == nil
     }
 }

@@ -68,13 +68,11 @@ extension TableService {
     ) async throws(TableError) -> DecidedChange {
         try check(key)
         precondition(key.table.isRegister, "a register's table has an even number")
-        return try await decide(key, within: configuration.timings.operationTimeout, change)
-    }
-
-    func decide(
-        _ key: RowKey, within time: Duration, _ change: (RegisterState) -> RegisterChange
-    ) async throws(TableError) -> DecidedChange {
-        try await propose(key, isRead: false, within: time, change)
+        let time = configuration.timings.operationTimeout
+        if configuration.rowGuard.errandTables.contains(key.table) {
+            return try await decideByErrand(key, within: time, change)
+        }
+        return try await propose(key, isRead: false, within: time, change)
     }
 
     /// Has a quorum accept the value that there is under a new ballot.
@@ -84,7 +82,7 @@ extension TableService {
     }
 
     /// Rounds until one of them decides.
-    private func propose(
+    func propose(
         _ key: RowKey, isRead: Bool, within time: Duration,
         _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> DecidedChange {

@@ -22,7 +22,7 @@ import Testing
             $0.adminKey = adminKey
             // Nobody but custodians changes anything.
             $0.rowGuard = RowGuard(
-                tables: [TestNetwork.registers, TestNetwork.merges], permit: { _, _, _ in nil },
+                tables: [TestNetwork.registers, TestNetwork.merges], permit: { _, _ in nil },
                 accounts: { _, _, _ in [] }, refusal: { _ in "no permit" })
         }
         for index in 0..<9 { network.start(index) }
