@@ -97,6 +97,43 @@ import Testing
         }
     }
 
+    /// A name is anybody's to take, and then one account's; old words of others do not bring it back.
+    @Test func aBucketsNameIsChangedByWhoHasIt() throws {
+        let rules = ObjectRowRules.rowGuard(PermitBook())
+        #expect(rules.errandTables == [.buckets] && rules.tables.contains(.buckets))
+        let key = RowKey(table: .buckets, position: Digest(1, 2, 3, 4))
+        func refusal(_ present: [UInt8]?, _ next: [UInt8]?, of account: SigningKey?) -> String? {
+            rules.refusal(
+                RowChange(
+                    key: key, sender: Self.stranger,
+                    accounts: account.map { [$0.verifyingKey.accountID] } ?? [], present: present,
+                    next: next))
+        }
+        let own = Rows.sign([1], at: key, with: Self.account)
+        let others = Rows.sign([1], at: key, with: Self.other)
+        #expect(refusal(nil, own, of: Self.account) == nil)
+        #expect(refusal(own, own, of: Self.account) == nil)
+        #expect(refusal(own, nil, of: Self.account) == nil)
+        #expect(refusal(nil, own, of: nil) != nil)
+        #expect(refusal(own, nil, of: nil) != nil)
+        #expect(refusal(nil, own, of: Self.other) != nil)
+        #expect(refusal(own, others, of: Self.other) != nil)
+        #expect(refusal(own, nil, of: Self.other) != nil)
+        #expect(refusal([1], nil, of: Self.other) != nil)
+        // The permit that comes along is that of the account which the row names.
+        let book = PermitBook()
+        book.add(Self.account)
+        let permits = ObjectRowRules.rowGuard(book).permit
+        for (present, next) in [(nil, own), (own, nil)] as [([UInt8]?, [UInt8]?)] {
+            let change = RowChange(
+                key: key, sender: Self.gateway, present: present, next: next)
+            let permit = try #require(permits(change, Self.now))
+            #expect(accounts(permit) == [Self.account.verifyingKey.accountID])
+        }
+        let change = RowChange(key: key, sender: Self.gateway, present: own, next: others)
+        #expect(permits(change, Self.now) == nil)
+    }
+
     /// Anybody says that it holds something, and takes that back.
     @Test func anEntryIsStruckByItsHolderOrTheAccount() {
         let key = ObjectRows.holders(Self.segment)
