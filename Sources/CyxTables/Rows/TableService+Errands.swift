@@ -155,7 +155,7 @@ extension TableService {
 
     /// Answers a batch of errands, each as soon as the slowest is done: they come alone, as a rule.
     func answerErrands(_ request: [UInt8], from sender: PeerID) async throws -> [UInt8] {
-        try checkServing()
+        try checkServing(sender)
         let (requests, author) = try decode(request, from: sender)
         let replies = await withTaskGroup(
             of: (Int, RowReply).self, returning: [RowReply].self
