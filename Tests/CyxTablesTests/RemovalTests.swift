@@ -173,6 +173,15 @@ import Testing
         #expect(try !network.perform(on: 0) { await $0.mayForget(in: later) })
     }
 
+    /// Else a pull would take for written what is in memory alone.
+    @Test func rowsThatAreClearedAreNotKeptInMemory() throws {
+        let network = try network(seed: 50, peers: 1)
+        try set(1, network)
+        #expect(
+            try network.perform(on: 0) { try await $0.isInMemoryAfterClearing(Self.key) } == false)
+        #expect(try records(network)[0] == nil)
+    }
+
     /// A change of what was never written, in doubt, cannot tell whether it was deleted and forgotten.
     @Test func aChangeInDoubtDoesNotTakeAForgottenRowForOneItNeverTouched() throws {
         let whole = try #require(Partition(depth: 0, index: 0))
@@ -198,6 +207,12 @@ import Testing
 }
 
 extension TableService {
+    fileprivate func isInMemoryAfterClearing(_ key: RowKey) async throws -> Bool {
+        try await rows.load([StorageKey.row(key)])
+        try await delete(StorageKey.rows(of: try whole())) { true }
+        return (rows.cached(StorageKey.row(key)) ?? nil) != nil
+    }
+
     fileprivate func whole() throws -> Partition { try #require(replicas.keys.first) }
 
     fileprivate func wholeView() throws -> View { try #require(replicas.values.first?.view) }

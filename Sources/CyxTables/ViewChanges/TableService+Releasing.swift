@@ -82,7 +82,15 @@ extension TableService {
             let page = try await rows.scan(
                 from: from, to: range.to, limit: TableMessageLimits.pageRows)
             guard let last = page.last, isWanted() else { return }
-            rows.stage(page.map { .delete(key: $0.key) })
+            // Rows go from memory, too: a request that was refused may have loaded one meanwhile, and
+            // a pull that found it there would not write it again.
+            for entry in page {
+                if entry.key.first == StorageKey.rowTag {
+                    rows.stageRemoval(entry.key)
+                } else {
+                    rows.stage([.delete(key: entry.key)])
+                }
+            }
             try await rows.settle()
             from = StorageKey.next(after: last.key)
         }
