@@ -182,6 +182,60 @@ import Testing
         #expect(try records(network)[0] == nil)
     }
 
+    @Test func removedElementsOfATwoPhaseRowGoAwayAtAllMembers() throws {
+        let network = try network(seed: 48)
+        let (partial, whole) = (
+            TestNetwork.key(TestNetwork.twoPhase, 3), TestNetwork.key(TestNetwork.twoPhase, 4)
+        )
+        let other = TestNetwork.key(TestNetwork.merges, 5)
+        try network.perform(on: 0) { tables in
+            for key in [partial, whole, other] {
+                try await tables.merge(
+                    key, [1, 2].map { MergeElement(element: [$0], value: [7]) })
+                try await tables.merge(key, [MergeElement(element: [1], value: nil)])
+            }
+            try await tables.merge(whole, [MergeElement(element: [2], value: nil)])
+        }
+        network.world.run(for: Self.patience)
+        for index in 0..<5 {
+            #expect(try row(partial, network, index)?.items.map(\.element) == [[2]])
+            #expect(try row(whole, network, index) == nil)
+            #expect(try row(other, network, index)?.items.count == 2)
+        }
+        #expect(try digests(network).count == 1)
+        let elements = try network.perform(on: 3) { try await $0.readMerge(partial) }
+        #expect(elements == [MergeElement(element: [2], value: [7])])
+    }
+
+    /// Nor are elements forgotten while one who may have the element is away.
+    @Test func noElementIsForgottenWhileAMemberIsAway() throws {
+        let network = try network(seed: 49)
+        let key = TestNetwork.key(TestNetwork.twoPhase, 3)
+        try network.perform(on: 0) { tables in
+            try await tables.merge(key, [MergeElement(element: [1], value: [7])])
+        }
+        network.crash(3)
+        try network.perform(on: 0) { tables in
+            try await tables.merge(key, [MergeElement(element: [1], value: nil)])
+        }
+        network.world.run(for: Self.patience)
+        #expect(try row(key, network, 0)?.items.count == 1)
+        network.restart(3)
+        network.world.run(for: Self.patience)
+        for index in 0..<5 { #expect(try row(key, network, index) == nil) }
+        #expect(try network.perform(on: 3) { try await $0.readMerge(key) } == [])
+    }
+
+    private func row(_ key: RowKey, _ network: TestNetwork, _ index: Int) throws -> MergeRow? {
+        let disk = network.peers[index].machine.disk
+        guard let bytes = disk.value(of: StorageKey.row(key), in: "tables"),
+            case .merge(let row) = try StoredRow(table: key.table, bytes: bytes).content
+        else { return nil }
+        // What is counted as its length is what it has.
+        #expect(row.byteCount == row.bytes.count)
+        return row
+    }
+
     /// A change of what was never written, in doubt, cannot tell whether it was deleted and forgotten.
     @Test func aChangeInDoubtDoesNotTakeAForgottenRowForOneItNeverTouched() throws {
         let whole = try #require(Partition(depth: 0, index: 0))

@@ -601,8 +601,8 @@ package enum RowOperation: ProtobufEnum {
     case compare
     /// Anti-entropy: a row as another member of the view has it.
     case mend
-    /// From a custodian: all members had accepted that the register is deleted under `ballot`; forget it if that still is
-    /// what is here.
+    /// From a custodian: all members had accepted that the register is deleted under `ballot`, or had the merge row whose
+    /// hash it is; forget what was deleted if that still is what is here.
     case remove
     /// Errand: read the row for the sender, who may not write what it takes to bring copies together.
     case resolve

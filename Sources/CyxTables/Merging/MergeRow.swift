@@ -45,6 +45,20 @@ package struct MergeRow: Hashable, Sendable {
 
     package var isEmpty: Bool { items.isEmpty }
 
+    /// Whether an element is there only to say that it was removed.
+    package var hasTombstones: Bool { items.contains { $0.entry.value == nil } }
+
+    /// Forgets which elements were removed; returns how many.
+    mutating func dropTombstones() -> Int {
+        let before = items.count
+        items.removeAll { item in
+            guard item.entry.value == nil else { return false }
+            byteCount -= MergeRow.entryOverhead + item.element.count
+            return true
+        }
+        return before - items.count
+    }
+
     /// Length of `bytes`.
     package private(set) var byteCount = 4
 

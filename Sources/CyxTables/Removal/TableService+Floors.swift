@@ -49,7 +49,8 @@ extension TableService {
     }
 
     /// Forgets a register that all members had deleted under the same ballot, if that is still what is
-    /// here. The floor rises in the same durable batch.
+    /// here. The floor rises in the same durable batch. Of a merge row that all had alike it forgets
+    /// which elements were removed.
     func remove(
         _ request: RowRequest, _ content: StoredRow.Content?, isOfCustodian: Bool
     ) -> RowReply {
@@ -60,18 +61,28 @@ extension TableService {
         guard let id = request.view?.id, var replica = replicas[id.partition], replica.isAtRest,
             mayForget(in: replica.view)
         else { return RowReply(status: .busy) }
-        guard case .register(let record)? = content else { return RowReply(status: .done) }
-        guard record.isTombstone, record.accepted.bytes == request.ballot else {
-            return RowReply(status: .refused, ballot: record.promised.bytes)
+        guard let content, isSame(content, .init(key: request.key, version: request.ballot)) else {
+            return RowReply(status: .done)
         }
-        var extra: [KeyValueWrite] = []
-        if record.accepted > replica.floor {
-            replica.floor = record.accepted
-            replicas[id.partition] = replica
-            extra = [.put(key: StorageKey.replica(id.partition), value: replica.bytes)]
+        var removed = 1
+        switch content {
+        case .register(let record):
+            var extra: [KeyValueWrite] = []
+            if record.accepted > replica.floor {
+                replica.floor = record.accepted
+                replicas[id.partition] = replica
+                extra = [.put(key: StorageKey.replica(id.partition), value: replica.bytes)]
+            }
+            dropRow(request.key, in: id.partition, extra: extra)
+        case .merge(var row):
+            removed = row.dropTombstones()
+            if row.isEmpty {
+                dropRow(request.key, in: id.partition)
+            } else {
+                stage(request.key, .merge(row), in: id)
+            }
         }
-        dropRow(request.key, in: id.partition, extra: extra)
-        environment.metrics.counter("cyxcloud_table_tombstones_removed_total").add()
+        environment.metrics.counter("cyxcloud_table_tombstones_removed_total").add(UInt64(removed))
         return RowReply(status: .done)
     }
 

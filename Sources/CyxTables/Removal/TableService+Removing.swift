@@ -2,11 +2,20 @@ internal import CyxCore
 internal import CyxOverlay
 internal import CyxTransport
 
-/// Forgetting registers that were deleted long ago (A6).
+/// Forgetting registers that were deleted long ago, and elements that were removed from merge rows
+/// (A6).
 ///
 /// The first custodian of a partition walks its rows now and then. Where it finds that a register has
 /// been deleted for long enough, it asks all members of the view what they have of it. If all of them
 /// have accepted that very deletion, it has each forget the register (`TableService+Floors`).
+///
+/// So it does with a merge row that has removed elements and has not changed for as long: if all
+/// members have just the same row, each forgets those elements, and an empty row goes. No member then
+/// has an element as it was before its removal. Unlike a register a merge row has no ballots that would
+/// tell a late request from a new one: what was under way for longer than the age would bring an element
+/// back. Only two-phase tables forget, as their elements are named once and for all, and one that is
+/// back does no harm that it did not do before it was removed: of a holder an audit finds out, and a
+/// reference keeps a segment until it is dropped again.
 extension TableService {
     /// Tombstones under way at once.
     private static let removedAtOnce = 32
@@ -42,7 +51,7 @@ extension TableService {
                 return sweep.see(tombstone, now: now, age: age)
             }
             // The highest first: those after it do not raise the floor any more.
-            await remove(due.sorted { $0.ballot > $1.ballot })
+            await remove(due.sorted { $1.version.lexicographicallyPrecedes($0.version) })
             start = page.next
             try await environment.sleep(for: TombstoneSweep.pagePause)
         }
@@ -69,17 +78,32 @@ extension TableService {
         from start: [UInt8]
     ) async throws(StoreError) -> (found: [TombstoneSweep.Tombstone], next: [UInt8]?) {
         let store = rows.store
+        let twoPhase = configuration.twoPhaseTables
         return try await environment.blocking.run { () throws(StoreError) in
             let limit = TombstoneSweep.pageRows
             let page = try store.scan(from: start, to: StorageKey.allRows.to, limit: limit)
             var found: [TombstoneSweep.Tombstone] = []
             for entry in page {
                 let row = try RowStore.decode(entry.key, entry.value)
-                guard case .register(let record) = row.content, record.isTombstone else { continue }
-                found.append(.init(key: entry.key, ballot: record.accepted))
+                guard TableService.isRemovable(row.content, entry.key, twoPhase),
+                    let summary = RowSummary(entry.key, row.content)
+                else { continue }
+                found.append(.init(key: entry.key, version: summary.version))
             }
             let next = page.count == limit ? page.last.map { StorageKey.next(after: $0.key) } : nil
             return (found, next)
+        }
+    }
+
+    /// Whether a row is, or has in it, what may be forgotten.
+    static func isRemovable(
+        _ content: StoredRow.Content, _ key: [UInt8], _ twoPhaseTables: Set<TableID>
+    ) -> Bool {
+        switch content {
+        case .register(let record): return record.isTombstone
+        case .merge(let row):
+            guard let table = StorageKey.decodeRow(key)?.table else { return false }
+            return twoPhaseTables.contains(table) && row.hasTombstones
         }
     }
 
@@ -100,23 +124,35 @@ extension TableService {
         let call = await ask(
             view.peers, .tableRows, read.protobufBytes(), as: RowReply.self, urgency: .background
         ) { answers in
-            let isLost = answers.last.map { !TableService.has($0.reply, tombstone) } ?? false
+            let isLost = answers.last.map { !self.has($0.reply, tombstone) } ?? false
             return isLost && needsAll ? .finish : .goOn
         }
-        let having = call.answers.count { TableService.has($0.reply, tombstone) }
+        let having = call.answers.count { has($0.reply, tombstone) }
         guard having >= (needsAll ? view.members.count : 1) else { return }
         let removal = RowRequest(
             view: reference, operation: .remove, key: tombstone.key,
-            ballot: tombstone.ballot.bytes)
+            ballot: tombstone.version)
         _ = await ask(
             view.peers, .tableRows, removal.protobufBytes(), as: RowReply.self,
             urgency: .background
         ) { _ in .goOn }
     }
 
-    /// Whether a member has accepted just that deletion and promised nothing since.
-    private static func has(_ reply: RowReply, _ tombstone: TombstoneSweep.Tombstone) -> Bool {
-        guard reply.status == .done, let record = record(reply) else { return false }
-        return record.isTombstone && record.accepted == tombstone.ballot
+    /// Whether a member has just that, and promised nothing since.
+    private func has(_ reply: RowReply, _ tombstone: TombstoneSweep.Tombstone) -> Bool {
+        guard reply.status == .done, let table = StorageKey.decodeRow(tombstone.key)?.table else {
+            return false
+        }
+        do {
+            return isSame(try StoredRow.Content(table: table, bytes: reply.row), tombstone)
+        } catch {
+            return false
+        }
+    }
+
+    /// Whether a row's content is the very one that all members have to have.
+    func isSame(_ content: StoredRow.Content, _ tombstone: TombstoneSweep.Tombstone) -> Bool {
+        TableService.isRemovable(content, tombstone.key, configuration.twoPhaseTables)
+            && RowSummary(tombstone.key, content)?.version == tombstone.version
     }
 }
