@@ -340,7 +340,8 @@ struct ObjectAdversary {
             self.cutOff = cutOff
         }
         guard cutOff.until <= now else { return }
-        if let before = cutOff.files {
+        // A change that was decided when they were cut off may have given them a quorum.
+        if let before = cutOff.files, !hasQuorum(cutOff.peers) {
             let stored = files(of: cutOff.peers).subtracting(before)
             clients.with { records in
                 records.check("RepairBounded")
@@ -354,6 +355,10 @@ struct ObjectAdversary {
         world.world.links.partition([])
         world.directory.divide([])
         self.cutOff = nil
+    }
+
+    private func hasQuorum(_ peers: [ObjectPeer]) -> Bool {
+        newestView.map { view in peers.count { view.contains($0.id) } >= view.quorum } ?? false
     }
 
     private func files(of peers: [ObjectPeer]) -> Set<ObjectEvidence.Holding> {

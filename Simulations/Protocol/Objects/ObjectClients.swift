@@ -219,31 +219,37 @@ final class ObjectClients: Sendable {
     }
 
     /// What the disks lack of an object that was acknowledged just now (Committed), unless others
-    /// changed it meanwhile.
+    /// changed it meanwhile, as an update that was under way before may have done.
     private func lookAtCommit(_ key: Int, _ gateway: ObjectGateway) async {
-        let updates = with { $0.keys[key].updates }
-        let placement: [SegmentPlacement]
         do {
-            placement = try await gateway.placement(of: name(key), in: ObjectWorld.bucket)
+            let placement = try await gateway.placement(of: name(key), in: ObjectWorld.bucket)
+            with { ObjectEvidence.checkForgeries(placement, world, &$0) }
+            let counts = durable(placement)
+            let after = try await gateway.placement(of: name(key), in: ObjectWorld.bucket)
+            guard placement.map(\.segment) == after.map(\.segment) else { return }
+            with { records in
+                for (segment, count) in counts {
+                    records.check("Committed")
+                    guard count < segment.code.acknowledged else { continue }
+                    records.violate(
+                        "Committed",
+                        "\(records.keys[key].name) was acknowledged with \(count) of "
+                            + "\(segment.code.acknowledged) shards on disks")
+                }
+            }
         } catch { return }
-        with { ObjectEvidence.checkForgeries(placement, world, &$0) }
-        guard with({ $0.keys[key].updates }) == updates else { return }
-        for segment in placement where !segment.holders.isEmpty {
+    }
+
+    /// How many shards of each segment lie on disks.
+    private func durable(_ placement: [SegmentPlacement]) -> [(SegmentPlacement, Int)] {
+        placement.filter { !$0.holders.isEmpty }.map { segment in
             let durable = segment.holders.filter { entry in
                 guard let peer = world.peer(entry.peer) else { return false }
                 // Whoever crashed, or lost what its disk had since, may have had it until then.
                 return !peer.isUp || peer.store != entry.store || peer.hasLostFlushes
                     || peer.holds(segment.segment, entry.index)
             }
-            let count = Set(durable.map(\.index)).count
-            with { records in
-                records.check("Committed")
-                guard count < segment.code.acknowledged else { return }
-                records.violate(
-                    "Committed",
-                    "\(records.keys[key].name) was acknowledged with \(count) of "
-                        + "\(segment.code.acknowledged) shards on disks")
-            }
+            return (segment, Set(durable.map(\.index)).count)
         }
     }
 
