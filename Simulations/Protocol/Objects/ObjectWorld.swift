@@ -34,6 +34,8 @@ final class ObjectWorld: Sendable {
         timings.reminder = .milliseconds(250)
         timings.tick = .milliseconds(200)
         timings.comparison = .seconds(2)
+        // Longer than an operation goes on, and not much: what is replayed finds rows forgotten.
+        timings.tombstoneAge = .seconds(3)
         return timings
     }()
 

@@ -177,9 +177,10 @@ struct TableAdversary {
             count(kind)
             crash(peer, now, for: random(5, 400))
         case .wipes:
-            // A member that has not got the state yet is one that the view can do without already.
+            // A member that has not got the state yet is one that the view can do without already. So
+            // is one that drains, whose seat nobody may be left to take.
             guard restarts.count < 2, peer.tables != nil, wipes < Self.wipesMax,
-                peer.machine.index > 1, evidence.hasConverged(world),
+                peer.machine.index > 1, peer.isStaying, evidence.hasConverged(world),
                 evidence.newest?.tolerance ?? 0 > 0
             else { return }
             wipes += 1
