@@ -24,8 +24,9 @@ enum MemberLie: String, CaseIterable, Sendable {
 /// A member of the network that is no custodian and has nobody's keys but its own: it writes what it
 /// likes, unchecked by its own tables.
 struct LyingMember {
-    /// Elements that it brings at a time, and how often it goes on with one row: more than a row takes.
-    private static let stuffing = (elements: 200, times: 30)
+    /// Elements that it brings at a time, at first, and how often it goes on with one row: more than a
+    /// row takes. Where there is no room for so many it goes on with fewer, down to one.
+    private static let stuffing = (elements: 200, times: 60, shrinking: 4)
     /// Rows that it stuffs.
     private static let stuffedMax = 3
     private static let operationsMax = 3
@@ -111,10 +112,14 @@ struct LyingMember {
             return { [generator] in
                 var generator = generator
                 let id = SegmentID(segment.position)
-                for _ in 0..<Self.stuffing.times {
-                    let elements = forger.stuffing(
-                        Self.stuffing.elements, for: id, victims, &generator)
-                    try await forger.tables.merge(ObjectRows.holders(id), elements)
+                var count = Self.stuffing.elements
+                for _ in 0..<Self.stuffing.times where count > 0 {
+                    let elements = forger.stuffing(count, for: id, victims, &generator)
+                    do throws(TableError) {
+                        try await forger.tables.merge(ObjectRows.holders(id), elements)
+                    } catch .tooLarge {
+                        count /= Self.stuffing.shrinking
+                    }
                 }
             }
         case .forgedRows:
