@@ -80,7 +80,7 @@ import Testing
         let meter = TransferMeter()
         try await withFile(Array("xxxxxxx".utf8)) { file in
             try await client(server).get(
-                bucket: "b", key: "k", range: 2..<5, etag: "e",
+                .object(bucket: "b", key: "k"), range: 2..<5, etag: "e",
                 sink: .file(file, offset: 2, count: 3), meter: meter)
             #expect(try Data(contentsOf: URL(fileURLWithPath: file.path)) == Data("xxcdexx".utf8))
         }

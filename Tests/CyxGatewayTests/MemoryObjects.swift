@@ -28,6 +28,7 @@ final class MemoryObjects: ObjectService {
     static let minimumPartBytes = 5 << 20
 
     let state = Mutex<[String: Bucket]>([:])
+    let pinned = Mutex<[String: (pin: PinInfo, stored: Stored)]>([:])
     let time: @Sendable () -> WallTime
     private let lastUpload = Atomic<Int>(0)
 
@@ -109,6 +110,10 @@ final class MemoryObjects: ObjectService {
 
     func get(_ key: String, in bucket: String, range: ByteRange) async throws -> ObjectBody {
         guard let stored = try found(bucket).objects[key] else { throw ObjectError.noSuchKey }
+        return try MemoryObjects.body(stored, range)
+    }
+
+    private static func body(_ stored: Stored, _ range: ByteRange) throws -> ObjectBody {
         let size = UInt64(stored.bytes.count)
         let offsets: Range<UInt64>
         switch range {
@@ -123,6 +128,45 @@ final class MemoryObjects: ObjectService {
         let slice = Array(stored.bytes[Int(offsets.lowerBound)..<Int(offsets.upperBound)])
         return ObjectBody(
             info: stored.info, range: offsets, source: PiecewiseBytes(slice, pieceBytes: 1 << 20))
+    }
+
+    // MARK: Pins
+
+    func pin(_ key: String, in bucket: String, for span: Duration?) async throws -> PinInfo {
+        guard let stored = try found(bucket).objects[key] else { throw ObjectError.noSuchKey }
+        let (number, now) = (lastUpload.wrappingAdd(1, ordering: .relaxed).newValue, time())
+        let pin = PinInfo(
+            id: "pin-\(number)", bucket: bucket, key: key, size: stored.info.size,
+            etag: stored.info.etag, created: now,
+            until: span.map {
+                WallTime(milliseconds: now.milliseconds + $0.nanoseconds / 1_000_000)
+            })
+        pinned.withLock { $0[pin.id] = (pin, stored) }
+        return pin
+    }
+
+    /// One a page, so that clients have to ask for more.
+    func pins(after id: String?) async throws -> PinListing {
+        let pins = pinned.withLock { $0.values.map(\.pin) }.sorted { $0.id < $1.id }
+        let rest = pins.drop { pin in id.map { pin.id <= $0 } ?? false }
+        return PinListing(
+            pins: Array(rest.prefix(1)), next: rest.count > 1 ? rest.first?.id : nil)
+    }
+
+    func head(pin id: String) async throws -> ObjectInfo {
+        guard let entry = pinned.withLock({ $0[id] }) else { throw ObjectError.noSuchPin }
+        return entry.stored.info
+    }
+
+    func get(pin id: String, range: ByteRange) async throws -> ObjectBody {
+        guard let entry = pinned.withLock({ $0[id] }) else { throw ObjectError.noSuchPin }
+        return try MemoryObjects.body(entry.stored, range)
+    }
+
+    func unpin(_ id: String) async throws {
+        guard pinned.withLock({ $0.removeValue(forKey: id) }) != nil else {
+            throw ObjectError.noSuchPin
+        }
     }
 
     func delete(_ key: String, in bucket: String) async throws {

@@ -73,9 +73,20 @@ import Testing
             ("PUT", "/b/k?partNumber=1&uploadId=x", "UploadPart"), ("HEAD", "/b", "HeadBucket"),
             ("POST", "/b/k?uploads", "CreateMultipartUpload"),
             ("GET", "/b?versions", "ListObjectVersions"),
+            ("POST", "/b/k?cyx-pin&seconds=60", "CreatePin"), ("GET", "/?cyx-pins", "ListPins"),
+            ("GET", "/?cyx-pin=1", "GetPin"), ("HEAD", "/?cyx-pin=1", "HeadPin"),
+            ("DELETE", "/?cyx-pin=1", "DeletePin"),
         ]
         for (method, target, name) in names {
             #expect(try S3Operation(request(target, method: method)).name == name)
+        }
+        for (method, target) in [
+            ("PUT", "/?cyx-pin=1"), ("DELETE", "/?cyx-pins"), ("DELETE", "/b/k?cyx-pin"),
+        ] {
+            let error = #expect(throws: S3Error.self) {
+                try S3Operation(request(target, method: method))
+            }
+            #expect(error?.code == "MethodNotAllowed")
         }
     }
 

@@ -13,6 +13,7 @@ import faults
 import growth
 import linearizability
 import losses
+import pins
 import recovery
 import upkeep
 from harness import Cases, Devnet, expect
@@ -20,6 +21,7 @@ from harness import Cases, Devnet, expect
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
+    "pins": pins,
 }
 
 

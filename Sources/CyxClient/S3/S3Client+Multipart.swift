@@ -92,13 +92,13 @@ extension S3Client {
         _ = try await send(request)
     }
 
-    /// Reads `count` bytes at `offset` into the sink, of exactly the version that `etag` names.
+    /// Reads the bytes of `range` into the sink, of exactly the version that `etag` names.
     package func get(
-        bucket: String, key: String, range: Range<UInt64>, etag: String?,
+        _ source: DownloadSource, range: Range<UInt64>, etag: String?,
         sink: HTTPRequest.Sink, meter: TransferMeter
     ) async throws(ClientError) {
         guard !range.isEmpty else { return }
-        var request = S3Request("GetObject", "GET", bucket: bucket, key: key)
+        var request = source.request
         request.headers = [("range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")]
         if let etag { request.headers.append(("if-match", "\"\(etag)\"")) }
         request.sink = sink
@@ -107,7 +107,7 @@ extension S3Client {
         guard response.byteCount == UInt64(range.count) else {
             throw ClientError(
                 code: "NET-08",
-                message: "\(response.byteCount) bytes of \(bucket)/\(key) came, not \(range.count)",
+                message: "\(response.byteCount) bytes of \(source.text) came, not \(range.count)",
                 remedy: "run it again")
         }
         meter.secure(UInt64(range.count))

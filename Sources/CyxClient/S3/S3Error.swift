@@ -57,6 +57,7 @@ extension ClientError {
         case "NoSuchKey", "NotFound": return bucket.map { "cyxcloud ls \($0) --recursive" }
         case "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied":
             return "check --access-key and --secret-key (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+        case "NoSuchPin": return "cyxcloud pin list"
         case "RequestTimeTooSkewed": return "set this machine's clock"
         case "BucketNotEmpty": return bucket.map { "cyxcloud rm \($0) --recursive --yes" }
         case "SlowDown", "ServiceUnavailable", "InternalError":

@@ -1,19 +1,41 @@
 internal import Glibc
 
+/// What is downloaded: what a key has now, or what a pin keeps.
+package enum DownloadSource: Sendable, Equatable {
+    case object(bucket: String, key: String)
+    case pin(String)
+
+    package var text: String {
+        switch self {
+        case .object(let bucket, let key): "\(bucket)/\(key)"
+        case .pin(let id): "pin:\(id)"
+        }
+    }
+
+    var request: S3Request {
+        switch self {
+        case .object(let bucket, let key):
+            return S3Request("GetObject", "GET", bucket: bucket, key: key)
+        case .pin(let id):
+            var request = S3Request("GetPin", "GET", bucket: nil)
+            request.query = [("cyx-pin", id)]
+            return request
+        }
+    }
+}
+
 /// Gets one object, in parallel ranges if it is large, and puts it in place when it is complete.
 package struct Download: Sendable {
     /// The length of one range.
     package static let rangeBytes: UInt64 = 16 << 20
 
     package var client: S3Client
-    package var bucket: String
-    package var key: String
+    package var source: DownloadSource
     package var parallel: Int
 
-    package init(client: S3Client, bucket: String, key: String, parallel: Int) {
+    package init(client: S3Client, source: DownloadSource, parallel: Int) {
         self.client = client
-        self.bucket = bucket
-        self.key = key
+        self.source = source
         self.parallel = parallel
     }
 
@@ -33,7 +55,7 @@ package struct Download: Sendable {
         _ = try await inParallel(Array(starts), limit: parallel) { start in
             let range = start..<min(start + Self.rangeBytes, wanted.upperBound)
             try await client.get(
-                bucket: bucket, key: key, range: range, etag: object.etag,
+                source, range: range, etag: object.etag,
                 sink: .file(file, offset: start - wanted.lowerBound, count: UInt64(range.count)),
                 meter: meter)
         }
@@ -48,7 +70,7 @@ package struct Download: Sendable {
         object: RemoteObject, wanted: Range<UInt64>, meter: TransferMeter
     ) async throws {
         try await client.get(
-            bucket: bucket, key: key, range: wanted, etag: object.etag,
+            source, range: wanted, etag: object.etag,
             sink: .stream(.standardOutput()), meter: meter)
     }
 }

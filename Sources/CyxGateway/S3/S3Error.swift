@@ -58,6 +58,10 @@ struct S3Error: Error, Equatable {
         case .noSuchUpload:
             self.init(
                 "NoSuchUpload", 404, "The upload was completed, aborted or never begun")
+        case .noSuchPin:
+            self.init(
+                "NoSuchPin", 404, "The account has no such pin: it was removed, or its time is over"
+            )
         case .invalidPart(let reason): self.init("InvalidPart", 400, reason)
         case .partTooSmall(let number, let size):
             self.init(

@@ -20,7 +20,11 @@ extension S3Gateway {
     }
 
     func headObject(_ call: Call) async throws -> HTTPResponse {
-        let info = try await call.service.head(call.key, in: call.bucket)
+        try describe(try await call.service.head(call.key, in: call.bucket), call)
+    }
+
+    /// Answers a HEAD for the version that `info` tells of.
+    func describe(_ info: ObjectInfo, _ call: Call) throws -> HTTPResponse {
         if let status = S3Headers.readStatus(info, call.headers) {
             return try conditional(status, info, call)
         }
@@ -34,15 +38,25 @@ extension S3Gateway {
     }
 
     func getObject(_ call: Call) async throws -> HTTPResponse {
+        try await give(
+            call, info: { try await call.service.head(call.key, in: call.bucket) },
+            body: { try await call.service.get(call.key, in: call.bucket, range: $0) })
+    }
+
+    /// Answers a GET for the version that the two closures read.
+    func give(
+        _ call: Call, info: () async throws -> ObjectInfo,
+        body: (ByteRange) async throws -> ObjectBody
+    ) async throws -> HTTPResponse {
         let wanted = S3Headers.range(call.headers["range"])
         let conditions = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
         if conditions.contains(where: { call.headers.contains($0) }) {
-            let info = try await call.service.head(call.key, in: call.bucket)
+            let info = try await info()
             if let status = S3Headers.readStatus(info, call.headers) {
                 return try conditional(status, info, call)
             }
         }
-        let body = try await call.service.get(call.key, in: call.bucket, range: wanted)
+        let body = try await body(wanted)
         var headers = S3Headers.describing(body.info, call)
         let isPartial = wanted != .whole
         if isPartial {

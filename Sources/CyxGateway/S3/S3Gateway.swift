@@ -153,6 +153,11 @@ package struct S3Gateway: Sendable {
         case .listParts: try await listParts(call)
         case .completeMultipartUpload: try await completeMultipartUpload(call)
         case .abortMultipartUpload: try await abortMultipartUpload(call)
+        case .createPin: try await createPin(call)
+        case .listPins: try await listPins(call)
+        case .getPin: try await getPin(call)
+        case .headPin: try await headPin(call)
+        case .deletePin: try await deletePin(call)
         case .unsupported(let name): throw S3Error.notImplemented(name)
         }
     }

@@ -10,6 +10,9 @@ enum S3Operation: Equatable, Sendable {
     case getObjectAcl, getObjectTagging
     case createMultipartUpload, uploadPart, uploadPartCopy, listParts
     case completeMultipartUpload, abortMultipartUpload
+    /// Of ours, not of S3: sub-resources `cyx-pin` of an object, `cyx-pins` and `cyx-pin=ID` of the
+    /// service.
+    case createPin, listPins, getPin, headPin, deletePin
     /// S3 knows it, this gateway does not (yet).
     case unsupported(String)
 
@@ -41,16 +44,40 @@ enum S3Operation: Equatable, Sendable {
         let query = request.query
         let isObject = request.key != nil
         guard request.bucket != nil else {
+            if let pins = try S3Operation.pins(method, query) {
+                self = pins
+                return
+            }
             guard method == "GET" || method == "HEAD" else { throw .methodNotAllowed(method) }
             self = .listBuckets
             return
         }
-        if let found = S3Operation.subresources.first(where: { query.has($0.query) }) {
+        if isObject, query.has("cyx-pin") {
+            guard method == "POST" else { throw .methodNotAllowed(method) }
+            self = .createPin
+        } else if let found = S3Operation.subresources.first(where: { query.has($0.query) }) {
             self = S3Operation.subresource(found.name, method, isObject: isObject)
         } else if isObject {
             self = try S3Operation.object(method, query, request)
         } else {
             self = try S3Operation.bucket(method, query)
+        }
+    }
+
+    /// What is asked of an account's pins; nil if nothing is.
+    private static func pins(
+        _ method: String, _ query: S3Query
+    ) throws(S3Error) -> S3Operation? {
+        guard query.has("cyx-pin") else {
+            guard query.has("cyx-pins") else { return nil }
+            guard method == "GET" else { throw .methodNotAllowed(method) }
+            return .listPins
+        }
+        switch method {
+        case "GET": return .getPin
+        case "HEAD": return .headPin
+        case "DELETE": return .deletePin
+        default: throw .methodNotAllowed(method)
         }
     }
 

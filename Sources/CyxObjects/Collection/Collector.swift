@@ -6,6 +6,9 @@ internal import CyxTables
 /// (B5). Walks over the whole key space again and again, slowly; every gateway of the account does,
 /// and they do not disturb each other.
 actor Collector {
+    /// Parts after which the account's pins are looked at once more.
+    private static let pinSteps = 16
+
     private unowned let gateway: ObjectGateway
     private let context: ObjectContext
     private let keys: AccountKeys
@@ -35,6 +38,7 @@ actor Collector {
         while true {
             try await context.environment.sleep(for: context.timings.collection.pause)
             do {
+                if step % Collector.pinSteps == 0 { try await gateway.dropDuePins() }
                 try await collect(step)
             } catch {
                 // The next round comes by here again.
@@ -78,18 +82,23 @@ actor Collector {
             }
         }
         var stale: [StoredReference] = []
+        var stands = false
         for stored in try await references.read(segment) {
-            guard isOld(stored.created), let reference = stored.reference,
+            if isOld(stored.created), let reference = stored.reference,
                 try await !isNeeded(segment, reference)
-            else {
-                guard case .condemning = life else { return }
-                // Somebody condemned it and went away before lifting that again.
-                _ = try await remover.remove(segment, hints: [], isLastAttempt: false)
-                return
+            {
+                stale.append(stored)
+            } else {
+                stands = true
             }
-            stale.append(stored)
         }
         try await references.remove(stale.map(\.element), of: segment)
+        if stands {
+            guard case .condemning = life else { return }
+            // Somebody condemned it and went away before lifting that again.
+            _ = try await remover.remove(segment, hints: [], isLastAttempt: false)
+            return
+        }
         // A holder that was reached and not told in an earlier round finds out by itself.
         let isLastAttempt = life == .condemned
         guard try await remover.remove(segment, hints: [], isLastAttempt: isLastAttempt) else {
@@ -132,6 +141,12 @@ actor Collector {
             }
         case .upload(let id):
             return try await isNeeded(segment, upload: id, at: reference.position, store)
+        case .pin(let id):
+            // Its row comes before its references and goes before them, for good.
+            if try await PinStore(context: context, keys: keys).exists(id) { return true }
+            let version = VersionID(position: reference.position, write: id)
+            await gateway.cleaner.submit(.rows(try await store.rows(of: version)), in: store)
+            return false
         }
     }
 

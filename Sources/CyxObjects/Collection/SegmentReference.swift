@@ -2,12 +2,13 @@ internal import CyxCore
 internal import CyxCrypto
 internal import CyxTables
 
-/// Who needs a segment: a version of an object, or the upload whose part it is.
+/// Who needs a segment: a version of an object, the upload whose part it is, or a pin.
 struct SegmentReference: Hashable, Sendable {
     enum Owner: Hashable, Sendable {
         /// The write that the version has its name from.
         case version([UInt8])
         case upload([UInt8])
+        case pin([UInt8])
     }
 
     var bucket: Digest
@@ -23,6 +24,7 @@ struct SegmentReference: Hashable, Sendable {
         switch owner {
         case .version(let write): kind = [0] + write
         case .upload(let upload): kind = [1] + upload
+        case .pin(let pin): kind = [2] + pin
         }
         let digest = BLAKE3.hash(
             Array("cyx segment reference v1\0".utf8) + segment.bytes + position.bytes + kind)
@@ -35,6 +37,7 @@ struct SegmentReference: Hashable, Sendable {
         switch owner {
         case .version(let write): row.write = write
         case .upload(let upload): row.upload = upload
+        case .pin(let pin): row.pin = pin
         }
         return row
     }
@@ -53,11 +56,15 @@ struct SegmentReference: Hashable, Sendable {
     /// Nil for a row that names nobody.
     init?(_ row: SegmentRefRow) {
         guard let bucket = Digest(bytes: row.bucket), let position = Digest(bytes: row.position),
-            row.write.isEmpty != row.upload.isEmpty
+            [row.write, row.upload, row.pin].count(where: { !$0.isEmpty }) == 1
         else { return nil }
-        self.init(
-            bucket: bucket, position: position,
-            owner: row.write.isEmpty ? .upload(row.upload) : .version(row.write))
+        let owner: Owner =
+            if !row.write.isEmpty {
+                .version(row.write)
+            } else {
+                row.upload.isEmpty ? .pin(row.pin) : .upload(row.upload)
+            }
+        self.init(bucket: bucket, position: position, owner: owner)
     }
 }
 

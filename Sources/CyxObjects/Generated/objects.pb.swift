@@ -455,6 +455,8 @@ package struct SegmentRefRow: ProtobufMessage {
     /// The multipart upload whose part it is, or none.
     package var upload: [UInt8] = []
     package var createdMs: Int64 = 0
+    /// The pin that keeps it, or none.
+    package var pin: [UInt8] = []
 
     package init() {}
 
@@ -463,13 +465,15 @@ package struct SegmentRefRow: ProtobufMessage {
         position: [UInt8] = [],
         write: [UInt8] = [],
         upload: [UInt8] = [],
-        createdMs: Int64 = 0
+        createdMs: Int64 = 0,
+        pin: [UInt8] = []
     ) {
         self.bucket = bucket
         self.position = position
         self.write = write
         self.upload = upload
         self.createdMs = createdMs
+        self.pin = pin
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -485,6 +489,8 @@ package struct SegmentRefRow: ProtobufMessage {
                 try reader.read(&self.upload, as: ProtobufBytes.self)
             case 5:
                 try reader.read(&self.createdMs, as: ProtobufInt64.self)
+            case 6:
+                try reader.read(&self.pin, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -496,6 +502,100 @@ package struct SegmentRefRow: ProtobufMessage {
         writer.write(self.write, field: 3, as: ProtobufBytes.self)
         writer.write(self.upload, field: 4, as: ProtobufBytes.self)
         writer.write(self.createdMs, field: 5, as: ProtobufInt64.self)
+        writer.write(self.pin, field: 6, as: ProtobufBytes.self)
+    }
+}
+
+/// One version that an account keeps, whatever becomes of its key. Sealed under the account's row key.
+package struct PinRow: ProtobufMessage {
+    package var bucketName: String = ""
+    package var bucket: [UInt8] = []
+    /// The version's head. Its `write` is the pin's ID: manifest and layout are copies of the pin's own.
+    package var head: HeadRow?
+    package var createdMs: Int64 = 0
+    /// When the pin ends by itself; 0: never.
+    package var untilMs: Int64 = 0
+    package var state: PinState = .init(rawValue: 0)
+
+    package init() {}
+
+    package init(
+        bucketName: String = "",
+        bucket: [UInt8] = [],
+        head: HeadRow? = nil,
+        createdMs: Int64 = 0,
+        untilMs: Int64 = 0,
+        state: PinState = .init(rawValue: 0)
+    ) {
+        self.bucketName = bucketName
+        self.bucket = bucket
+        self.head = head
+        self.createdMs = createdMs
+        self.untilMs = untilMs
+        self.state = state
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.bucketName, as: ProtobufString.self)
+            case 2:
+                try reader.read(&self.bucket, as: ProtobufBytes.self)
+            case 3:
+                try reader.readOptional(&self.head, as: ProtobufNested<HeadRow>.self)
+            case 4:
+                try reader.read(&self.createdMs, as: ProtobufInt64.self)
+            case 5:
+                try reader.read(&self.untilMs, as: ProtobufInt64.self)
+            case 6:
+                try reader.read(&self.state, as: ProtobufEnumeration<PinState>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.bucketName, field: 1, as: ProtobufString.self)
+        writer.write(self.bucket, field: 2, as: ProtobufBytes.self)
+        writer.writeOptional(self.head, field: 3, as: ProtobufNested<HeadRow>.self)
+        writer.write(self.createdMs, field: 4, as: ProtobufInt64.self)
+        writer.write(self.untilMs, field: 5, as: ProtobufInt64.self)
+        writer.write(self.state, field: 6, as: ProtobufEnumeration<PinState>.self)
+    }
+}
+
+/// Until when an account has its data kept. In the clear: holders go by it.
+package struct LeaseRow: ProtobufMessage {
+    package var untilMs: Int64 = 0
+    /// For how long whoever wrote this asks at a time.
+    package var lengthMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        untilMs: Int64 = 0,
+        lengthMs: Int64 = 0
+    ) {
+        self.untilMs = untilMs
+        self.lengthMs = lengthMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.untilMs, as: ProtobufInt64.self)
+            case 2:
+                try reader.read(&self.lengthMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.untilMs, field: 1, as: ProtobufInt64.self)
+        writer.write(self.lengthMs, field: 2, as: ProtobufInt64.self)
     }
 }
 
@@ -1219,6 +1319,31 @@ package enum SegmentState: ProtobufEnum {
         case .live: 0
         case .condemning: 1
         case .condemned: 2
+        case .unrecognized(let value): value
+        }
+    }
+}
+
+/// `cyx.objects.PinState`.
+package enum PinState: ProtobufEnum {
+    /// Nothing says yet that all of the version's segments stay.
+    case pinning
+    case pinned
+    /// A number that this version does not know.
+    case unrecognized(Int32)
+
+    package init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .pinning
+        case 1: self = .pinned
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    package var rawValue: Int32 {
+        switch self {
+        case .pinning: 0
+        case .pinned: 1
         case .unrecognized(let value): value
         }
     }

@@ -127,7 +127,7 @@ package actor ObjectGateway: ObjectService {
         throw ObjectError.unavailable("the object is replaced too often to be read")
     }
 
-    private func body(
+    func body(
         of head: HeadRow, _ range: ByteRange, in handle: BucketHandle
     ) async throws -> ObjectBody {
         let bytes = try range.resolved(size: head.size)

@@ -114,6 +114,7 @@ package enum ObjectError: Error, Equatable, Sendable {
     case bucketNotEmpty
     case noSuchKey
     case noSuchUpload
+    case noSuchPin
     case invalidPart(String)
     case partTooSmall(number: Int, size: UInt64)
     case preconditionFailed
@@ -181,4 +182,12 @@ package protocol ObjectService: AnyObject, Sendable {
     ) async throws -> ObjectInfo
     func abortUpload(_ upload: String, key: String, in bucket: String) async throws
     func uploads(in bucket: String) async throws -> [UploadInfo]
+
+    /// Keeps the version that the key has now, whatever becomes of the key, until `unpin` or for
+    /// `span`. Nothing is copied: the pin counts as one that needs the version's segments.
+    func pin(_ key: String, in bucket: String, for span: Duration?) async throws -> PinInfo
+    func pins(after id: String?) async throws -> PinListing
+    func head(pin id: String) async throws -> ObjectInfo
+    func get(pin id: String, range: ByteRange) async throws -> ObjectBody
+    func unpin(_ id: String) async throws
 }

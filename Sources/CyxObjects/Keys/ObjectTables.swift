@@ -22,6 +22,8 @@ extension TableID {
     package static let uploads = TableID(rawValue: 0x1a)
     /// Their parts (register).
     package static let parts = TableID(rawValue: 0x1c)
+    /// Versions that an account keeps, whatever becomes of their keys (register).
+    package static let pins = TableID(rawValue: 0x1e)
     /// What the audits of one period are drawn from (register).
     package static let beacons = TableID(rawValue: 0x20)
     /// What auditors found of one peer in one window (merge row).

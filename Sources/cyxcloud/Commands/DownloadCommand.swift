@@ -2,25 +2,30 @@ internal import CyxClient
 internal import CyxCore
 internal import Glibc
 
-/// `cyxcloud download BUCKET/KEY [DEST]`.
+/// `cyxcloud download BUCKET/KEY|pin:ID [DEST]`.
 enum DownloadCommand {
     static let command = Command(
         spec: CommandSpec(
-            name: "cyxcloud download", summary: "Get an object, or with -r all below a prefix.",
+            name: "cyxcloud download",
+            summary: "Get an object or a pinned version, or with -r all below a prefix.",
             flags: [
                 FlagSpec("range", "A-B", "only bytes A to B, both included"),
                 FlagSpec("recursive", nil, "all objects whose key begins with KEY (-r)"),
             ] + Command.gatewayFlags + [FlagSpec("dry-run", nil, "say what would be got")]
                 + Command.globalFlags,
-            arguments: "BUCKET/KEY [DEST]", argumentCount: 1...2),
+            arguments: "BUCKET/KEY|pin:ID [DEST]", argumentCount: 1...2),
         run: run)
 
     private static func run(_ parsed: ParsedCommand, _ console: Console) throws {
+        let pin = PinCommand.id(parsed.arguments[0])
         let target = try Target(parsed.arguments[0])
         let destination = parsed.arguments.count > 1 ? parsed.arguments[1] : nil
         let isRecursive = parsed.has("recursive")
-        guard isRecursive || !target.key.isEmpty else {
+        guard isRecursive || !target.key.isEmpty || pin != nil else {
             throw UsageError("`\(target.text)` names a bucket; write BUCKET/KEY, or add -r")
+        }
+        guard !isRecursive || pin == nil else {
+            throw UsageError("-r does not go with `\(target.text)`, which is one version")
         }
         let range = try parsed.value("range").map(ByteRange.init)
         guard !isRecursive || (range == nil && destination != "-") else {
@@ -30,25 +35,34 @@ enum DownloadCommand {
         signal(SIGINT, SIG_DFL)
         try Session.run(parsed, console) { session in
             var items: [Item]
-            if isRecursive {
+            if let pin {
+                let object = try await session.client.head(pin: pin)
+                let path = path(for: object.key, destination)
+                items = [Item(source: .pin(pin), object: object, path: path)]
+            } else if isRecursive {
                 items = try await below(target, in: destination ?? ".", session)
             } else {
                 let object = try await session.client.head(bucket: target.bucket, key: target.key)
-                items = [Item(object: object, path: path(for: target.key, destination))]
+                items = [
+                    Item(
+                        source: .object(bucket: target.bucket, key: target.key), object: object,
+                        path: path(for: target.key, destination))
+                ]
             }
             if isDry {
                 for item in items {
-                    console.say("\(target.bucket)/\(item.object.key) -> \(item.path)")
+                    console.say("\(item.source.text) -> \(item.path)")
                 }
                 let total = items.reduce(0) { $0 + $1.object.size }
                 console.say("\(items.count) files, \(Units.format(bytes: total)) would be got")
                 return console.result(.object([("files", .integer(Int64(items.count)))]))
             }
-            try await download(items, range: range, bucket: target.bucket, session)
+            try await download(items, range: range, session)
         }
     }
 
     private struct Item: Sendable {
+        var source: DownloadSource
         var object: RemoteObject
         var path: String
     }
@@ -80,7 +94,10 @@ enum DownloadCommand {
                         code: "FILE-06", message: "the key \(object.key) is no path below a folder",
                         remedy: "download it by its key, with a DEST of its own")
                 }
-                items.append(Item(object: object, path: folder + "/" + object.key))
+                items.append(
+                    Item(
+                        source: .object(bucket: target.bucket, key: object.key), object: object,
+                        path: folder + "/" + object.key))
             }
             continuation = page.continuation
         } while continuation != nil
@@ -88,7 +105,7 @@ enum DownloadCommand {
     }
 
     private static func download(
-        _ items: [Item], range: ByteRange?, bucket: String, _ session: Session
+        _ items: [Item], range: ByteRange?, _ session: Session
     ) async throws {
         let meter = TransferMeter()
         var jobs: [(item: Item, wanted: Range<UInt64>)] = []
@@ -101,8 +118,7 @@ enum DownloadCommand {
         let (_, took) = try await session.withProgress(label, total: total, meter: meter) {
             for (item, wanted) in jobs {
                 let download = Download(
-                    client: session.client, bucket: bucket, key: item.object.key,
-                    parallel: session.parallel)
+                    client: session.client, source: item.source, parallel: session.parallel)
                 if item.path == "-" {
                     try await download.stream(object: item.object, wanted: wanted, meter: meter)
                 } else {

@@ -8,56 +8,14 @@ import Testing
 
 /// What crashes leave behind goes in the end, and what is needed never does.
 @Suite struct CollectionTests {
-    private static let timings: ObjectTimings = {
-        var timings = ObjectTimings.devnet
-        timings.unfinishedUpload = .seconds(16)
-        timings.collection.grace = .seconds(20)
-        timings.collection.fence = .seconds(90)
-        timings.collection.pause = .milliseconds(20)
-        timings.collection.unregistered = .seconds(10)
-        timings.collection.sweep = (.milliseconds(20), .seconds(2))
-        timings.collection.recheck = .seconds(20)
-        timings.collection.trash = .seconds(6)
-        return timings
-    }()
-
     private func world(
         _ storers: Int = 4, _ adjust: (inout ObjectTimings) -> Void = { _ in }
     ) throws -> ObjectWorld {
-        var timings = Self.timings
+        var timings = ObjectTimings.hastyCollection
         adjust(&timings)
         let world = try ObjectWorld(storers: storers, upkeep: true, timings: timings)
         try world.createBucket()
         return world
-    }
-
-    /// Rows of objects by table that still hold something.
-    private func rows(_ world: ObjectWorld) -> [TableID: Int] {
-        let tables: [TableID] = [
-            .heads, .manifests, .layouts, .segments, .holders, .references, .uploads, .parts,
-        ]
-        return world.shared.state.withLock { state in
-            var counts: [TableID: Int] = [:]
-            for key in state.registers.keys where state.registers[key]?.value != nil {
-                counts[key.table, default: 0] += 1
-            }
-            for (key, row) in state.merges where row.contains(where: { $0.value != nil }) {
-                counts[key.table, default: 0] += 1
-            }
-            return counts.filter { tables.contains($0.key) }
-        }
-    }
-
-    private func usage(_ world: ObjectWorld) throws -> (used: Int64, trash: Int64) {
-        var sum: (used: Int64, trash: Int64) = (0, 0)
-        for node in world.nodes {
-            let store = world.store(node)
-            let usage = try world.world.perform(on: node.peer) { await store.usage }
-            #expect(usage.used + usage.trash + usage.free == usage.allocated)
-            sum.used += usage.used
-            sum.trash += usage.trash
-        }
-        return sum
     }
 
     /// A gateway that dies at any moment of a write, and starts again: nothing of the write is left,
@@ -80,11 +38,11 @@ import Testing
         if listed.objects.isEmpty {
             // The fence of the write in its head went with the listing above.
             world.world.run(for: .seconds(5))
-            #expect(rows(world) == [:])
-            #expect(try usage(world) == (0, 0))
+            #expect(world.rows() == [:])
+            #expect(try world.usage() == (0, 0))
         } else {
             #expect(try world.get("key") == bytes)
-            #expect(rows(world)[.segments] == 1)
+            #expect(world.rows()[.segments] == 1)
         }
     }
 
@@ -109,8 +67,8 @@ import Testing
         world.world.run(for: .seconds(60))
         let left = Set(world.holders().map(\.segment))
         #expect(left.count == 1 && left.isDisjoint(with: old))
-        #expect(rows(world)[.layouts] == 1)
-        #expect(rows(world)[.references] == 1)
+        #expect(world.rows()[.layouts] == 1)
+        #expect(world.rows()[.references] == 1)
         #expect(try world.get("key") == second)
         #expect(throws: ObjectError.noSuchKey) { try world.get("gone") }
     }
@@ -143,7 +101,7 @@ import Testing
                 upload, key: "parts", in: "bucket", parts: parts.map { ($0.number, $0.etag) })
         }
         world.world.run(for: .seconds(60))
-        #expect(rows(world)[.segments] == 3)
+        #expect(world.rows()[.segments] == 3)
         #expect(try world.get("single") == noise(700_000))
         #expect(try world.get("parts") == bytes)
         // An upload may wait for as long as its owner likes.
@@ -156,13 +114,13 @@ import Testing
             try world.perform { try await $0.delete(key, in: "bucket") }
         }
         world.world.run(for: .seconds(60))
-        #expect(try usage(world) == (0, 0))
+        #expect(try world.usage() == (0, 0))
         // Two heads refuse their uploads, should somebody complete them again.
-        #expect(rows(world) == [.heads: 2, .uploads: 1])
+        #expect(world.rows() == [.heads: 2, .uploads: 1])
         world.world.run(for: .seconds(40))
         _ = try world.perform { try await $0.list("bucket", ListRequest()) }
         world.world.run(for: .seconds(10))
-        #expect(rows(world) == [.uploads: 1])
+        #expect(world.rows() == [.uploads: 1])
     }
 
     /// A write that is slower than anybody waits for, before it has made sure of its segment or
@@ -198,7 +156,7 @@ import Testing
         _ = try world.put("key", noise(5000))
         world.world.run(for: .seconds(30))
         #expect(try world.get("key") == noise(5000))
-        #expect(rows(world)[.segments] == 1)
+        #expect(world.rows()[.segments] == 1)
     }
 
     @Test func anUploadWhoseInterruptedCompletionWasReplacedIsCollected() throws {
@@ -231,7 +189,7 @@ import Testing
         shared.state.withLock { $0.fault = nil }
         _ = try world.put("key", noise(80_000, seed: 2))
         world.world.run(for: .seconds(60))
-        let left = rows(world)
+        let left = world.rows()
         #expect(left[.segments] == 1 && left[.uploads] == nil && left[.parts] == nil)
         #expect(try world.get("key") == noise(80_000, seed: 2))
     }
@@ -240,16 +198,16 @@ import Testing
         let world = try world { $0.collection.trash = .seconds(60) }
         let bytes = noise(400_000)
         _ = try world.put("key", bytes)
-        let used = try usage(world).used
+        let used = try world.usage().used
         let segment = try #require(world.holders().first?.segment)
         let row = ObjectRows.core(segment)
         let lost = world.shared.state.withLock { $0.registers.removeValue(forKey: row) }
         world.world.run(for: .seconds(34))
-        #expect(try usage(world).used == 0)
-        #expect(try usage(world).trash == used)
+        #expect(try world.usage().used == 0)
+        #expect(try world.usage().trash == used)
         world.shared.state.withLock { $0.registers[row] = lost }
         world.world.run(for: .seconds(5))
-        #expect(try usage(world) == (used, 0))
+        #expect(try world.usage() == (used, 0))
         #expect(try world.get("key") == bytes)
     }
 
@@ -259,8 +217,8 @@ import Testing
         let store = world.store(node)
         let key = ShardKey(segment: SegmentID(Digest(1, 2, 3, 4)), index: 0, chunk: 0)
         _ = try world.world.perform(on: node.peer) { try await store.put([(key, [1, 2, 3])]) }
-        #expect(try usage(world).used > 0)
+        #expect(try world.usage().used > 0)
         world.world.run(for: .seconds(5))
-        #expect(try usage(world) == (0, 0))
+        #expect(try world.usage() == (0, 0))
     }
 }
