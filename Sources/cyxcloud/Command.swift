@@ -29,7 +29,8 @@ struct Command: Sendable {
     static let all: [Command] = [
         DevnetCommand.command, UploadCommand.command, DownloadCommand.command, ListCommand.command,
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
-        BucketCommand.remove, PinCommand.list, PinCommand.remove, PinCommand.add, NodeCommand.stop, NodeCommand.leave, NodeCommand.drain,
+        BucketCommand.remove, PinCommand.list, PinCommand.remove, PinCommand.add, NodeCommand.stop,
+        NodeCommand.leave, NodeCommand.drain,
         NodeCommand.replace, NodeCommand.stay, RecoverCommand.key, RecoverCommand.recover,
         NetworkCommand.plan, WhereCommand.command, RepairCommand.status, RepairCommand.now,
         RepairCommand.pause, RepairCommand.throttle, AuditCommand.run, AuditCommand.log,

@@ -97,6 +97,7 @@ final class ObjectClients: Sendable {
         guard let draw, let gateway = running[draw.peer].gateway else { return }
         let (machine, key, size) = (running[draw.peer].machine, draw.key, draw.size)
         let isFull = with { $0.keys[key].updates >= Self.updatesMax }
+        let pin = draw.kind >= 96 ? drawPin() : nil
         let kind = isFull ? 99 : draw.kind
         let task: SimulatedTask<Void> =
             switch kind {
@@ -105,10 +106,25 @@ final class ObjectClients: Sendable {
             case ..<46: run(machine) { try await self.put(key, .unchanged, size, gateway) }
             case ..<56: run(machine) { try await self.delete(key, gateway) }
             case ..<68: run(machine) { try await self.list(gateway) }
-            default: run(machine) { try await self.get(key, gateway) }
+            case 92..<96: run(machine) { try await self.pin(key, gateway) }
+            default:
+                run(machine) {
+                    guard let pin else { return try await self.get(key, gateway) }
+                    if kind == 99 {
+                        try await self.unpin(pin, gateway)
+                    } else {
+                        try await self.readPin(pin, gateway)
+                    }
+                }
             }
         state.withLock {
             $0.operations.append(SimulatedOperation(task, on: machine))
+        }
+    }
+
+    private func drawPin() -> String? {
+        state.withLock { state in
+            state.records.pins.kept.keys.sorted().randomElement(using: &state.generator)
         }
     }
 
@@ -357,10 +373,11 @@ final class ObjectClients: Sendable {
     /// Reads and lists everything through every gateway; names those that did not answer.
     func readEverything(limit: Duration) -> [String] {
         let deadline = world.world.now + limit
-        var open: [(name: String, key: Int?, peer: ObjectPeer)] = []
+        var open: [(name: String, key: Int?, pin: String?, peer: ObjectPeer)] = []
         for peer in world.gateways {
-            open += with { Array($0.keys.indices) }.map { (name($0), $0, peer) }
-            open.append(("the list", nil, peer))
+            open += with { Array($0.keys.indices) }.map { (name($0), $0, nil, peer) }
+            open += with { $0.pins.kept.keys.sorted() }.map { ("the pin \($0)", nil, $0, peer) }
+            open.append(("the list", nil, nil, peer))
         }
         while !open.isEmpty, world.world.now < deadline {
             let tasks = open.map { entry in
@@ -368,6 +385,8 @@ final class ObjectClients: Sendable {
                     guard let gateway = entry.peer.gateway else { throw ObjectError.cancelled }
                     if let key = entry.key {
                         try await self.get(key, gateway)
+                    } else if let pin = entry.pin {
+                        try await self.readPin(pin, gateway)
                     } else {
                         try await self.list(gateway)
                     }

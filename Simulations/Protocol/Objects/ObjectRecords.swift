@@ -1,5 +1,6 @@
 import CyxCore
 import CyxCrypto
+import CyxObjects
 import SimulationHarness
 
 /// What clients of a world of objects did and were told, and which bytes stand for which write.
@@ -28,6 +29,7 @@ struct ObjectRecords {
     private(set) var checks: [String: Int] = [:]
     var counts: [String: Int] = [:]
     var keys: [Key] = []
+    private(set) var pins = PinRecords()
     private var writes: [Digest: Write] = [:]
     private var etags: [String: Write] = [:]
 
@@ -89,6 +91,33 @@ struct ObjectRecords {
         keys[key].history.see(operation, value)
         keys[key].history.finish(operation)
         keys[key].lastRead = etag.map { (value, $0) }
+    }
+
+    // MARK: Pins
+
+    mutating func seePinned(_ key: Int, _ operation: Int, _ pin: PinInfo) {
+        guard let write = etags[pin.etag], write.key == key else {
+            return violate("Recoverable", "\(keys[key].name) was pinned as no write of it")
+        }
+        pins.add(pin)
+        count("pins made")
+        note(key, operation, write.value, pin.etag)
+    }
+
+    mutating func endPin(_ id: String) { pins.remove(id) }
+
+    /// What was read through a pin; nothing else may ever be.
+    mutating func see(pin id: String, _ bytes: [UInt8]) {
+        guard let etag = pins.kept[id] else { return }
+        check("Recoverable")
+        count("pins read")
+        guard writes[BLAKE3.hash(bytes)] != etags[etag] else { return }
+        violate("Recoverable", "the pin \(id) gave \(bytes.count) bytes of another write")
+    }
+
+    mutating func miss(pin id: String, _ reason: String) {
+        guard pins.kept[id] != nil else { return }
+        violate("NoDangling", "what the pin \(id) keeps is gone: \(reason)")
     }
 
     // MARK: Verdict

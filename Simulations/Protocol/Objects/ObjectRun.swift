@@ -99,6 +99,7 @@ enum ObjectRun {
             }
         }
         clients.settleUploads(limit: recovery)
+        clients.settlePins(limit: recovery)
         let unread = clients.readEverything(limit: .seconds(40))
         clients.with { records in
             records.check("AckedDurable")
@@ -207,6 +208,9 @@ enum ObjectRun {
                         dangling = name
                     } catch ObjectError.noSuchKey { continue }
                 }
+            }
+            for pin in try await ObjectClients.pins(gateway) {
+                all += try await gateway.placement(pin: pin.id)
             }
             return (all, dangling)
         }

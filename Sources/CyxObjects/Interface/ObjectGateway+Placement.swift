@@ -14,6 +14,18 @@ extension ObjectGateway {
     package func placement(of key: String, in bucket: String) async throws -> [SegmentPlacement] {
         let handle = try await handle(bucket)
         guard let head = try await readHead(key, in: handle) else { throw ObjectError.noSuchKey }
+        return try await placement(of: head, in: handle)
+    }
+
+    /// The same for what a pin keeps.
+    package func placement(pin id: String) async throws -> [SegmentPlacement] {
+        let pin = try await pinned(id)
+        return try await placement(of: pin.head, in: handle(pin))
+    }
+
+    private func placement(
+        of head: HeadRow, in handle: BucketHandle
+    ) async throws -> [SegmentPlacement] {
         guard head.chunkBytesAreElsewhere else { return [] }
         // Another gateway may have re-coded it since it was read here.
         versions.remove(

@@ -143,7 +143,7 @@ extension ObjectGateway {
         pin.row.head = head
     }
 
-    private func handle(_ pin: Pin) -> BucketHandle {
+    func handle(_ pin: Pin) -> BucketHandle {
         // Whatever became of the bucket: its keys come from its ID.
         BucketHandle(
             name: pin.row.bucketName, created: WallTime(milliseconds: 0),
@@ -169,7 +169,7 @@ extension ObjectGateway {
             next: page.next.map(Hex.encode))
     }
 
-    private func pinned(_ id: String) async throws -> Pin {
+    func pinned(_ id: String) async throws -> Pin {
         guard let bytes = Hex.decode(id), bytes.count == Pin.idBytes else {
             throw ObjectError.noSuchPin
         }
