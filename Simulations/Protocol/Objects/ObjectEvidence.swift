@@ -26,8 +26,9 @@ struct ObjectEvidence {
     init(_ world: ObjectWorld) {
         var cores: [SegmentID: RegisterRecord] = [:]
         var holders: [SegmentID: MergeRow] = [:]
+        let custodians = CustodyOnDisks(world.peers)
         for peer in world.peers where peer.isStoring && !peer.isGone {
-            readRows(peer, &cores, &holders)
+            readRows(peer, custodians, &cores, &holders)
             for segment in peer.machine.disk.entries(in: "shards", ([0x02], [0x03])) {
                 guard segment.key.count > 33, let digest = Digest(bytes: Array(segment.key[1..<33]))
                 else { continue }
@@ -49,12 +50,13 @@ struct ObjectEvidence {
     }
 
     private func readRows(
-        _ peer: ObjectPeer, _ cores: inout [SegmentID: RegisterRecord],
+        _ peer: ObjectPeer, _ custodians: CustodyOnDisks, _ cores: inout [SegmentID: RegisterRecord],
         _ holders: inout [SegmentID: MergeRow]
     ) {
         for (bytes, value) in peer.machine.disk.entries(in: "tables", StorageKey.allRows) {
             guard let key = StorageKey.decodeRow(bytes),
-                key.table == .segments || key.table == .holders
+                key.table == .segments || key.table == .holders,
+                custodians.mayTell(peer.id, of: key.position)
             else { continue }
             let segment = SegmentID(key.position)
             do {
@@ -89,15 +91,15 @@ struct ObjectEvidence {
 
     /// A holder is struck only when another has its shard, as long as the segment lives.
     func checkRetirement(_ records: inout ObjectRecords) {
-        for segment in segments {
+        for segment in segments.sorted() {
             let entries = entries[segment] ?? [:]
             let kept = Set(entries.filter(\.value).map(\.key.index))
             records.check("RetireJustified")
-            let lost = entries.first { !$0.value && !kept.contains($0.key.index) }
-            guard let lost else { continue }
+            let lost = entries.filter { !$0.value && !kept.contains($0.key.index) }
+            guard let index = lost.map(\.key.index).min() else { continue }
             records.violate(
                 "RetireJustified",
-                "nobody holds shard \(lost.key.index) of \(segment) any more, by its rows")
+                "nobody holds shard \(index) of \(segment) any more, by its rows")
         }
     }
 

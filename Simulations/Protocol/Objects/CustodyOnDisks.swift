@@ -1,0 +1,34 @@
+import CyxCore
+import CyxTables
+import SimulationHarness
+
+/// Whose rows tell what a world of objects knows, going by the views on all disks.
+///
+/// What lies with former custodians tells nothing once a later view holds the rows: all its members may
+/// have deleted and forgotten (A6) what those still have.
+struct CustodyOnDisks {
+    private var replicas: [(peer: PeerID, replica: Replica)] = []
+
+    init(_ peers: [ObjectPeer]) {
+        for peer in peers where peer.isStoring && !peer.isGone {
+            for entry in peer.machine.disk.entries(in: "tables", StorageKey.replicas) {
+                // What a torn write left is no replica, and its peer tells nothing.
+                do {
+                    replicas.append((peer.id, try Replica(bytes: entry.value)))
+                } catch { continue }
+            }
+        }
+    }
+
+    /// Whether `peer` holds a position's rows in a view after which none is held.
+    func mayTell(_ peer: PeerID, of position: Digest) -> Bool {
+        let here = replicas.filter { $0.replica.partition.contains(position) }
+        guard
+            let newest = here.filter(\.replica.isSynced).map(\.replica.view.id)
+                .max(by: { $1.isNewer(than: $0) })
+        else { return true }
+        return here.contains {
+            $0.peer == peer && !newest.isNewer(than: $0.replica.view.id) && $0.replica.isSynced
+        }
+    }
+}
