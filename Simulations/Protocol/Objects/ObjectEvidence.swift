@@ -50,7 +50,8 @@ struct ObjectEvidence {
     }
 
     private func readRows(
-        _ peer: ObjectPeer, _ custodians: CustodyOnDisks, _ cores: inout [SegmentID: RegisterRecord],
+        _ peer: ObjectPeer, _ custodians: CustodyOnDisks,
+        _ cores: inout [SegmentID: RegisterRecord],
         _ holders: inout [SegmentID: MergeRow]
     ) {
         for (bytes, value) in peer.machine.disk.entries(in: "tables", StorageKey.allRows) {

@@ -88,7 +88,7 @@ extension TableService {
 
     /// Takes a row out of memory and, with the next batch, off the disk.
     func dropRow(_ key: [UInt8], in partition: Partition, extra: [KeyValueWrite] = []) {
-        guard let table = StorageKey.decodeRow(key)?.table else { return }
+        guard let table = StorageKey.table(of: key) else { return }
         comparisons.noteChange(
             of: key, in: partition, from: (rows.cached(key) ?? nil)?.content, to: .empty(table),
             now: environment.now())

@@ -5,8 +5,8 @@ internal import CyxTransport
 /// Forgetting registers that were deleted long ago, and elements that were removed from merge rows
 /// (A6).
 ///
-/// The first custodian of a partition walks its rows now and then. Where it finds that a register has
-/// been deleted for long enough, it asks all members of the view what they have of it. If all of them
+/// The first custodian of a partition notes which registers are deleted (`TombstoneSweep`). Of one that
+/// has been for long enough it asks all members of the view what they have of it. If all of them
 /// have accepted that very deletion, it has each forget the register (`TableService+Floors`).
 ///
 /// So it does with a merge row that has removed elements and has not changed for as long: if all
@@ -37,58 +37,91 @@ extension TableService {
     }
 
     private func sweepTombstones() async throws {
-        guard !isSuspended, replicas.values.contains(where: { mayRemove($0) }) else { return }
-        sweep.beginPass()
-        var start: [UInt8]? = StorageKey.allRows.from
-        while let from = start {
-            let page = try await tombstones(from: from)
-            let now = environment.now()
-            let age = configuration.timings.tombstoneAge
-            let due = page.found.filter { tombstone in
-                guard let replica = replica(around: tombstone), mayRemove(replica) else {
-                    return false
-                }
-                return sweep.see(tombstone, now: now, age: age)
-            }
+        guard !isSuspended else { return }
+        sweep.noteFailures(rows.failures)
+        for partition in replicas.keys.sorted() {
+            guard let replica = replicas[partition], leads(replica), replica.isAtRest,
+                sweep.needsWalk(replica.view.id)
+            else { continue }
+            try await walk(replica.view.id)
+        }
+        let age = configuration.timings.tombstoneAge
+        var due = sweep.due(now: environment.now(), age: age)[...]
+        while !due.isEmpty {
+            let page = Array(due.prefix(TombstoneSweep.pageRows))
+            due = due.dropFirst(page.count)
+            try await rows.load(page)
             // The highest first: those after it do not raise the floor any more.
-            await remove(due.sorted { $1.version.lexicographicallyPrecedes($0.version) })
-            start = page.next
+            await remove(
+                page.compactMap { tombstone($0) }.sorted {
+                    $1.version.lexicographicallyPrecedes($0.version)
+                })
             try await environment.sleep(for: TombstoneSweep.pagePause)
         }
-        sweep.endPass()
     }
 
-    private func replica(around tombstone: TombstoneSweep.Tombstone) -> Replica? {
-        StorageKey.position(ofBound: tombstone.key).flatMap { replicas[partition(holding: $0)] }
+    /// Whether a partition's tombstones are this peer's to look after. All members must be there to say
+    /// what they have, so that the first that can be reached is the first of the view.
+    private func leads(_ replica: Replica) -> Bool {
+        mayForget(in: replica.view) && replica.view.peers.first == localPeer
     }
 
-    /// Whether this peer looks after a partition's tombstones. All members must be there to say what
-    /// they have, so that the first that can be reached is the first of the view.
-    private func mayRemove(_ replica: Replica) -> Bool {
-        guard replica.isAtRest, mayForget(in: replica.view), replica.view.peers.first == localPeer
-        else { return false }
+    /// What may be forgotten of a row that was due; nil: nothing, or not now.
+    private func tombstone(_ key: [UInt8]) -> TombstoneSweep.Tombstone? {
+        // Of a row that was driven out of memory meanwhile another pass will tell.
+        guard let cached = rows.cached(key) else { return nil }
+        guard let position = StorageKey.position(ofBound: key),
+            let replica = replicas[partition(holding: position)], leads(replica),
+            let content = cached?.content,
+            TableService.isRemovable(content, key, configuration.twoPhaseTables),
+            let summary = RowSummary(key, content)
+        else {
+            sweep.drop(key)
+            return nil
+        }
         let members = membership.snapshot.members
-        return replica.view.peers.allSatisfy {
+        let isComplete = replica.view.peers.allSatisfy {
             $0 == localPeer || members[$0]?.isReachable == true
+        }
+        guard replica.isAtRest, isComplete else { return nil }
+        return .init(key: key, version: summary.version)
+    }
+
+    /// Looks through all rows of a view for what may be forgotten.
+    private func walk(_ view: ViewID) async throws {
+        sweep.beginWalk(view)
+        let range = StorageKey.rows(of: view.partition)
+        var start: [UInt8]? = range.from
+        do {
+            while let from = start {
+                let page = try await removable(from: from, to: range.to)
+                for key in page.found {
+                    sweep.noteFound(key, in: view.partition, now: environment.now())
+                }
+                start = page.next
+                try await environment.sleep(for: TombstoneSweep.pagePause)
+            }
+        } catch {
+            sweep.abandonWalk(view.partition)
+            throw error
         }
     }
 
-    /// One page of the rows here: the tombstones in it, and where the next one begins.
-    private func tombstones(
-        from start: [UInt8]
-    ) async throws(StoreError) -> (found: [TombstoneSweep.Tombstone], next: [UInt8]?) {
+    /// One page of the rows on disk: those with something to forget, and where the next one begins.
+    private func removable(
+        from start: [UInt8], to end: [UInt8]
+    ) async throws(StoreError) -> (found: [[UInt8]], next: [UInt8]?) {
         let store = rows.store
         let twoPhase = configuration.twoPhaseTables
         return try await environment.blocking.run { () throws(StoreError) in
             let limit = TombstoneSweep.pageRows
-            let page = try store.scan(from: start, to: StorageKey.allRows.to, limit: limit)
-            var found: [TombstoneSweep.Tombstone] = []
+            let page = try store.scan(from: start, to: end, limit: limit)
+            var found: [[UInt8]] = []
             for entry in page {
                 let row = try RowStore.decode(entry.key, entry.value)
-                guard TableService.isRemovable(row.content, entry.key, twoPhase),
-                    let summary = RowSummary(entry.key, row.content)
-                else { continue }
-                found.append(.init(key: entry.key, version: summary.version))
+                if TableService.isRemovable(row.content, entry.key, twoPhase) {
+                    found.append(entry.key)
+                }
             }
             let next = page.count == limit ? page.last.map { StorageKey.next(after: $0.key) } : nil
             return (found, next)
@@ -102,7 +135,7 @@ extension TableService {
         switch content {
         case .register(let record): return record.isTombstone
         case .merge(let row):
-            guard let table = StorageKey.decodeRow(key)?.table else { return false }
+            guard let table = StorageKey.table(of: key) else { return false }
             return twoPhaseTables.contains(table) && row.hasTombstones
         }
     }
@@ -117,7 +150,9 @@ extension TableService {
     }
 
     private func remove(_ tombstone: TombstoneSweep.Tombstone) async {
-        guard let view = replica(around: tombstone)?.view else { return }
+        guard let position = StorageKey.position(ofBound: tombstone.key),
+            let view = replicas[partition(holding: position)]?.view
+        else { return }
         let reference = ViewReference(view.id)
         let read = RowRequest(view: reference, operation: .read, key: tombstone.key)
         let needsAll = configuration.keeps(.removesWhenAllAccepted)
@@ -140,7 +175,7 @@ extension TableService {
 
     /// Whether a member has just that, and promised nothing since.
     private func has(_ reply: RowReply, _ tombstone: TombstoneSweep.Tombstone) -> Bool {
-        guard reply.status == .done, let table = StorageKey.decodeRow(tombstone.key)?.table else {
+        guard reply.status == .done, let table = StorageKey.table(of: tombstone.key) else {
             return false
         }
         do {

@@ -1,8 +1,11 @@
 internal import CyxCore
 
-/// Since when this peer has seen which registers deleted, and which merge rows with removed elements
-/// unchanged (a machine). Of its own life alone: a peer that starts anew waits anew, and needs no
-/// clock that others share.
+/// Which rows of this peer have something that may be forgotten, and since when they have not changed (a
+/// machine). Of its own life alone: a peer that starts anew waits anew, and needs no clock that others
+/// share.
+///
+/// Changes tell it. The rows of a partition are walked once in each view, for what came another way:
+/// with the view's state, or before the peer was started.
 struct TombstoneSweep {
     struct Tombstone: Hashable, Sendable {
         /// The row's key in the store.
@@ -11,38 +14,64 @@ struct TombstoneSweep {
         var version: [UInt8]
     }
 
-    private struct Sighting {
-        var version: [UInt8]
-        var since: Instant
-        var pass: UInt64
-    }
-
-    /// Tombstones that are waited for at once; further ones have their turn when those are
-    /// gone.
-    static let sightingsMax = 16_384
-    /// How often all rows are walked while one tombstone comes of age.
+    /// Rows that are waited for at once. A partition of which one did not fit is walked once more.
+    static let candidatesMax = 16_384
+    /// How often due rows are looked for while one comes of age.
     static let passesPerAge = 4
-    /// Rows of one page of the walk, and the pause after it.
+    /// Rows of one page of a walk, and of those that are looked at together; and the pause after it.
     static let pageRows = 256
     static let pagePause = Duration.milliseconds(20)
 
-    private var sightings: [[UInt8]: Sighting] = [:]
-    private var pass: UInt64 = 0
+    private var candidates: [[UInt8]: Instant] = [:]
+    private var walked: [Partition: ViewID] = [:]
+    private var failures = 0
 
-    mutating func beginPass() { pass += 1 }
+    /// A view's rows need not be walked any more: from now on changes are heard of.
+    mutating func beginWalk(_ view: ViewID) { walked[view.partition] = view }
 
-    /// Notes that a tombstone is there; returns whether it has been for so long, in that version.
-    mutating func see(_ tombstone: Tombstone, now: Instant, age: Duration) -> Bool {
-        if let known = sightings[tombstone.key], known.version == tombstone.version {
-            sightings[tombstone.key]?.pass = pass
-            return now - known.since >= age
+    mutating func abandonWalk(_ partition: Partition) { walked[partition] = nil }
+
+    func needsWalk(_ view: ViewID) -> Bool { walked[view.partition] != view }
+
+    /// A row changes, and then has something that may be forgotten, or not.
+    mutating func noteChange(
+        _ key: [UInt8], in view: ViewID, isRemovable: @autoclosure () -> Bool, now: Instant
+    ) {
+        guard walked[view.partition] == view else { return }
+        guard isRemovable() else {
+            candidates[key] = nil
+            return
         }
-        guard sightings[tombstone.key] != nil || sightings.count < TombstoneSweep.sightingsMax
-        else { return false }
-        sightings[tombstone.key] = Sighting(version: tombstone.version, since: now, pass: pass)
-        return age <= .zero
+        wait(for: key, in: view.partition, since: now)
     }
 
-    /// Forgets what this pass has not come upon.
-    mutating func endPass() { sightings = sightings.filter { $0.value.pass == pass } }
+    /// A walk came upon a row that has something which may be forgotten.
+    mutating func noteFound(_ key: [UInt8], in partition: Partition, now: Instant) {
+        if candidates[key] == nil { wait(for: key, in: partition, since: now) }
+    }
+
+    private mutating func wait(for key: [UInt8], in partition: Partition, since now: Instant) {
+        guard candidates[key] != nil || candidates.count < TombstoneSweep.candidatesMax else {
+            walked[partition] = nil
+            return
+        }
+        candidates[key] = now
+    }
+
+    /// There is nothing to forget in a row (any more), or others look after it.
+    mutating func drop(_ key: [UInt8]) { candidates[key] = nil }
+
+    /// Walks everything again if another write of the store has failed since: rows are what the disk
+    /// says.
+    mutating func noteFailures(_ count: Int) {
+        guard count != failures else { return }
+        failures = count
+        walked = [:]
+    }
+
+    /// Rows that have not changed for `age`, in the order of their keys.
+    func due(now: Instant, age: Duration) -> [[UInt8]] {
+        candidates.filter { now - $0.value >= age }.map(\.key)
+            .sorted { $0.lexicographicallyPrecedes($1) }
+    }
 }

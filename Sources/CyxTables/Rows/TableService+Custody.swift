@@ -227,6 +227,10 @@ extension TableService {
         comparisons.noteChange(
             of: key, in: view.partition, from: (rows.cached(key) ?? nil)?.content, to: content,
             now: environment.now())
+        sweep.noteChange(
+            key, in: view,
+            isRemovable: TableService.isRemovable(content, key, configuration.twoPhaseTables),
+            now: environment.now())
         let row = StoredRow(generation: view.generation, epoch: view.epoch, content: content)
         rows.stage(key, row, extra: extra)
     }

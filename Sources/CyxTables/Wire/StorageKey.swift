@@ -32,6 +32,11 @@ package enum StorageKey {
             table: TableID(rawValue: bytes[33]), position: position, suffix: Array(bytes[34...]))
     }
 
+    /// The table of a row's key, whatever else it says.
+    static func table(of key: [UInt8]) -> TableID? {
+        key.count >= 34 && key[0] == rowTag ? TableID(rawValue: key[33]) : nil
+    }
+
     /// Least row key at or after a position.
     package static func rowBound(_ position: Digest?) -> [UInt8] {
         guard let position else { return [rowTag + 1] }

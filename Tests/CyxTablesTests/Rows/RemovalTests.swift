@@ -174,6 +174,17 @@ import Testing
     }
 
     /// Else a pull would take for written what is in memory alone.
+    @Test func whatWasDeletedBeforeARestartGoesAwayToo() throws {
+        let network = try network(seed: 51)
+        try set(1, network)
+        try set(nil, network)
+        for index in 0..<5 { network.crash(index) }
+        network.restart(0, 1, 2, 3, 4)
+        #expect(try records(network).contains { $0?.isTombstone == true })
+        network.world.run(for: Self.patience)
+        #expect(try records(network).allSatisfy { $0 == nil })
+    }
+
     @Test func rowsThatAreClearedAreNotKeptInMemory() throws {
         let network = try network(seed: 50, peers: 1)
         try set(1, network)
