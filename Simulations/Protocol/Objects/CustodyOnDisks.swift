@@ -20,15 +20,14 @@ struct CustodyOnDisks {
         }
     }
 
-    /// Whether `peer` holds a position's rows in a view after which none is held.
+    /// Whether `peer` is of the newest view of which a member has all rows of a position, or of one
+    /// after it.
     func mayTell(_ peer: PeerID, of position: Digest) -> Bool {
         let here = replicas.filter { $0.replica.partition.contains(position) }
         guard
             let newest = here.filter(\.replica.isSynced).map(\.replica.view.id)
                 .max(by: { $1.isNewer(than: $0) })
         else { return true }
-        return here.contains {
-            $0.peer == peer && !newest.isNewer(than: $0.replica.view.id) && $0.replica.isSynced
-        }
+        return here.contains { $0.peer == peer && !newest.isNewer(than: $0.replica.view.id) }
     }
 }

@@ -331,10 +331,13 @@ struct ObjectAdversary {
     }
 
     /// Nothing but a custodian without a quorum could store anything at peers that are cut off
-    /// (RepairBounded): all gateways are on the other side.
+    /// (RepairBounded): all gateways are on the other side. What had been read from a quorum before may
+    /// still be rebuilt: from shards of which some are asked for in vain, and stored at the second try.
     private mutating func watchCutOff(_ now: Instant) {
         guard var cutOff else { return }
-        let isSettled = now - cutOff.since > world.timings.appendTimeout * 2
+        let timings = world.timings
+        let isSettled =
+            now - cutOff.since > timings.readTimeout * 4 + timings.appendTimeout * 2
         if isSettled, cutOff.files == nil {
             cutOff.files = files(of: cutOff.peers)
             self.cutOff = cutOff

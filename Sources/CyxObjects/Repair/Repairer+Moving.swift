@@ -8,8 +8,9 @@ extension Repairer {
     /// Copies the shard of `entry` to a peer where less of the segment lies, and lets its holder go.
     /// True also when that turned out not to be needed, or not to be possible now.
     func move(_ entry: HolderEntry, of id: SegmentID) async throws -> Bool {
-        await load(id)
+        guard await load(id) || !context.keeps(.repairsByQuorum) else { return false }
         guard let segment = machine.segments[id], segment.crowded == entry else { return true }
+        guard segment.hasQuorum else { return false }
         let shard = ShardID(segment: id, index: entry.index)
         let copier = ShardCopier(
             context: context.with(.background), shape: segment.shape,
@@ -55,7 +56,7 @@ extension Repairer {
 
     /// Strikes holders that nobody needs from the rows.
     func release(_ entries: [HolderEntry], of id: SegmentID) async throws -> Bool {
-        await load(id)
+        guard await load(id) || !context.keeps(.repairsByQuorum) else { return false }
         guard let segment = machine.segments[id], segment.surplus == entries else { return true }
         try await context.tables.merge(
             ObjectRows.holders(id),

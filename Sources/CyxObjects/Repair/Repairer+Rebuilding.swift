@@ -20,12 +20,13 @@ extension Repairer {
         machine.end(id, succeeded: succeeded, now: context.environment.now())
     }
 
-    /// Reads the rows once more, since another custodian may have been faster, then rebuilds.
+    /// Reads the rows once more, since another custodian may have been faster, then rebuilds. Where
+    /// they cannot be read, a quorum may be repairing elsewhere, and nothing is done.
     func rebuild(_ id: SegmentID) async throws -> Bool {
-        await load(id)
+        guard await load(id) || !context.keeps(.repairsByQuorum) else { return false }
         if let segment = machine.segments[id], segment.margin < 0 { await recheck(id) }
         guard let segment = machine.segments[id] else { return true }
-        guard segment.margin >= 0 else { return false }
+        guard segment.margin >= 0, segment.hasQuorum else { return false }
         let missing = segment.missing
         guard !missing.isEmpty else { return true }
         let good = machine.good(segment, peers)

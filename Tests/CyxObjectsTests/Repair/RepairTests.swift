@@ -137,6 +137,28 @@ import Testing
         #expect(Set(entries.map(\.index)).count == 14 && entries.count == 14)
     }
 
+    @Test func whoCannotReadTheRowsAnyMoreStoresNothing() throws {
+        let world = try ObjectWorld(storers: 20)
+        try world.createBucket()
+        _ = try world.put("key", noise(1_000_000))
+        #expect(try world.runUntilFull(segments: 1))
+        let before = world.holders().map(\.entry)
+        world.calls.clear()
+        world.shared.state.withLock {
+            $0.fault = { _, _ in .unavailable("2 of 5 custodians answered, 3 are needed") }
+        }
+        // Not the custodians.
+        let custodians = Set(world.nodes.prefix(5).map(\.id))
+        let holders = Set(before.map(\.peer)).subtracting(custodians).sorted()
+        for peer in holders.suffix(3) { world.kill(try #require(world.node(peer))) }
+        world.world.run(for: .seconds(90))
+        // Shards of 100 kB; besides there are only short questions.
+        #expect(world.calls.bytes(.foreground) + world.calls.bytes(.background) < 50_000)
+        world.shared.state.withLock { $0.fault = nil }
+        #expect(try world.runUntilFull(segments: 1))
+        #expect(world.holders().map(\.entry) != before)
+    }
+
     @Test func aSegmentThatLiesBadlyIsSpreadAgain() throws {
         // Fourteen peers in two zones take seven shards each; a third and a fourth zone join.
         let world = try ObjectWorld(storers: 14, zones: 2)
