@@ -277,7 +277,12 @@ struct TableEvidence {
     /// others could take the seats of those who cannot.
     func hasConverged(_ world: TableWorld) -> Bool {
         guard let view = newest else { return false }
-        let canReplace = world.peers.contains { $0.isStaying && !view.contains($0.id) }
+        let hasLeft = { (peer: TablePeer) in
+            peer.isGone || world.directory.state(of: peer.id) == .left
+        }
+        let canReplace = world.peers.contains {
+            $0.isStaying && !hasLeft($0) && !view.contains($0.id)
+        }
         return view.members.allSatisfy { member in
             guard let peer = world.peers.first(where: { $0.id == member.peer }) else {
                 return false
@@ -285,7 +290,7 @@ struct TableEvidence {
             let isSame =
                 peer.store == member.store
                 || world.configuration.brokenRules.contains(.tellsStoresApart)
-            if peer.isGone, !canReplace { return true }
+            if hasLeft(peer), !canReplace { return true }
             return !peer.isGone && isSame && replicas[peer.id]?.view == view
                 && replicas[peer.id]?.isServing == true
         }
