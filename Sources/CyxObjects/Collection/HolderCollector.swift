@@ -8,8 +8,8 @@ internal import CyxTransport
 /// segment, and empties the trash.
 ///
 /// Files go only on their owner's word, or when a quorum says that a segment is unknown, or is no
-/// longer this holder's, which it has had for long enough to be registered. Either way they go to the trash first, and come
-/// back from there if their segment turns up again.
+/// longer this holder's, which it has had for long enough to be registered. Either way they go to the
+/// trash first, and come back from there if their segment turns up again.
 package actor HolderCollector {
     /// Rows of the store that are looked at in one step of a walk.
     static let page = 512

@@ -55,6 +55,12 @@ extension Repairer {
     }
 
     /// Strikes holders that nobody needs from the rows.
+    ///
+    /// That is the release of B4, without signatures of its own: only custodians, the owner and the
+    /// holder may strike an entry, a struck one never comes back, and a holder believes it of a quorum
+    /// (`HolderCollector`), which f + 1 custodians of those that answer are part of. Nor does a peer that
+    /// returns announce what it has: its entries name its store, and count again once membership sees
+    /// it; those that were struck meanwhile it learns of as any holder does.
     func release(_ entries: [HolderEntry], of id: SegmentID) async throws -> Bool {
         guard await load(id) || !context.keeps(.repairsByQuorum) else { return false }
         guard let segment = machine.segments[id], segment.surplus == entries else { return true }
