@@ -79,14 +79,17 @@ struct ObjectAdversary {
         var files: Set<ObjectEvidence.Holding>?
     }
 
-    init(world: ObjectWorld, clients: ObjectClients, favouring favourites: [ObjectNemesis]) {
+    init(
+        world: ObjectWorld, clients: ObjectClients, favouring favourites: [ObjectNemesis],
+        among allowed: [ObjectNemesis] = ObjectNemesis.allCases
+    ) {
         self.world = world
         self.clients = clients
         generator = world.world.generator()
         var kinds = favourites
         let loss = Self.losses.randomElement(using: &generator)
         let hasFavouriteLoss = favourites.contains { Self.losses.contains($0) }
-        for kind in ObjectNemesis.allCases where !kinds.contains(kind) {
+        for kind in allowed where !kinds.contains(kind) {
             if Self.losses.contains(kind), kind != loss || hasFavouriteLoss { continue }
             if Bool.random(using: &generator) { kinds.append(kind) }
         }
@@ -227,10 +230,14 @@ struct ObjectAdversary {
         case .growth:
             guard grown < Self.growthMax else { return }
             grown += 1
-            count(kind)
-            world.addPeer(storing: true)
+            grow()
         case .gatewayCrashes, .replays, .loss: return
         }
+    }
+
+    mutating func grow() {
+        count(.growth)
+        world.addPeer(storing: true)
     }
 
     private mutating func takeDown(_ peer: ObjectPeer, for time: Duration) {
@@ -279,6 +286,15 @@ struct ObjectAdversary {
         leaving.append(peer)
         ask(peer)
         if isReplaced { world.addPeer(storing: true) }
+    }
+
+    /// Asks all storage peers but the first.
+    mutating func sendAllButOneAway() {
+        for peer in world.storers where peer.machine.index > 1 && isStaying(peer) {
+            count(.departures)
+            leaving.append(peer)
+            ask(peer)
+        }
     }
 
     /// Who crashes before it has noted that it is to leave has to be asked again.

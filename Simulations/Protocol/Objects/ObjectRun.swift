@@ -15,27 +15,32 @@ struct ObjectOutcome: SeedOutcome, Sendable {
 }
 
 /// One seed: the network grows to its size, faults and clients go on for some seconds, then all is
-/// taken back and must come to rest, with everything where it belongs and no garbage left.
+/// taken back and must come to rest, with everything where it belongs and no garbage left. One seed of
+/// eight begins with one storage peer and ends with one (`growAndShrink`).
 enum ObjectRun {
     private static let faults = Duration.seconds(12)
-    private static let recovery = Duration.seconds(120)
-    private static let pace = Duration.milliseconds(20)
+    static let recovery = Duration.seconds(120)
+    static let pace = Duration.milliseconds(20)
     /// How often the disks are looked at in between.
-    private static let looks = Duration.seconds(2)
+    static let looks = Duration.seconds(2)
 
     static func run(
         seed: UInt64, without broken: Set<ObjectRule> = [],
         favouring kinds: [ObjectNemesis] = [], lies: [MemberLie] = [], printed: LogLevel? = nil
     ) -> ObjectOutcome {
         let world = ObjectWorld(seed: seed, without: broken, printed: printed)
-        for _ in 0..<ObjectWorld.storers { world.addPeer(storing: true) }
+        let growsFromOne = seed % 8 == 0 && broken.isEmpty && kinds.isEmpty && lies.isEmpty
+        let storers = growsFromOne ? 1 : ObjectWorld.storers
+        for _ in 0..<storers { world.addPeer(storing: true) }
         for _ in 0..<ObjectWorld.gateways { world.addPeer(storing: false) }
         let clients = ObjectClients(world: world)
         var outcome = ObjectOutcome(seed: seed)
-        if !settle(world, .seconds(20), { areTablesWhole(world) }) {
+        if !settle(world, .seconds(20), { areTablesWhole(world, custodians: min(storers, 5)) }) {
             clients.with { $0.violate("Converge", "the view did not grow at the start") }
         } else if !clients.createBucket() {
             clients.with { $0.violate("Converge", "no bucket could be created at the start") }
+        } else if growsFromOne {
+            growAndShrink(world, clients, &outcome)
         } else {
             underFaults(
                 world, clients,
@@ -84,7 +89,7 @@ enum ObjectRun {
     }
 
     /// Waits until all is as it should be without faults, and says what is not.
-    private static func rest(
+    static func rest(
         _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: inout ObjectAdversary
     ) {
         let isWhole = settle(world, recovery) {
@@ -139,7 +144,7 @@ enum ObjectRun {
         }
     }
 
-    private static func settle(
+    static func settle(
         _ world: ObjectWorld, _ limit: Duration, every interval: Duration = .milliseconds(200),
         _ predicate: () -> Bool
     ) -> Bool {
@@ -163,18 +168,18 @@ enum ObjectRun {
         }
     }
 
-    private static func areTablesWhole(_ world: ObjectWorld) -> Bool {
+    static func areTablesWhole(_ world: ObjectWorld, custodians: Int = 5) -> Bool {
         let known = health(world)
         let isWhole = known.allSatisfy { _, health in
             guard let health else { return false }
             return health.fullPartitions == health.partitions
                 && health.unavailablePartitions == 0
         }
-        return isWhole && known.count { $0.1?.partitions == 1 } >= 5
+        return isWhole && known.count { $0.1?.partitions == 1 } >= custodians
             && known.count == world.peers.count { !$0.isGone }
     }
 
-    private static func departureState(_ world: ObjectWorld, _ peer: ObjectPeer) -> String {
+    static func departureState(_ world: ObjectWorld, _ peer: ObjectPeer) -> String {
         guard let departure = peer.departure else { return "\(peer.machine.name) is down" }
         let task = world.world.spawn(peer.machine) { await departure.status }
         world.world.run(limit: .seconds(1)) { task.result != nil }
