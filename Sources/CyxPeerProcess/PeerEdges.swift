@@ -41,7 +41,10 @@ struct PeerEdges: Sendable {
                 print("access key \(made.accessKey)  secret key \(made.secretKey)  (shown once)")
             }
             accounts = file.entries
-            stores = file.entries.map { ObjectGateway(context: peer.objects, accountSeed: $0.seed) }
+            stores = file.entries.map { entry in
+                ObjectGateway(
+                    context: peer.objects, accountSeed: entry.seed, lease: configuration.lease)
+            }
             var known = S3Accounts()
             for (entry, store) in zip(accounts, stores) {
                 known[entry.accessKey] = S3Accounts.Account(

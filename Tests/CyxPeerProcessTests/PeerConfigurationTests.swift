@@ -129,4 +129,13 @@ import Testing
         #expect(throws: ConfigurationError.self) { try combine(["--relay-circuits", "0"]) }
         #expect(throws: ConfigurationError.self) { try combine(["--relay-rate", "fast"]) }
     }
+
+    @Test func aLeaseIsATime() throws {
+        #expect(try combine().lease == nil)
+        #expect(try combine(file: "gateway: {lease: 90d}").lease == .seconds(90 * 86_400))
+        #expect(try combine(["--lease", "3s"], file: "gateway: {lease: 90d}").lease == .seconds(3))
+        let message = "--lease: `2s` is not a time of 3s or more, such as 90d"
+        #expect(throws: ConfigurationError(message)) { try combine(["--lease", "2s"]) }
+        #expect(throws: ConfigurationError.self) { try combine(["--lease", "never"]) }
+    }
 }

@@ -13,9 +13,9 @@ import faults
 import growth
 import linearizability
 import losses
-import pins
 import recovery
 import upkeep
+from collection import pins
 from harness import Cases, Devnet, expect
 
 SUITES = {

@@ -198,13 +198,15 @@ package actor Auditor {
             await !repairer.isBad(planned.entry, of: segment)
         else { return nil }
         let entry = planned.entry
-        return await context.environment.blocking.run { () -> Subject? in
+        let subject = await context.environment.blocking.run { () -> Subject? in
             do throws(RowError) {
                 let (shape, owner) = try SegmentShape.verified(core, of: segment)
                 guard holder.receipt.proves(entry, in: shape) else { return nil }
                 return Subject(receipt: holder.receipt, owner: owner)
             } catch { return nil }
         }
+        guard let subject, try await !context.isNeglected(subject.owner) else { return nil }
+        return subject
     }
 
     func ask(

@@ -37,8 +37,8 @@ actor Collector {
         var step = 0
         while true {
             try await context.environment.sleep(for: context.timings.collection.pause)
+            if step % Collector.pinSteps == 0 { await dropDuePins() }
             do {
-                if step % Collector.pinSteps == 0 { try await gateway.dropDuePins() }
                 try await collect(step)
             } catch {
                 // The next round comes by here again.
@@ -46,6 +46,14 @@ actor Collector {
             }
             step = (step + 1) % (1 << context.timings.collection.partBits)
             if step == 0 { rounds.add() }
+        }
+    }
+
+    private func dropDuePins() async {
+        do {
+            try await gateway.dropDuePins()
+        } catch {
+            logger.debug("pins were not looked at", [("error", "\(error)")])
         }
     }
 

@@ -567,18 +567,19 @@ package struct PinRow: ProtobufMessage {
 
 /// Until when an account has its data kept. In the clear: holders go by it.
 package struct LeaseRow: ProtobufMessage {
+    /// 0: for ever.
     package var untilMs: Int64 = 0
-    /// For how long whoever wrote this asks at a time.
-    package var lengthMs: Int64 = 0
+    /// When it was last renewed although it had ended before; 0: never.
+    package var resumedMs: Int64 = 0
 
     package init() {}
 
     package init(
         untilMs: Int64 = 0,
-        lengthMs: Int64 = 0
+        resumedMs: Int64 = 0
     ) {
         self.untilMs = untilMs
-        self.lengthMs = lengthMs
+        self.resumedMs = resumedMs
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -587,7 +588,7 @@ package struct LeaseRow: ProtobufMessage {
             case 1:
                 try reader.read(&self.untilMs, as: ProtobufInt64.self)
             case 2:
-                try reader.read(&self.lengthMs, as: ProtobufInt64.self)
+                try reader.read(&self.resumedMs, as: ProtobufInt64.self)
             default: try reader.skip()
             }
         }
@@ -595,7 +596,7 @@ package struct LeaseRow: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.write(self.untilMs, field: 1, as: ProtobufInt64.self)
-        writer.write(self.lengthMs, field: 2, as: ProtobufInt64.self)
+        writer.write(self.resumedMs, field: 2, as: ProtobufInt64.self)
     }
 }
 

@@ -61,18 +61,19 @@ package struct ObjectTimings: Sendable {
     package var audits: AuditTimings
     package var scrub: ScrubTimings
     package var collection: CollectionTimings
+    package var leases: LeaseTimings
 
     package static let production = ObjectTimings(
         appendTimeout: .seconds(15), readTimeout: .seconds(10), stragglerGrace: .seconds(2),
         hedge: (.milliseconds(50), .seconds(2)), bucketCache: .seconds(5),
         unfinishedUpload: .seconds(24 * 3600), cleanupRetry: (.seconds(1), .seconds(300)),
         repair: .production, repairLimits: .production, audits: .production, scrub: .production,
-        collection: .production)
+        collection: .production, leases: .production)
 
     package static let devnet = ObjectTimings(
         appendTimeout: .seconds(8), readTimeout: .seconds(4), stragglerGrace: .seconds(1),
         hedge: (.milliseconds(50), .seconds(1)), bucketCache: .seconds(2),
         unfinishedUpload: .seconds(3600), cleanupRetry: (.milliseconds(200), .seconds(10)),
         repair: .devnet, repairLimits: .devnet, audits: .devnet, scrub: .devnet,
-        collection: .devnet)
+        collection: .devnet, leases: .devnet)
 }

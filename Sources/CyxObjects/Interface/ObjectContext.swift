@@ -16,6 +16,8 @@ package struct ObjectContext: Sendable {
     package let salts: PlacementSalts
     /// What lets this peer change rows of its gateways' accounts; the tables' guard goes by it.
     package let permits: PermitBook
+    /// Accounts' leases, as they were read a while ago.
+    let leases = LeaseBook()
     /// The order of collection's steps.
     let collection: CollectionRules
     /// Rules that are not kept: none, except in `simulate object-rules`.

@@ -24,6 +24,7 @@ package actor ObjectGateway: ObjectService {
     let runner = JobRunner()
     let fetcher: SegmentFetcher
     let cleaner: Cleaner
+    private let lease: LeaseKeeper
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
         capacity: ObjectGateway.cachedBuckets)
     var indexes = BoundedCache<Digest, BucketIndex>(capacity: ObjectGateway.cachedBuckets)
@@ -34,18 +35,20 @@ package actor ObjectGateway: ObjectService {
         context.environment.executor.asUnownedSerialExecutor()
     }
 
-    /// `accountSeed`: 32 secret bytes that the account's keys are derived from.
-    package init(context: ObjectContext, accountSeed: [UInt8]) {
+    /// `accountSeed`: 32 secret bytes that the account's keys are derived from. `lease`: for how
+    /// long the account has its data kept at a time, renewed while this runs; nil: for ever.
+    package init(context: ObjectContext, accountSeed: [UInt8], lease: Duration? = nil) {
         self.context = context
         keys = AccountKeys(seed: accountSeed)
         context.permits.add(keys.signing)
         fetcher = SegmentFetcher(context: context, runner: runner)
         cleaner = Cleaner(context: context, keys: keys, runner: runner)
+        self.lease = LeaseKeeper(context: context, keys: keys, length: lease)
     }
 
     package nonisolated var account: AccountID { keys.account }
 
-    /// Read-ahead, clean-up and re-coding, until the task is cancelled.
+    /// Read-ahead, clean-up, re-coding and the account's lease, until the task is cancelled.
     package func run() async throws {
         let recoder = Recoder(gateway: self, context: context.with(.background))
         let collector = Collector(gateway: self, context: context, keys: keys)
@@ -54,6 +57,7 @@ package actor ObjectGateway: ObjectService {
             group.addTask { try await recoder.run() }
             group.addTask { try await collector.run() }
             group.addTask { await self.cleaner.kick() }
+            group.addTask { [lease] in try await lease.run() }
             try await group.waitForAll()
         }
     }

@@ -24,6 +24,8 @@ extension TableID {
     package static let parts = TableID(rawValue: 0x1c)
     /// Versions that an account keeps, whatever becomes of their keys (register).
     package static let pins = TableID(rawValue: 0x1e)
+    /// Until when an account has its data kept (register).
+    package static let leases = TableID(rawValue: 0x28)
     /// What the audits of one period are drawn from (register).
     package static let beacons = TableID(rawValue: 0x20)
     /// What auditors found of one peer in one window (merge row).

@@ -7,7 +7,7 @@ extension ObjectRowRules {
     /// Tables whose rows only their account changes.
     private static let owned: Set<TableID> = [
         .accountBuckets, .heads, .manifests, .layouts, .segments, .uploads, .parts, .references,
-        .pins,
+        .pins, .leases,
     ]
 
     /// `permits`: of the peer whose tables these are. `broken`: see `ObjectRule`.

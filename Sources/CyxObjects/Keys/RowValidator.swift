@@ -25,7 +25,7 @@ package enum ObjectRowRules {
     ) -> String? {
         switch key.table {
         case .buckets, .accountBuckets, .heads, .manifests, .layouts, .segments, .uploads, .parts,
-            .pins:
+            .pins, .leases:
             return validateSigned(key, value)
         case .holders:
             return validateReceipt(key, element, value)

@@ -114,8 +114,8 @@ extension SegmentShape {
     /// `verified`, for callers that treat a bad row as one that custodians should have refused.
     static func verifiedOrRejected(
         _ signed: [UInt8], of segment: SegmentID
-    ) throws(TableError) -> SegmentShape {
-        do { return try verified(signed, of: segment).shape } catch {
+    ) throws(TableError) -> (shape: SegmentShape, account: AccountID) {
+        do { return try verified(signed, of: segment) } catch {
             throw .rejected("\(error)")
         }
     }

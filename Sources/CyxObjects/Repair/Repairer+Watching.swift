@@ -47,7 +47,7 @@ extension Repairer {
                 .segments, after: after, limit: RowLimits.scanPageRows)
             for key in page where key.suffix.isEmpty {
                 let id = SegmentID(key.position)
-                if let until = absent[id], now < until { continue }
+                if let until = absent[id] ?? neglected[id], now < until { continue }
                 guard let custody = try await custody(of: id, snapshot),
                     custody.rank < Repairer.watchers
                 else { continue }
@@ -62,6 +62,7 @@ extension Repairer {
             after = last
         }
         for id in machine.segments.keys.sorted() where !seen.contains(id) { machine.remove(id) }
+        neglected = neglected.filter { now < $0.value }
         return fresh
     }
 
@@ -114,7 +115,12 @@ extension Repairer {
                 machine.remove(id)
                 return true
             }
-            let shape = try SegmentShape.verifiedOrRejected(signed, of: id)
+            let (shape, account) = try SegmentShape.verifiedOrRejected(signed, of: id)
+            guard await !isNeglected(account) else {
+                neglected[id] = now + context.timings.repair.refresh
+                machine.remove(id)
+                return true
+            }
             let forged = await unproven(holders, shape)
             let named = holders.map(\.entry)
             let entries = named.filter { !forged.contains($0) }
@@ -130,6 +136,12 @@ extension Repairer {
             logger.debug("a segment's rows could not be read", [("error", "\(error)")])
             return false
         }
+    }
+
+    /// Whether nobody asks for the account's data any more. As long as that cannot be read it is
+    /// repaired: its lease lies in another partition, whose loss must not be that of the data.
+    private func isNeglected(_ account: AccountID) async -> Bool {
+        do { return try await context.isNeglected(account) } catch { return false }
     }
 
     /// The entries whose holder did not sign their receipt. Those that were loaded before are known

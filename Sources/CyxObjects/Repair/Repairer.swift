@@ -42,6 +42,8 @@ package actor Repairer {
     var looked: Basis?
     var reports: [Report] = []
     var absent = BoundedCache<SegmentID, Instant>(capacity: Repairer.absentees)
+    /// Local segments whose account's lease has ended, and when to look again: as many as there are.
+    var neglected: [SegmentID: Instant] = [:]
     var repairedBytes: UInt64 = 0
     let movedBytes: Counter
     /// From when a segment was first seen to miss shards until it was whole again.

@@ -22,6 +22,8 @@ extension PeerConfiguration {
             FlagSpec("access-key", "KEY", "first S3 account of a new gateway (CYX_ACCESS_KEY)"),
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
             FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
+            FlagSpec(
+                "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
             FlagSpec("congestion", "NAME", "congestion control: cubic or bbr (cubic)"),
             FlagSpec("qlog", "DIR", "write a qlog trace of each connection into DIR (off)"),
@@ -34,7 +36,7 @@ extension PeerConfiguration {
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
-        "profile", "congestion", "log-level", "qlog",
+        "profile", "congestion", "log-level", "qlog", "lease",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -85,7 +87,7 @@ extension PeerConfiguration {
         "listen": "listen", "bootstrap": "bootstrap", "roles": "roles", "zone": "zone",
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
         "network.admin_key": "admin-key", "own_ranges": "own-ranges",
-        "relay.circuits": "relay-circuits", "relay.rate": "relay-rate",
+        "relay.circuits": "relay-circuits", "relay.rate": "relay-rate", "gateway.lease": "lease",
         "profile": "profile", "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",
     ]

@@ -34,6 +34,8 @@ struct PeerConfiguration: Equatable {
     /// First S3 account of a new gateway; generated when absent.
     var firstAccount: S3Account?
     var moreAccounts: [S3Account] = []
+    /// For how long at a time the gateway's accounts have their data kept; nil: for ever.
+    var lease: Duration?
     var profile = Profile.production
     var congestion = CongestionAlgorithm.cubic
     var logLevel = LogLevel.info
@@ -49,6 +51,9 @@ struct ConfigurationError: Error, Equatable, CustomStringConvertible {
 }
 
 extension PeerConfiguration {
+    /// A lease is renewed three times within it.
+    private static let leaseMin = Duration.seconds(3)
+
     /// Every setting by its flag's name; the file's keys map to these in `PeerConfiguration+File`.
     ///
     /// `origin` says where the text came from, for the error: `--zone` or `peer.yaml line 3`.
@@ -100,6 +105,10 @@ extension PeerConfiguration {
                 throw refuse("at most \(AddressRule.rangesMax) ranges")
             }
             ownRanges = ranges
+        case "lease":
+            guard let length = Units.parseDuration(text), length >= PeerConfiguration.leaseMin
+            else { throw refuse("a time of 3s or more, such as 90d") }
+            lease = length
         case "bootstrap":
             bootstrap = []
             for part in text.split(separator: ",") {

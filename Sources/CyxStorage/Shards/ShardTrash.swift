@@ -8,6 +8,8 @@ package enum TrashReason: UInt8, Sendable {
     case unregistered = 2
     /// The rows do not name this holder any more.
     case released = 3
+    /// Their account's lease has ended.
+    case lapsed = 4
 }
 
 /// Since when something lies in the trash, and why.

@@ -17,6 +17,8 @@ extension ObjectTimings {
         timings.collection.sweep = (.milliseconds(20), .seconds(2))
         timings.collection.recheck = .seconds(20)
         timings.collection.trash = .seconds(6)
+        timings.leases = LeaseTimings(
+            grace: .seconds(20), settle: .seconds(10), memory: .seconds(1), look: .seconds(2))
         return timings
     }()
 }

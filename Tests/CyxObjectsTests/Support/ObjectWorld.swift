@@ -24,6 +24,7 @@ final class ObjectWorld {
     /// What the peers' present lives have made.
     private final class Slots: Sendable {
         let gateway = Mutex<ObjectGateway?>(nil)
+        let lease = Mutex<Duration?>(nil)
         let stores = Mutex<[PeerID: ShardStore]>([:])
         let repairers = Mutex<[PeerID: Repairer]>([:])
         let auditors = Mutex<[PeerID: Auditor]>([:])
@@ -55,6 +56,11 @@ final class ObjectWorld {
     private let audits: Bool
     /// Rules that the gateway does not keep.
     private let brokenRules: Set<ObjectRule>
+    /// The lease that the gateway asks for when it starts next.
+    var lease: Duration? {
+        get { slots.lease.withLock { $0 } }
+        set { slots.lease.withLock { $0 = newValue } }
+    }
     /// Whether peers look after their own disks.
     private let upkeep: Bool
 
@@ -162,13 +168,14 @@ final class ObjectWorld {
 
     init(
         storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
-        upkeep: Bool = false, timings: ObjectTimings = .devnet,
+        upkeep: Bool = false, lease: Duration? = nil, timings: ObjectTimings = .devnet,
         gatewayWithout brokenRules: Set<ObjectRule> = []
     ) throws {
         self.upkeep = upkeep
         self.audits = audits
         self.timings = timings
         self.brokenRules = brokenRules
+        slots.lease.withLock { $0 = lease }
         world = SimulatedWorld(seed: seed)
         gatewayNode = ObjectWorld.node(world, 0)
         shared.state.withLock { $0.validate = ObjectRowRules.validate }
@@ -274,7 +281,8 @@ final class ObjectWorld {
                     brokenRules: brokenRules)
                 slots.books.withLock { $0[gatewayNode.id] = context.standings }
                 let gateway = ObjectGateway(
-                    context: context, accountSeed: [UInt8](repeating: 77, count: 32))
+                    context: context, accountSeed: [UInt8](repeating: 77, count: 32),
+                    lease: slots.lease.withLock { $0 })
                 slots.gateway.withLock { $0 = gateway }
                 try await gateway.run()
             }

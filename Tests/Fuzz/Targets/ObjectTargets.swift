@@ -126,6 +126,8 @@ private let objectRows = Choice(decoders: [
             { $0.element })
         return entry != nil
     },
+    { bytes in try message(PinRow.self, bytes) != nil },
+    { bytes in try message(LeaseRow.self, bytes) != nil },
 ])
 
 private let shardMessages = Choice(decoders: [
@@ -243,6 +245,13 @@ enum ObjectSamples {
                     index: 3, peer: signing.verifyingKey.peerID, store: StoreID(Digest(4, 4, 4, 4)),
                     receiptHash: [UInt8](repeating: 2, count: HolderEntry.hashBytes)
                 ).element,
+            [10]
+                + PinRow(
+                    bucketName: "photos", bucket: Array(0..<32),
+                    head: HeadRow(key: "a", write: Array(0..<16)), createdMs: 5, untilMs: 9,
+                    state: .pinned
+                ).protobufBytes(),
+            [11] + LeaseRow(untilMs: 7, resumedMs: 3).protobufBytes(),
         ]
     }
 
