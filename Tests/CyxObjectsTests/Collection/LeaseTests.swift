@@ -176,7 +176,9 @@ import Testing
             $0.collection.trash = .seconds(120)
             $0.audits.period = .seconds(10)
             $0.audits.window = .seconds(20)
-            $0.leases.settle = .seconds(20)
+            // Holders take their time to bring back what is asked for again.
+            $0.collection.sweep = (.milliseconds(20), .seconds(15))
+            $0.leases.settle = .seconds(30)
         }
         for number in 0..<6 { _ = try world.put("key\(number)", noise(200_000)) }
         let used = try world.usage().used
