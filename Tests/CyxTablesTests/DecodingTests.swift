@@ -73,6 +73,47 @@ import Testing
         }
     }
 
+    /// A decision that a partition splits, as a certificate of the lower part.
+    private static func split(members: [ViewMember]? = nil, after epoch: UInt32 = 1)
+        -> ViewCertificate
+    {
+        let old = certificate().view
+        var lower = old
+        lower.id.epoch = epoch + 1
+        if let partition = old.partition.children?.lower { lower.id.partition = partition }
+        lower.members = members ?? old.members
+        let statement = ViewCertificate.statement(view: lower, previous: old, round: 3)
+        return ViewCertificate(
+            view: lower, previous: old, round: 3,
+            signatures: [
+                ViewSignature(key: key.verifyingKey.bytes, signature: key.sign(statement))
+            ])
+    }
+
+    @Test func oneDecisionProvesTheViewsOfBothPartsAndOfNothingElse() throws {
+        let lower = Self.split()
+        let upper = try #require(lower.sibling)
+        #expect(lower.isSplit && upper.isSplit && upper.sibling == lower)
+        #expect(lower.isValid(adminKey: nil) && upper.isValid(adminKey: nil))
+        #expect(try ViewCertificate(bytes: upper.bytes) == upper)
+        #expect(upper.view.partition == lower.view.partition.sibling)
+        #expect(upper.view.members == lower.view.members)
+        #expect(Self.certificate().sibling == nil)
+
+        // Whoever is asked in has none of the rows; a part of another partition is no part.
+        let stranger = ViewMember(peer: PeerID(.zero), store: StoreID(.zero))
+        #expect(!Self.split(members: [stranger]).isValid(adminKey: nil))
+        let member = try #require(lower.view.members.first)
+        #expect(!Self.split(members: [member, stranger]).isValid(adminKey: nil))
+        #expect(!Self.split(after: 2).isValid(adminKey: nil))
+        var foreign = lower
+        foreign.view.id.partition = try #require(Partition(depth: 9, index: 2))
+        #expect(!foreign.isValid(adminKey: nil))
+        var deeper = lower
+        deeper.view.id.partition = try #require(Partition(depth: 10, index: 0))
+        #expect(!deeper.isValid(adminKey: nil))
+    }
+
     private static func recovery() -> ViewCertificate {
         let lost = certificate().view
         var next = lost
@@ -150,13 +191,44 @@ import Testing
         _ = replica.vote.precommit(replica.view, round: 4)
         replica.successor = Self.certificate()
         replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
-        // As peers wrote it before there were floors.
-        let before = [1] + replica.bytes.dropFirst().dropLast(RegisterVersion.byteCount)
-        #expect(try Replica(bytes: before) == replica)
+        #expect(try Replica(bytes: Self.former(replica, version: 2)) == replica)
+        #expect(try Replica(bytes: Self.former(replica, version: 1)) == replica)
         replica.floor = RegisterVersion(
             generation: 0, epoch: 2, counter: 3, proposer: PeerID(.zero), nonce: 4)
         #expect(try Replica(bytes: replica.bytes) == replica)
         attack(replica.bytes) { try Replica(bytes: $0).isSynced }
+    }
+
+    /// A replica as peers wrote it before there were splits (2), and floors (1).
+    private static func former(_ replica: Replica, version: UInt8) throws -> [UInt8] {
+        let successor = try #require(replica.successor)
+        let partitionBytes = 9
+        var bytes = replica.bytes
+        // Generation and epoch, the successor behind a flag and its length, the floor.
+        let end = bytes.count - 8 - 5 - successor.bytes.count - RegisterVersion.byteCount
+        bytes.removeSubrange(end - partitionBytes..<end)
+        bytes.removeSubrange(1...partitionBytes)
+        bytes[0] = version
+        return version == 1 ? bytes.dropLast(RegisterVersion.byteCount) : bytes
+    }
+
+    @Test func partsOfReplicasComeBack() throws {
+        let split = Self.split()
+        let whole = try #require(split.previous)
+        var part = Replica(certificate: Self.certificate(), isSynced: true)
+        #expect(part.isServing && !part.isSource(of: whole.id))
+        part.partition = split.view.partition
+        // Its view has ended, and what it had is there for those who follow.
+        #expect(part.isPart && !part.isServing && part.isSource(of: whole.id))
+        part.frozen = Replica.Frozen(view: whole.id, isSource: true)
+        #expect(try Replica(bytes: part.bytes) == part)
+        attack(part.bytes) { try Replica(bytes: $0).isSynced }
+        var next = Replica(certificate: split, isSynced: true)
+        next.frozen = Replica.Frozen(view: whole.id, isSource: true)
+        #expect(!next.isPart && next.isSource(of: whole.id))
+        #expect(try Replica(bytes: next.bytes) == next)
+        part.partition = try #require(Partition(depth: 9, index: 3))
+        #expect(throws: DecodingError.self) { _ = try Replica(bytes: part.bytes) }
     }
 
     @Test func registersAreReadWithoutTrapping() {

@@ -17,6 +17,8 @@ struct Comparisons: Sendable {
         var agreed: [ViewMember: UInt64] = [:]
         /// Of all rows, as of `version`; nil until it was asked for.
         var fingerprint: RowFingerprint?
+        /// That all rows take in the store, known with the fingerprint.
+        var bytes = 0
     }
 
     private var entries: [Partition: Entry] = [:]
@@ -40,10 +42,14 @@ struct Comparisons: Sendable {
         entry.version += 1
         entry.changed = now
         if entry.fingerprint != nil {
-            if let before = old.flatMap({ RowSummary(key, $0) }) {
+            if let old, let before = RowSummary(key, old) {
                 entry.fingerprint?.remove(before.hash)
+                entry.bytes -= key.count + old.byteCount
             }
-            if let after = RowSummary(key, new) { entry.fingerprint?.insert(after.hash) }
+            if let after = RowSummary(key, new) {
+                entry.fingerprint?.insert(after.hash)
+                entry.bytes += key.count + new.byteCount
+            }
         }
         entries[partition] = entry
     }
@@ -65,13 +71,21 @@ struct Comparisons: Sendable {
 
     func fingerprint(_ partition: Partition) -> RowFingerprint? { entries[partition]?.fingerprint }
 
-    /// Keeps a fingerprint that was computed from the rows, unless they have changed since.
+    /// About how much the rows of a partition take in the store; nil until they have been compared.
+    func byteCount(_ partition: Partition) -> Int? {
+        entries[partition].flatMap { $0.fingerprint == nil ? nil : $0.bytes }
+    }
+
+    /// Keeps a fingerprint that was computed from the rows, and their bytes, unless they have changed
+    /// since.
     mutating func keep(
-        _ fingerprint: RowFingerprint, of partition: Partition, at version: UInt64, now: Instant
+        _ fingerprint: RowFingerprint, bytes: Int, of partition: Partition, at version: UInt64,
+        now: Instant
     ) {
         var entry = entry(partition, now: now)
         guard entry.version == version else { return }
         entry.fingerprint = fingerprint
+        entry.bytes = bytes
         entries[partition] = entry
     }
 

@@ -18,14 +18,17 @@ struct RangeSummary: Sendable {
     }
 
     private(set) var total = RowFingerprint()
+    /// That the rows take in the store.
+    private(set) var byteCount = 0
     /// The first rows; all of them if they are few.
     private var first: [RowSummary] = []
     /// Each but the last has `rowsInPart` rows.
     private var made: [Part] = []
     private var rowsInPart: UInt64 = 1
 
-    /// Adds the next row, in key order.
-    mutating func add(_ row: RowSummary) {
+    /// Adds the next row, in key order, with so many bytes in the store.
+    mutating func add(_ row: RowSummary, bytes: Int = 0) {
+        byteCount += bytes
         if first.count <= RangeSummary.listingRows { first.append(row) }
         let hash = row.hash
         total.insert(hash)

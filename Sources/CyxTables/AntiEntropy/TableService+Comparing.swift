@@ -73,9 +73,11 @@ extension TableService {
         if let known = comparisons.fingerprint(partition) { return known }
         let version = comparisons.version(partition)
         let range = StorageKey.rows(of: partition)
-        let fingerprint = try await summary(from: range.from, to: range.to).total
-        comparisons.keep(fingerprint, of: partition, at: version, now: environment.now())
-        return fingerprint
+        let summary = try await summary(from: range.from, to: range.to)
+        comparisons.keep(
+            summary.total, bytes: summary.byteCount, of: partition, at: version,
+            now: environment.now())
+        return summary.total
     }
 
     /// The hash of all rows that this peer has of the partition around `position`: once nothing is

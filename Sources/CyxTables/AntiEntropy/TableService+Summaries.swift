@@ -15,16 +15,17 @@ extension TableService {
             request.key.lexicographicallyPrecedes(request.scanEnd),
             !range.to.lexicographicallyPrecedes(request.scanEnd)
         else { return RowReply(status: .rejected, detail: "outside the partition") }
-        if let refusal = refusal(id) { return refusal }
+        let position = StorageKey.position(ofBound: request.key)
+        if let refusal = refusal(id, around: position) { return refusal }
         if request.key == range.from, request.scanEnd == range.to,
             try await fingerprint(of: id.partition).digest.bytes == request.row
         {
-            return refusal(id) ?? RowReply(status: .same)
+            return refusal(id, around: position) ?? RowReply(status: .same)
         }
         var end = request.scanEnd
         let summary = try await summary(
             from: request.key, to: &end, limit: TableService.answeredRows)
-        if let refusal = refusal(id) { return refusal }
+        if let refusal = refusal(id, around: position) { return refusal }
         let isComplete = end == request.scanEnd
         if isComplete, summary.total.digest.bytes == request.row {
             return RowReply(status: .same)
@@ -61,7 +62,10 @@ extension TableService {
                     from: from, to: bound, limit: TableMessageLimits.pageRows)
                 for entry in page {
                     let row = try RowStore.decode(entry.key, entry.value)
-                    if let row = RowSummary(entry.key, row.content) { summary.add(row) }
+                    if let summarized = RowSummary(entry.key, row.content) {
+                        summary.add(
+                            summarized, bytes: entry.key.count + row.content.byteCount)
+                    }
                 }
                 guard page.count == TableMessageLimits.pageRows, let last = page.last else {
                     return (summary, bound)

@@ -15,6 +15,9 @@ package enum TableRule: String, CaseIterable, Sendable {
     case boundsChanges
     /// A quorum of precommits decides, not fewer (A3).
     case decidesByQuorum
+    /// A quorum decides that a partition splits, although no seat changes: at the same time it may
+    /// decide on another successor (A2, A3).
+    case splitsByQuorum
     /// Whoever has precommitted a successor votes for no other (A3).
     case locksVotes
     /// Only members that hold all of the view's state answer for it (A3).

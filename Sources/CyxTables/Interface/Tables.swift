@@ -204,9 +204,10 @@ package struct TablesHealth: Sendable, Equatable {
     package var survives: Int
     /// Which partition has no live quorum, and who is missing; nil: none.
     package var unavailableReason: String?
-    /// Bits of the prefixes that partitions have: there are 2^bits.
+    /// Bits of the longest prefix that one of them has: there are 2^bits partitions, or fewer where
+    /// not all have split as often.
     package var partitionBits: Int
-    /// Of `partitions`, those in which this peer is the first or the second of the members that can
+    /// Prefixes of so many bits in which this peer is the first or the second of the members that can
     /// be reached.
     package var leading: Int
     /// Of `partitions`, those whose view is being left or entered.

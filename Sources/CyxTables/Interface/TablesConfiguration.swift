@@ -5,6 +5,13 @@ package import CyxCrypto
 package struct TablesConfiguration: Sendable {
     /// Bits of the prefixes that partitions have at genesis: 2^depth partitions.
     package var genesisDepth: UInt8 = 8
+    /// A partition splits while there are fewer than so many times as many as there are peers for
+    /// each of a view's members (A2); 0: never for that.
+    package var splitRatio = 0.0
+    /// A partition whose rows take more than this splits, too (A2).
+    package var partitionBytesMax = 4 << 30
+    /// How often a partition may split: into 2^16 at most.
+    package var splitsMax: UInt8 = 16
     /// Whether this peer makes the genesis views if it finds none: it was started without anyone
     /// to join.
     package var isFounder = false
@@ -33,6 +40,9 @@ package struct TablesConfiguration: Sendable {
     package var validate: @Sendable (RowKey, [UInt8]?, [UInt8]) -> String? = { _, _, _ in nil }
 
     package init() {}
+
+    /// Bits of the longest prefix that a partition may have.
+    var depthMax: UInt8 { UInt8(min(Int(genesisDepth) + Int(splitsMax), Partition.depthLimit)) }
 
     func keeps(_ rule: TableRule) -> Bool { !brokenRules.contains(rule) }
 }

@@ -115,7 +115,8 @@ package struct RecoveryPlan: Hashable, Sendable {
 
 extension ViewCertificate {
     func isValid(_ recovery: Recovery, adminKey: VerifyingKey?) -> Bool {
-        if let previous, previous.partition != view.partition { return false }
+        // Whoever is left may know of no split that there was, or of none of the part's views.
+        if let previous, !previous.partition.overlaps(view.partition) { return false }
         guard let adminKey, view.id.generation > previous?.id.generation ?? 0 else { return false }
         let statement = Recovery.statement(
             view: view, previous: previous, survivors: recovery.survivors)

@@ -20,6 +20,12 @@ package struct PartitionHolding: Hashable, Sendable {
         self.isSynced = isSynced
         self.frozen = frozen
     }
+
+    /// Whether this tells more of a partition than what the same peer says of another around it.
+    func isMore(than other: PartitionHolding) -> Bool {
+        guard let held else { return false }
+        return other.held.map { held.isNewer(than: $0) } ?? true
+    }
 }
 
 /// A member that its view misses.
@@ -70,7 +76,8 @@ package struct RecoveryPlanner: Sendable {
         self.generation = generation
     }
 
-    /// Nil if no peer stores anything.
+    /// Nil if no peer stores anything. `holdings`: of the partition or, from who knows no more, of one
+    /// that has split into it and others.
     package func outlook(
         of partition: Partition, _ holdings: [PeerID: PartitionHolding]
     ) -> PartitionOutlook? {
@@ -79,6 +86,9 @@ package struct RecoveryPlanner: Sendable {
             return unknown(partition)
         }
         let view = newest.view
+        guard view.partition == partition else {
+            return plan(partition, after: newest, synced: 0, holdings)
+        }
         let synced = view.members.count { member in
             isPresent(member)
                 && holdings[member.peer].map { $0.held == view.id && $0.isSynced } ?? false
@@ -86,6 +96,15 @@ package struct RecoveryPlanner: Sendable {
         if synced >= view.quorum { return .whole }
         let present = view.members.count { isPresent($0) && holdings[$0.peer] != nil }
         if present >= view.quorum, hasSources(newest, holdings) { return .underWay(newest) }
+        return plan(partition, after: newest, synced: synced, holdings)
+    }
+
+    /// What brings a partition back without a quorum of `newest`.
+    private func plan(
+        _ partition: Partition, after newest: ViewCertificate, synced: Int,
+        _ holdings: [PeerID: PartitionHolding]
+    ) -> PartitionOutlook? {
+        let view = newest.view
         var seats = view.members
         if synced == 0 {
             // Its rows are still with those of the view before, and with whom that was to bring back.

@@ -79,21 +79,17 @@ extension TableService {
             return answers
         }
         let silent = answers.filter { $0.holdings == nil }.map(\.peer)
-        var holdings: [Partition: [PeerID: PartitionHolding]] = [:]
-        for answer in answers {
-            for holding in answer.holdings?.partitions ?? [] {
-                holdings[holding.certificate.view.partition, default: [:]][answer.peer] = holding
-            }
-        }
+        var holdings: [PeerID: [PartitionHolding]] = [:]
+        for answer in answers { holdings[answer.peer] = answer.holdings?.partitions ?? [] }
         guard silent.isEmpty else { throw .silent(silent.sorted()) }
         let strangers = answers.filter { $0.holdings?.adminKey != ownAdminKey }.map(\.peer)
         guard strangers.isEmpty else { throw .otherAdminKey(strangers.sorted()) }
-        guard !holdings.isEmpty else { throw .noNetwork }
+        guard holdings.values.contains(where: { !$0.isEmpty }) else { throw .noNetwork }
         return try report(holdings, planner)
     }
 
     private func report(
-        _ holdings: [Partition: [PeerID: PartitionHolding]], _ views: ViewPlanner
+        _ holdings: [PeerID: [PartitionHolding]], _ views: ViewPlanner
     ) throws(RecoveryError) -> RecoveryReport {
         let seconds = environment.wallTime().milliseconds / 1000
         let planner = RecoveryPlanner(
@@ -101,11 +97,8 @@ extension TableService {
             generation: UInt32(clamping: seconds))
         var report = RecoveryReport(
             adminKey: configuration.adminKey, deathDelay: configuration.timings.deathDelay)
-        for index in 0..<UInt64(1) << UInt64(configuration.genesisDepth) {
-            guard let partition = Partition(depth: configuration.genesisDepth, index: index) else {
-                preconditionFailure("the index has as many bits as the depth")
-            }
-            guard let outlook = planner.outlook(of: partition, holdings[partition] ?? [:]) else {
+        for (partition, holdings) in table(of: holdings) {
+            guard let outlook = planner.outlook(of: partition, holdings) else {
                 throw .noStorage
             }
             report.partitions += 1
@@ -121,6 +114,38 @@ extension TableService {
         return report
     }
 
+    /// What each peer has of each partition that there is by what any of them knows: of a partition
+    /// that has split, all parts.
+    private func table(
+        of holdings: [PeerID: [PartitionHolding]]
+    ) -> [(Partition, [PeerID: PartitionHolding])] {
+        var map = TableService.emptyCatalog(configuration)
+        let certificates = holdings.values.flatMap { $0.map(\.certificate) }
+        for certificate in certificates.sorted(by: { $1.view.id.isNewer(than: $0.view.id) }) {
+            _ = map.take(certificate)
+        }
+        var around: [Partition: [PeerID: PartitionHolding]] = [:]
+        for (peer, holdings) in holdings {
+            for holding in holdings {
+                let partition = holding.certificate.view.partition
+                // One that a recovery has joined with others lies in what that brought about.
+                let whole = map.partition(holding: partition.lowerBound)
+                for part in whole.contains(partition) ? [whole] : map.parts(of: partition) {
+                    let known = around[part]?[peer]
+                    if known.map({ holding.isMore(than: $0) }) ?? true {
+                        around[part, default: [:]][peer] = holding
+                    }
+                }
+            }
+        }
+        return (0..<UInt64(1) << UInt64(configuration.genesisDepth)).flatMap { index in
+            guard let partition = Partition(depth: configuration.genesisDepth, index: index) else {
+                preconditionFailure("the index has as many bits as the depth")
+            }
+            return map.parts(of: partition).map { ($0, around[$0] ?? [:]) }
+        }
+    }
+
     private struct Holdings {
         var partitions: [PartitionHolding] = []
         var adminKey: [UInt8] = []
@@ -132,13 +157,11 @@ extension TableService {
     /// What a peer holds, page by page; nil if it does not say.
     private func holdings(of peer: PeerID) async -> Holdings? {
         var found = Holdings()
-        var index: UInt64? = 0
-        while let first = index,
-            let partition = Partition(depth: configuration.genesisDepth, index: first)
-        {
+        var next = Partition(depth: configuration.genesisDepth, index: 0)
+        while let first = next {
             let request = ViewRequest(
                 operation: .holdings,
-                view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
+                view: ViewReference(ViewID(partition: first, generation: 0, epoch: 0)))
             let call = await ask(
                 [peer], .tableViews, request.protobufBytes(), as: ViewReply.self
             ) { _ in .goOn }
@@ -146,16 +169,17 @@ extension TableService {
             found.adminKey = reply.adminKey
             // Signed with a key that is none here, its certificates would be none either.
             guard found.adminKey == ownAdminKey else { return found }
-            var last: UInt64?
+            var last: Partition?
             for item in reply.holdings {
                 guard let holding = holding(item) else { return nil }
                 found.partitions.append(holding)
-                last = holding.certificate.view.partition.index
+                last = holding.certificate.view.partition
             }
             if reply.isComplete { return found }
             // Pages go forward or the answer is none.
             guard let last, last >= first else { return nil }
-            index = last + 1
+            // In key order the first of what a partition splits into comes right after it.
+            next = last.children?.lower
         }
         return found
     }
@@ -167,7 +191,7 @@ extension TableService {
         } catch {
             return nil
         }
-        guard certificate.view.partition.depth == configuration.genesisDepth,
+        guard catalog.mayExist(certificate.view.partition),
             knownCertificate(certificate.view.partition) == certificate
                 || certificate.isValid(adminKey: configuration.adminKey)
         else { return nil }
@@ -178,14 +202,21 @@ extension TableService {
 
     /// A page of what this peer knows and has, from a partition on.
     func answerHoldings(from first: Partition) -> ViewReply {
-        let known = Set(replicas.keys).union(catalog.keys).filter { $0 >= first }.sorted()
-        let page = known.prefix(TableMessageLimits.holdings)
+        var known: [Partition: (certificate: ViewCertificate, replica: Replica?)] = [:]
+        for certificate in catalog.newest {
+            known[certificate.view.partition] = (certificate, nil)
+        }
+        for replica in replicas.values {
+            let partition = replica.newest.view.partition
+            known[partition] = (catalog[partition] ?? replica.newest, replica)
+        }
+        let rest = known.filter { $0.key >= first }.sorted { $0.key < $1.key }
+        let page = rest.prefix(TableMessageLimits.holdings)
         var reply = ViewReply(status: .done, adminKey: ownAdminKey)
-        reply.isComplete = page.count == known.count
-        for partition in page {
-            guard let certificate = knownCertificate(partition) else { continue }
+        reply.isComplete = page.count == rest.count
+        for (_, (certificate, replica)) in page {
             var holding = PartitionHoldingMessage(certificate: certificate.bytes)
-            if let replica = replicas[partition] {
+            if let replica {
                 holding.held = ViewReference(replica.view.id)
                 holding.isSynced = replica.isSynced
                 if let frozen = replica.frozen, frozen.isSource {

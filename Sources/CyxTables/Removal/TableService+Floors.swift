@@ -125,7 +125,7 @@ extension TableService {
     /// Takes over the floor of a source that a view's state is pulled from; durable once the view is
     /// held completely.
     func takeFloor(_ reply: ViewReply?, _ pull: Pull) {
-        let partition = pull.old.partition
+        let partition = pull.partition
         guard let bytes = reply?.floor, let certificate = pull.certificate,
             certificate.recovery == nil, let own = replicas[partition]?.floor
         else { return }

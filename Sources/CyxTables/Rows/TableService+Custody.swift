@@ -47,12 +47,13 @@ extension TableService {
         guard let id = reference.id, let position = StorageKey.position(ofBound: key),
             id.partition.contains(position)
         else { return RowReply(status: .rejected, detail: "not a row of that partition") }
-        return refusal(id)
+        return refusal(id, around: position)
     }
 
-    /// Why operations of that view are not answered here; nil: they are.
-    func refusal(_ id: ViewID) -> RowReply? {
-        if let known = knownCertificate(id.partition), known.view.id.isNewer(than: id) {
+    /// Why operations of that view are not answered here; nil: they are. `position`: around which a
+    /// later view is of use to who asks.
+    func refusal(_ id: ViewID, around position: Digest?) -> RowReply? {
+        if let known = successor(of: id, around: position) {
             return RowReply(status: .otherView, certificate: known.bytes)
         }
         guard let replica = replicas[id.partition], replica.view.id == id,

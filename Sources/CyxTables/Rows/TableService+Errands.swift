@@ -40,14 +40,14 @@ extension TableService {
             case .behind: install(certificate, at: peer)
             default: reason = reply.detail
             }
-            if isOutdated(certificate) {
+            if isOver(view.id) {
                 enterKnownView(view.partition)
                 return .moved
             }
         }
         // Perhaps all of them have been replaced.
         await ask(about: view.partition)
-        return isOutdated(certificate) ? .moved : .failed(reason)
+        return isOver(view.id) ? .moved : .failed(reason)
     }
 
     /// What a register holds, read by a custodian.
@@ -78,7 +78,7 @@ extension TableService {
         var calls = 0
         var doubt: (base: RegisterVersion, value: [UInt8]?, call: Int)?
         while true {
-            let certificate = try await locate(partition(holding: key.position), &budget)
+            let certificate = try await locate(key.position, &budget)
             if certificate.view.contains(localPeer) {
                 var decided = try await propose(key, isRead: false, within: time, change)
                 decided.call += calls

@@ -96,7 +96,7 @@ extension TableService {
             return false
         }
         let former = certificate.view
-        guard former.partition == id.partition, former.id.generation < id.generation,
+        guard former.partition.overlaps(id.partition), former.id.generation < id.generation,
             former.contains(sender)
         else { return false }
         let name = BLAKE3.hash(request.certificate)

@@ -17,7 +17,7 @@ extension TableService {
         var budget = OperationBudget(
             now: environment.now(), timings: configuration.timings, within: time)
         while true {
-            let certificate = try await locate(partition(holding: key.position), &budget)
+            let certificate = try await locate(key.position, &budget)
             let view = certificate.view
             let request = RowRequest(
                 view: ViewReference(view.id), operation: .read, key: StorageKey.row(key))
@@ -53,7 +53,7 @@ extension TableService {
             } else {
                 budget.reason = describe(call, view)
             }
-            if let newer = knownCertificate(view.partition), newer.view != view { continue }
+            if isOver(view.id) { continue }
             try await pause(&budget)
         }
     }
@@ -66,7 +66,7 @@ extension TableService {
         var addition = try stamped(elements, key)
         var restamps = 0
         while true {
-            let certificate = try await locate(partition(holding: key.position), &budget)
+            let certificate = try await locate(key.position, &budget)
             let view = certificate.view
             let outcome = await write(addition, key, certificate)
             if outcome.isAcknowledged {
@@ -84,7 +84,7 @@ extension TableService {
             }
             try throwRefusals(outcome.call, view)
             budget.reason = describe(outcome.call, view)
-            if let newer = knownCertificate(view.partition), newer.view != view { continue }
+            if isOver(view.id) { continue }
             try await pause(&budget)
         }
     }

@@ -21,7 +21,7 @@ extension TableService {
     /// A one-round read; nil when the replies leave open what was chosen.
     private func readOnce(_ key: RowKey) async throws(TableError) -> RegisterState? {
         var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
-        let certificate = try await locate(partition(holding: key.position), &budget)
+        let certificate = try await locate(key.position, &budget)
         let call = await askForRegister(key, certificate)
         let broken = configuration.brokenRules
         guard let state = TableService.settled(call.answers, in: certificate.view, broken) else {
@@ -45,7 +45,7 @@ extension TableService {
             if TableService.settled(answers, in: view, broken) != nil { return .finish }
             return answers.count { $0.reply.status == .done } >= view.quorum ? .finishSoon : .goOn
         }
-        await learn(from: call, view: certificate)
+        await learn(from: call, view: certificate, around: request.key)
         return call
     }
 
@@ -103,7 +103,7 @@ extension TableService {
         var budget = OperationBudget(
             now: environment.now(), timings: configuration.timings, within: time)
         while true {
-            let certificate = try await locate(partition(holding: key.position), &budget)
+            let certificate = try await locate(key.position, &budget)
             switch try await attemptInTurn(key, certificate, &proposer, isRead: isRead, change) {
             case .done(let decided): return decided
             case .contended: try budget.countContention()
@@ -122,7 +122,7 @@ extension TableService {
     ) async throws(TableError) -> Outcome {
         let hadToWait = await takeTurn(key)
         defer { turns.give(key)?.resume() }
-        if isOutdated(certificate) { return .moved }
+        if isOver(certificate.view.id) { return .moved }
         if isRead, hadToWait, let state = try await readOnce(key) {
             return .done(DecidedChange(state: state, call: 0))
         }
@@ -216,7 +216,7 @@ extension TableService {
         _ call: QuorumCall<RowReply>, _ certificate: ViewCertificate
     ) throws(TableError) -> Outcome {
         let view = certificate.view
-        if isOutdated(certificate) { return .moved }
+        if isOver(certificate.view.id) { return .moved }
         // Without a quorum that answers at all, a refusal is not what stands in the way.
         let answered = call.answers.count { TableService.isAnswer($0.reply.status) }
         if answered >= view.quorum,
@@ -226,11 +226,6 @@ extension TableService {
         }
         try throwRefusals(call, view)
         return .failed(describe(call, view))
-    }
-
-    func isOutdated(_ certificate: ViewCertificate) -> Bool {
-        let view = certificate.view
-        return knownCertificate(view.partition)?.view.id.isNewer(than: view.id) ?? false
     }
 
     /// Throws what so many custodians refused for good that a quorum cannot be had.

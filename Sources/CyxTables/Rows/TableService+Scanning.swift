@@ -32,7 +32,7 @@ extension TableService {
         guard !request.key.lexicographicallyPrecedes(range.from),
             request.key.lexicographicallyPrecedes(range.to)
         else { return RowReply(status: .rejected, detail: "outside the partition") }
-        return refusal(id)
+        return refusal(id, around: StorageKey.position(ofBound: request.key))
     }
 
     /// One page of one table's rows within [from, to).
@@ -86,12 +86,9 @@ extension TableService {
         var found: [(key: RowKey, state: RegisterState)] = []
         while from.lexicographicallyPrecedes(range.to), found.count < limit {
             guard let start = StorageKey.position(ofBound: from) else { break }
-            let partition = partition(holding: start)
-            let end = least(
-                range.to, StorageKey.rows(of: partition).to,
-                by: { $0.lexicographicallyPrecedes($1) })
             let page = try await scanPage(
-                table, partition, from: from, to: end, limit: limit - found.count, &budget)
+                table, around: start, from: from, to: range.to, limit: limit - found.count,
+                &budget)
             for key in page.keys {
                 guard let rowKey = StorageKey.decodeRow(key) else { continue }
                 let state: RegisterState
@@ -108,7 +105,7 @@ extension TableService {
                 }
                 if found.count == limit { return found }
             }
-            from = page.next ?? end
+            from = page.next
         }
         return found
     }
@@ -134,17 +131,22 @@ extension TableService {
         var keys: [[UInt8]]
         /// States of those on which a quorum agrees readably; the others need a round of their own.
         var settled: [[UInt8]: RegisterState]
-        /// Where the next stretch begins; nil: at the end of the range asked for.
-        var next: [UInt8]?
+        /// Where the next stretch begins.
+        var next: [UInt8]
     }
 
+    /// What comes first of a range, as far as one partition reaches. That may split at any time: the
+    /// next stretch begins where this one ended, whatever lies around it then.
     private func scanPage(
-        _ table: TableID, _ partition: Partition, from: [UInt8], to end: [UInt8], limit: Int,
+        _ table: TableID, around start: Digest, from: [UInt8], to bound: [UInt8], limit: Int,
         _ budget: inout OperationBudget
     ) async throws(TableError) -> ScanPage {
         while true {
-            let certificate = try await locate(partition, &budget)
+            let certificate = try await locate(start, &budget)
             let view = certificate.view
+            let end = least(
+                bound, StorageKey.rows(of: view.partition).to,
+                by: { $0.lexicographicallyPrecedes($1) })
             var request = RowRequest(
                 view: ViewReference(view.id), operation: .scan, key: from, scanEnd: end,
                 scanTable: UInt32(table.rawValue),
@@ -153,16 +155,18 @@ extension TableService {
             let call = await askQuorum(request, certificate)
             let replies = call.answers.map(\.reply).filter { $0.status == .done }
             if replies.count >= view.quorum {
-                return TableService.mergePages(replies, quorum: view.quorum)
+                return TableService.mergePages(replies, quorum: view.quorum, end: end)
             }
             budget.reason = describe(call, view)
-            if let newer = knownCertificate(partition), newer.view != view { continue }
+            if isOver(view.id) { continue }
             try await pause(&budget)
         }
     }
 
     /// Lays the pages of a quorum over one another, up to where all of them reach.
-    private static func mergePages(_ replies: [RowReply], quorum: Int) -> ScanPage {
+    private static func mergePages(
+        _ replies: [RowReply], quorum: Int, end: [UInt8]
+    ) -> ScanPage {
         var frontier: [UInt8]?
         for reply in replies where !reply.isComplete {
             guard let last = reply.scanned.last?.key else { continue }
@@ -190,6 +194,6 @@ extension TableService {
         }
         return ScanPage(
             keys: copies.keys.sorted { $0.lexicographicallyPrecedes($1) }, settled: settled,
-            next: frontier.map { StorageKey.next(after: $0) })
+            next: frontier.map { StorageKey.next(after: $0) } ?? end)
     }
 }

@@ -158,7 +158,7 @@ extension TableService {
             // Enough have refused that a quorum is out of reach.
             return answers.count - done > view.tolerance ? .finish : .goOn
         }
-        await learn(from: call, view: certificate)
+        await learn(from: call, view: certificate, around: request.key)
         return call
     }
 

@@ -8,26 +8,25 @@ extension TableService {
     static let lookupWidth = 8
     static let lookupLimit = 64
 
-    /// The newest view that can be found; keeps looking until the operation's time is up.
+    /// The newest view around a position that can be found; keeps looking until the operation's time
+    /// is up.
     func locate(
-        _ partition: Partition, _ budget: inout OperationBudget
+        _ position: Digest, _ budget: inout OperationBudget
     ) async throws(TableError) -> ViewCertificate {
         while true {
+            let partition = partition(holding: position)
             if let known = knownCertificate(partition) { return known }
-            await lookUp(partition)
-            if let known = knownCertificate(partition) { return known }
+            await lookUp(partition, around: position)
+            if let known = knownCertificate(self.partition(holding: position)) { return known }
             budget.reason = "nobody knows who holds partition \(partition)"
             try await pause(&budget)
         }
     }
 
     /// Asks those who are taught views of the partition, and others while everybody is known, until
-    /// someone knows one.
-    func lookUp(_ partition: Partition) async {
-        let request = ViewRequest(
-            operation: .find,
-            view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
-        let bytes = request.protobufBytes()
+    /// someone knows one, or that the partition has split.
+    func lookUp(_ partition: Partition, around position: Digest? = nil) async {
+        let bytes = TableService.question(about: partition, around: position).protobufBytes()
         let likely = await membership.keepers(
             of: partition.lowerBound, count: TableService.lookupLimit)
         var rest = likely[...]
@@ -40,12 +39,22 @@ extension TableService {
             for answer in call.answers where answer.reply.status == .done {
                 adopt(answer.reply.certificate, for: partition)
             }
-            if knownCertificate(partition) != nil { return }
+            if knownCertificate(partition) != nil || catalog.hasSplit(partition) { return }
         }
     }
 
-    /// Remembers a certificate of `partition` if it is valid and newer than what is known;
-    /// returns it if it is valid or already known.
+    /// Asks for the newest view of a partition; should it have split, for that around `position`.
+    private static func question(
+        about partition: Partition, around position: Digest? = nil
+    ) -> ViewRequest {
+        ViewRequest(
+            operation: .find,
+            view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)),
+            key: StorageKey.rowBound(position ?? partition.lowerBound))
+    }
+
+    /// Remembers a certificate of `partition`, or of a partition around it or within, if it is valid
+    /// and newer than what is known; returns it if it is valid or already known.
     @discardableResult
     func adopt(_ bytes: [UInt8], for partition: Partition) -> ViewCertificate? {
         let certificate: ViewCertificate
@@ -54,24 +63,24 @@ extension TableService {
         } catch {
             return nil
         }
-        // Of other depths there are endlessly many.
-        guard certificate.view.partition == partition,
-            partition.depth == configuration.genesisDepth
+        guard certificate.view.partition.overlaps(partition),
+            catalog.mayExist(certificate.view.partition)
         else { return nil }
-        let known = knownCertificate(partition)
+        let known = knownCertificate(certificate.view.partition)
         if known?.view == certificate.view { return known }
         guard
             certificate.isValid(
                 adminKey: configuration.adminKey, without: configuration.brokenRules)
         else { return nil }
-        if let known, !certificate.view.id.isNewer(than: known.view.id) { return certificate }
-        catalog[partition] = certificate
+        record(certificate)
         return certificate
     }
 
     /// Learns later views from replies, teaches those who are behind, and looks further when too
     /// few answered: perhaps all custodians have changed since.
-    func learn(from call: QuorumCall<RowReply>, view certificate: ViewCertificate) async {
+    func learn(
+        from call: QuorumCall<RowReply>, view certificate: ViewCertificate, around key: [UInt8]
+    ) async {
         let view = certificate.view
         for answer in call.answers {
             switch answer.reply.status {
@@ -84,16 +93,15 @@ extension TableService {
         // So many members of a lost generation may have come back that they are a quorum of it again
         // (A5). No seal of theirs was needed to begin the next one, so their word counts for nothing
         // as soon as anyone's answer shows that there is one.
-        if let known = knownCertificate(view.partition),
+        let position = StorageKey.position(ofBound: key)
+        if let known = successor(of: view.id, around: position),
             known.view.id.generation > view.id.generation
         {
             call.dismiss()
             return
         }
         let conclusive = call.answers.count { TableService.isConclusive($0.reply.status) }
-        guard conclusive < view.quorum, knownCertificate(view.partition)?.view == view else {
-            return
-        }
+        guard conclusive < view.quorum, !isOver(view.id) else { return }
         await ask(about: view.partition)
     }
 
@@ -104,13 +112,13 @@ extension TableService {
         }
     }
 
-    /// Asks the likeliest custodians once for a later view.
-    func ask(about partition: Partition) async {
-        let request = ViewRequest(
-            operation: .find,
-            view: ViewReference(ViewID(partition: partition, generation: 0, epoch: 0)))
-        let peers = await membership.keepers(
+    /// Asks the likeliest custodians once for a later view, and the members of `view`, if any.
+    func ask(about partition: Partition, alsoOf view: View? = nil) async {
+        let request = TableService.question(about: partition)
+        var peers = await membership.keepers(
             of: partition.lowerBound, count: TableService.lookupWidth)
+        let members = view.map { reachable($0) } ?? []
+        peers += members.filter { $0 != localPeer && !peers.contains($0) }
         guard !peers.isEmpty else { return }
         let call = await ask(
             peers, .tableViews, request.protobufBytes(), as: ViewReply.self
@@ -137,10 +145,12 @@ extension TableService {
         guard snapshot.isPartial || snapshot.reachable.count > TableService.lookupLimit else {
             return
         }
-        let view = certificate.view
-        let keepers = await membership.keepers(
-            of: view.partition.lowerBound, count: TableService.teachWidth)
-        for peer in keepers where !view.contains(peer) { install(certificate, at: peer) }
+        for certificate in [certificate, certificate.sibling].compactMap({ $0 }) {
+            let view = certificate.view
+            let keepers = await membership.keepers(
+                of: view.partition.lowerBound, count: TableService.teachWidth)
+            for peer in keepers where !view.contains(peer) { install(certificate, at: peer) }
+        }
     }
 
     /// Has the first custodian that can be reached of each partition tell them, again and again.

@@ -5,7 +5,7 @@ internal import CyxOverlay
 extension TableService {
     package func custodians(of position: Digest) async throws(TableError) -> [PeerID] {
         var budget = OperationBudget(now: environment.now(), timings: configuration.timings)
-        return try await locate(partition(holding: position), &budget).view.peers
+        return try await locate(position, &budget).view.peers
     }
 
     package func localRows(
@@ -36,7 +36,7 @@ extension TableService {
 
     private func isCustodian(of position: Digest) -> Bool {
         guard let replica = replicas[partition(holding: position)] else { return false }
-        return replica.isSynced && replica.successor == nil
+        return replica.isSynced && replica.successor == nil && !replica.isPart
     }
 
     package func custody() async -> UInt64 {
@@ -47,7 +47,8 @@ extension TableService {
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325
             let id = replica.view.id
             for word in [
-                partition.lowerBound.word0, UInt64(id.generation), UInt64(id.epoch),
+                partition.lowerBound.word0, UInt64(partition.depth), UInt64(id.generation),
+                UInt64(id.epoch),
                 replica.isSynced ? 1 : 0,
             ] {
                 hash = (hash ^ word) &* 0x100_0000_01b3
@@ -62,7 +63,8 @@ extension TableService {
         let target = currentPlanner().target
         var health = TablesHealth(
             partitions: 0, fullPartitions: 0, unavailablePartitions: 0, survives: 0,
-            partitionBits: Int(configuration.genesisDepth), leading: 0, held: replicas.count)
+            partitionBits: Int(replicas.keys.map(\.depth).max() ?? configuration.genesisDepth),
+            leading: 0, held: replicas.count)
         var least: Int?
         let now = environment.now()
         var behind: [Partition: Instant] = [:]
@@ -81,7 +83,9 @@ extension TableService {
             let rank = view.members.filter { member in
                 member.peer == localPeer || snapshot.members[member.peer]?.isReachable == true
             }.firstIndex { $0.peer == localPeer }
-            if let rank, rank < 2 { health.leading += 1 }
+            if let rank, rank < 2 {
+                health.leading += 1 << (health.partitionBits - Int(partition.depth))
+            }
             if live >= target.members { health.fullPartitions += 1 }
             if live < view.quorum {
                 health.unavailablePartitions += 1

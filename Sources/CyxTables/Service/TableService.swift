@@ -28,8 +28,8 @@ package actor TableService: Tables {
 
     /// Partitions that this peer holds or held.
     var replicas: [Partition: Replica] = [:]
-    /// Newest certificates of other partitions, as far as they were needed.
-    var catalog: [Partition: ViewCertificate] = [:]
+    /// Which partitions there are, and the newest view of each, as far as that was needed.
+    var catalog: PartitionCatalog
     /// Whether this store has ever held or known a view, in this life of the process or before.
     var hasNetwork: Bool
     var clock = HybridClock()
@@ -81,6 +81,7 @@ package actor TableService: Tables {
         self.membership = membership
         self.salts = salts
         localPeer = messaging.localPeer
+        catalog = TableService.emptyCatalog(configuration)
         random = environment.random.generator()
         (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)
         let device = environment.storage
@@ -98,12 +99,11 @@ package actor TableService: Tables {
             return (store, opened, held, left, network)
         }
         rows = RowStore(store: store, blocking: environment.blocking)
-        for replica in held { replicas[replica.partition] = replica }
-        for certificate in left { catalog[certificate.view.partition] = certificate }
-        hasNetwork = network != nil || !replicas.isEmpty
+        hasNetwork = network != nil || !held.isEmpty
         mark = opened.map { StoreMark(count: $0, opening: max(1, environment.random.next())) }
         isSuspended = mark == nil
         precondition(key.verifyingKey.peerID == localPeer, "a peer's key gives its ID")
+        setOut(held, left: left)
     }
 
     // MARK: Running
@@ -191,16 +191,9 @@ package actor TableService: Tables {
             || !configuration.keeps(.tellsStoresApart) && view.contains(localPeer)
     }
 
-    func partition(holding position: Digest) -> Partition {
-        Partition(holding: position, depth: configuration.genesisDepth)
-    }
-
-    /// The newest certificate that this peer knows of a partition.
-    func knownCertificate(_ partition: Partition) -> ViewCertificate? {
-        let held = replicas[partition]?.newest
-        guard let cached = catalog[partition] else { return held }
-        guard let held else { return cached }
-        return cached.view.id.isNewer(than: held.view.id) ? cached : held
+    static func emptyCatalog(_ configuration: TablesConfiguration) -> PartitionCatalog {
+        PartitionCatalog(
+            genesisDepth: configuration.genesisDepth, depthMax: configuration.depthMax)
     }
 
     /// Makes a changed replica durable.
@@ -227,6 +220,7 @@ package actor TableService: Tables {
             let replica = Replica(
                 certificate: .genesis(view, key: key), isSynced: true)
             replicas[partition] = replica
+            _ = catalog.take(replica.certificate)
             writes.append(.put(key: StorageKey.replica(partition), value: replica.bytes))
         }
         hasNetwork = true
@@ -235,6 +229,7 @@ package actor TableService: Tables {
             try await rows.settle()
         } catch {
             (replicas, hasNetwork) = ([:], false)
+            catalog = TableService.emptyCatalog(configuration)
             throw error
         }
         logger.info("founded a network", [("partitions", "\(replicas.count)")])

@@ -54,6 +54,15 @@ extension StoredRow.Content {
             ? .register(try RegisterRecord(bytes: bytes)) : .merge(try MergeRow(bytes: bytes))
     }
 
+    /// About how many bytes it has.
+    package var byteCount: Int {
+        switch self {
+        case .register(let record):
+            3 * RegisterVersion.byteCount + 8 * record.lineage.count + (record.value?.count ?? 0)
+        case .merge(let row): row.byteCount
+        }
+    }
+
     /// An absent row of that table.
     package static func empty(_ table: TableID) -> StoredRow.Content {
         table.isRegister ? .register(RegisterRecord()) : .merge(MergeRow())

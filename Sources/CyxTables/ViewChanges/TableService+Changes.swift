@@ -24,6 +24,10 @@ extension TableService {
         dropLessons(now: now)
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition] else { continue }
+            if isUnplaced(replica) {
+                seekView(ofPart: replica, now: now)
+                continue
+            }
             if !replica.isAtRest { changes.lookUntil = max(changes.lookUntil, now + tick * 2) }
             if replica.successor != nil || replica.frozen != nil { remind(replica, now: now) }
             seekNews(replica, planner, now: now)
@@ -86,7 +90,11 @@ extension TableService {
             deathDelay: configuration.timings.deathDelay, snapshot: snapshot,
             absentSince: changes.absentSince,
             isSettled: changes.isSettled(now: now, delay: configuration.timings.settleDelay),
-            now: now, salts: salts.recent, brokenRules: configuration.brokenRules)
+            now: now, salts: salts.recent,
+            splits: SplitLimits(
+                ratio: configuration.splitRatio, bytesMax: configuration.partitionBytesMax,
+                depthMax: configuration.depthMax),
+            brokenRules: configuration.brokenRules)
         changes.planner = planner
         return planner
     }
@@ -100,7 +108,9 @@ extension TableService {
         guard !returned.isEmpty else { return }
         for partition in replicas.keys.sorted() {
             guard let view = replicas[partition]?.newest.view else { continue }
-            let request = ViewRequest(operation: .find, view: ViewReference(view.id))
+            let request = ViewRequest(
+                operation: .find, view: ViewReference(view.id),
+                key: StorageKey.rowBound(partition.lowerBound))
             for peer in view.peers where returned.contains(peer) {
                 send(request.protobufBytes(), .tableViews, to: peer) { result in
                     guard case .success(let bytes) = result else { return }
@@ -121,11 +131,25 @@ extension TableService {
         }
     }
 
+    /// The view that should follow a replica's; nil without cause to change it. A partition splits when
+    /// nothing else is to be done, and all members have what there is.
+    func nextView(
+        after replica: Replica, _ planner: ViewPlanner, excluding silent: Set<PeerID> = []
+    ) -> View? {
+        let view = replica.view
+        let unheard = changes.silent[view.partition] ?? []
+        if let next = planner.successor(of: view, excluding: silent, silent: unheard) {
+            return next
+        }
+        guard replica.isAtRest else { return nil }
+        return planner.split(of: view, bytes: comparisons.byteCount(view.partition))
+    }
+
     /// Starts a proposal if this member sees cause, or is sealed in a change that does not end, and
     /// it is its rank's turn.
     private func consider(_ replica: Replica, _ planner: ViewPlanner, now: Instant) {
         let partition = replica.partition
-        let hasCause = replica.vote.isSealed || planner.successor(of: replica.view) != nil
+        let hasCause = replica.vote.isSealed || nextView(after: replica, planner) != nil
         guard hasCause, let rank = replica.view.rank(of: localPeer) else {
             changes.causeSince[partition] = nil
             return
@@ -163,7 +187,8 @@ extension TableService {
         while changes.proposing.count < ViewChanges.proposalLimit,
             let partition = changes.waiting.popLast()
         {
-            guard let replica = replicas[partition], replica.isSynced, replica.successor == nil
+            guard let replica = replicas[partition], replica.isSynced, replica.successor == nil,
+                !replica.isPart
             else { continue }
             consider(replica, currentPlanner(), now: environment.now())
         }

@@ -11,15 +11,17 @@ extension TableService {
         {
             _ = installLocally(certificate)
         }
-        guard let given = given(old, request) else {
+        let partition = askedPartition(old, request)
+        guard let given = given(old, partition, request) else {
             // Perhaps the view that the asker wants to join has been succeeded already.
-            if let known = knownCertificate(old.partition), known.view.id.isNewer(than: old) {
+            let position = StorageKey.position(ofBound: request.key)
+            if let known = successor(of: old, around: position) {
                 return ViewReply(status: .decided, certificate: known.bytes)
             }
             return ViewReply(status: .busy, detail: "not sealed")
         }
         try await rows.settle()
-        let range = StorageKey.rows(of: old.partition)
+        let range = StorageKey.rows(of: partition)
         guard !request.key.lexicographicallyPrecedes(range.from) else {
             return ViewReply(status: .refused, detail: "outside the partition")
         }
@@ -31,20 +33,33 @@ extension TableService {
             return try TableService.frozenPage(store, from: request.key, to: range.to, old: given)
         }
         // Whether what was read is still what was frozen.
-        guard self.given(old, request) == given else {
+        guard self.given(old, partition, request) == given else {
             return ViewReply(status: .busy, detail: "released")
         }
-        if let floor = replicas[old.partition]?.floor, floor != .none { reply.floor = floor.bytes }
+        if let floor = replicas[partition]?.floor, floor != .none { reply.floor = floor.bytes }
         return reply
     }
 
+    /// Of which partition the asker wants the rows: after a split, of its part of `old`'s.
+    private func askedPartition(_ old: ViewID, _ request: ViewRequest) -> Partition {
+        guard !request.certificate.isEmpty else { return old.partition }
+        do {
+            return try ViewCertificate(bytes: request.certificate).view.partition
+        } catch {
+            return old.partition
+        }
+    }
+
     /// The view whose rows answer a request for those of `old`; nil: they are not to be had here.
-    private func given(_ old: ViewID, _ request: ViewRequest) -> ViewID? {
-        if isSource(of: old) || mayTeach(old, request) { return old }
+    private func given(
+        _ old: ViewID, _ partition: Partition, _ request: ViewRequest
+    ) -> ViewID? {
+        let isSource = replicas[partition]?.isSource(of: old) ?? false
+        if isSource || mayTeach(old, request) { return old }
         guard let certificate = adopt(request.certificate, for: old.partition),
             certificate.recovery != nil, certificate.previous?.id == old
         else { return nil }
-        return replicas[old.partition]?.heritage(for: certificate)
+        return replicas[partition]?.heritage(for: certificate)
     }
 
     /// A learner brings no decision along and takes what is there: rows may be changed behind its
@@ -54,10 +69,6 @@ extension TableService {
             let replica = replicas[view.partition]
         else { return false }
         return replica.view.id == view && replica.isSynced
-    }
-
-    private func isSource(of old: ViewID) -> Bool {
-        replicas[old.partition]?.isSource(of: old) ?? false
     }
 
     /// One page of the rows as they were when `old` was sealed.

@@ -46,7 +46,7 @@ extension TableService {
     func answerReady(
         _ request: ViewRequest, _ partition: Partition, from remote: PeerID
     ) -> ViewReply {
-        guard !request.certificate.isEmpty, replicas[partition] == nil else {
+        guard !request.certificate.isEmpty, !holdsAny(of: partition) else {
             return ViewReply(status: .done)
         }
         guard let certificate = adopt(request.certificate, for: partition),
@@ -93,25 +93,28 @@ extension TableService {
     func dropLessons(now: Instant) {
         for partition in changes.learning.keys.sorted() {
             guard let lesson = changes.learning[partition] else { continue }
-            guard lesson.until <= now else {
+            guard lesson.until <= now || catalog.hasSplit(partition) else {
                 changes.lookUntil = max(
                     changes.lookUntil, lesson.until + configuration.timings.tick * 2)
                 continue
             }
             changes.learning[partition] = nil
             changes.gathered[partition] = nil
-            guard replicas[partition] == nil else { continue }
+            guard !holdsAny(of: partition) else { continue }
             start { [weak self] in await self?.drop(partition) }
         }
     }
 
+    /// Not while it holds or learns some of the partition again; what is left over then goes before
+    /// it ever joins there (`clear`).
     private func drop(_ partition: Partition) async {
         let range = StorageKey.rows(of: partition)
         do throws(StoreError) {
             rows.forget(from: range.from, to: range.to)
             comparisons.forget(partition)
             try await delete(range) {
-                self.replicas[partition] == nil && self.changes.learning[partition] == nil
+                !self.holdsAny(of: partition)
+                    && !self.changes.learning.keys.contains { $0.overlaps(partition) }
             }
         } catch {
             logger.warning("cannot drop what was learnt", [("error", "\(error)")])

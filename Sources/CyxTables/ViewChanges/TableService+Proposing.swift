@@ -98,9 +98,9 @@ extension TableService {
         var silent: Set<PeerID> = []
         // Each pass finds someone silent or ends.
         for _ in 0..<View.memberLimit {
-            let plan = currentPlanner().successor(
-                of: view, excluding: silent, silent: changes.silent[view.partition] ?? [])
-            guard let plan else { return nil }
+            guard let replica = replicas[view.partition], replica.view == view,
+                let plan = nextView(after: replica, currentPlanner(), excluding: silent)
+            else { return nil }
             let added = plan.members.filter { !view.contains($0) }.map(\.peer)
             guard !added.isEmpty else { return plan }
             let request = ViewRequest(
@@ -126,9 +126,10 @@ extension TableService {
         let request = ViewRequest(
             operation: operation, view: ViewReference(view.id), round: round,
             successor: successor.bytes, validRound: validRound)
+        let broken = configuration.brokenRules
         let needed =
             operation == .precommit
-            ? view.precommitsNeeded(without: configuration.brokenRules) : view.quorum
+            ? view.precommitsNeeded(for: successor, without: broken) : view.quorum
         return await ask(
             reachable(view), .tableViews, request.protobufBytes(), as: ViewReply.self
         ) { answers in
@@ -156,7 +157,8 @@ extension TableService {
         let votes = await vote(.precommit, successor, view, round)
         if adoptDecision(votes, view.partition) { return true }
         let statement = ViewCertificate.statement(view: successor, previous: view, round: round)
-        let needed = view.precommitsNeeded(without: configuration.brokenRules)
+        let needed = view.precommitsNeeded(
+            for: successor, without: configuration.brokenRules)
         var signatures: [ViewSignature] = []
         for answer in votes.answers where answer.reply.status == .done {
             guard signatures.count < needed,
@@ -175,7 +177,7 @@ extension TableService {
                 ("partition", "\(view.partition)"), ("epoch", "\(successor.id.epoch)"),
                 ("members", "\(successor.members.count)"),
             ])
-        catalog[view.partition] = certificate
+        record(certificate)
         announce(certificate)
         start { [weak self] in await self?.teach(certificate) }
         return true

@@ -6,11 +6,15 @@ extension TableService {
     /// Notes that a peer holds a view completely. Once all members do, nobody needs the frozen
     /// state of the view before.
     func note(_ peer: PeerID, holds view: View) {
-        guard view.contains(peer), let replica = replicas[view.partition],
-            replica.newest.view == view, replica.frozen != nil || replica.successor != nil
-        else { return }
+        guard view.contains(peer), let replica = replica(before: view) else { return }
+        guard replica.frozen != nil || replica.successor != nil else { return }
         changes.synced[view.id, default: []].insert(peer)
         releaseIfHeld(view)
+    }
+
+    /// What lies here of a partition of which `view` is the newest view.
+    private func replica(before view: View) -> Replica? {
+        replicas[view.partition].flatMap { $0.newest.view == view ? $0 : nil }
     }
 
     /// Who left before it held the view, or lost its store, is not waited for.
@@ -26,16 +30,14 @@ extension TableService {
 
     private func release(_ view: View) async {
         do {
-            guard var replica = replicas[view.partition], replica.newest.view == view else {
-                return
-            }
+            guard var replica = replica(before: view) else { return }
             if replica.successor != nil {
                 guard await handOver(replica) else { return }
                 try await forget(replica)
             } else if let frozen = replica.frozen {
                 replica.frozen = nil
                 try await store(replica)
-                await dropFrozen(frozen.view)
+                await dropFrozen(frozen.view, in: view.partition)
             }
         } catch {
             logger.warning("release failed", [("error", "\(error)")])
@@ -45,7 +47,7 @@ extension TableService {
     /// Drops a partition whose successors all hold their state.
     private func forget(_ replica: Replica) async throws(StoreError) {
         let partition = replica.partition
-        catalog[partition] = replica.successor
+        catalog.keepForGood(partition)
         replicas[partition] = nil
         let range = StorageKey.rows(of: partition)
         rows.forget(from: range.from, to: range.to)
@@ -62,13 +64,14 @@ extension TableService {
         // What a crash leaves here is wiped before this peer ever joins the partition again.
         guard replicas[partition] == nil else { return }
         try await delete(range) { self.replicas[partition] == nil }
-        if let frozen = replica.frozen { await dropFrozen(frozen.view) }
+        if let frozen = replica.frozen { await dropFrozen(frozen.view, in: partition) }
     }
 
-    /// Deletes the frozen rows of a view that nobody needs any more.
-    func dropFrozen(_ view: ViewID) async {
+    /// Deletes the frozen rows of a view that nobody needs any more: after a split, of a part of its
+    /// partition.
+    func dropFrozen(_ view: ViewID, in partition: Partition) async {
         do {
-            try await delete(StorageKey.frozenRows(of: view)) { true }
+            try await delete(StorageKey.frozenRows(of: view, in: partition)) { true }
         } catch {
             logger.warning("cannot drop frozen rows", [("error", "\(error)")])
         }

@@ -5,7 +5,7 @@ internal import CyxTransport
 struct Pull {
     /// The view whose state is pulled.
     var old: ViewID
-    /// As of which view the rows are written here.
+    /// As of which view the rows are written here, and of whose partition.
     var view: ViewID
     /// Proof of the successor that this peer enters; nil: it only learns.
     var certificate: ViewCertificate?
@@ -13,6 +13,8 @@ struct Pull {
     /// learner was taught may have been deleted and forgotten since (`TableService+Floors`): a new
     /// member begins with what one sealed source has, and adds what the others have.
     var replaces = false
+
+    var partition: Partition { view.partition }
 }
 
 /// Entering a view: pulling the frozen state from a quorum of the sealed, synced members of the
@@ -20,7 +22,7 @@ struct Pull {
 extension TableService {
     func startSync(_ partition: Partition) {
         guard let replica = replicas[partition], !replica.isSynced, replica.successor == nil,
-            changes.syncing.count < ViewChanges.syncLimit,
+            !replica.isPart, changes.syncing.count < ViewChanges.syncLimit,
             changes.syncing.insert(partition).inserted
         else { return }
         start { [weak self] in await self?.sync(partition) }
@@ -37,7 +39,7 @@ extension TableService {
 
     private func isWaiting(_ partition: Partition) -> Bool {
         guard let replica = replicas[partition] else { return false }
-        return !replica.isSynced && replica.successor == nil
+        return !replica.isSynced && replica.successor == nil && !replica.isPart
             && !changes.syncing.contains(partition)
     }
 
@@ -119,6 +121,11 @@ extension TableService {
         try await rows.settle()
         guard replicas[replica.partition]?.certificate == replica.certificate else { return }
         replicas[replica.partition]?.isSynced = true
+        tellSynced(replica)
+    }
+
+    /// Tells everyone that this peer has all rows of a view, which the disk says already.
+    private func tellSynced(_ replica: Replica) {
         environment.metrics.counter("cyxcloud_table_view_changes_total").add()
         changes.gathered[replica.partition] = nil
         note(localPeer, holds: replica.view)
@@ -128,11 +135,22 @@ extension TableService {
         }
     }
 
+    /// Tells everyone, once it is durable, that this peer has all rows of a part of a partition that
+    /// has split, as it had all of the whole.
+    func finishSplit(_ certificate: ViewCertificate) async {
+        let failures = rows.failures
+        await settleQuietly()
+        guard rows.failures == failures, let replica = replicas[certificate.view.partition],
+            replica.certificate == certificate, replica.isSynced
+        else { return }
+        tellSynced(replica)
+    }
+
     /// Deletes what an earlier membership left in the partition's range, unless all that lies
     /// there was gathered for this pull, by an attempt before or as a learner; false if the pull
     /// is not wanted any more.
     func clear(for pull: Pull) async throws(StoreError) -> Bool {
-        let partition = pull.old.partition
+        let partition = pull.partition
         guard changes.gathered[partition] != pull.old else { return true }
         let range = StorageKey.rows(of: partition)
         rows.forget(from: range.from, to: range.to)
@@ -145,9 +163,9 @@ extension TableService {
 
     /// Whether this peer is still about to enter the view, or to learn its state.
     func isWanted(_ pull: Pull) -> Bool {
-        let partition = pull.old.partition
+        let partition = pull.partition
         guard let certificate = pull.certificate else {
-            return replicas[partition] == nil && changes.learning[partition]?.view == pull.old
+            return !holdsAny(of: partition) && changes.learning[partition]?.view == pull.old
         }
         return replicas[partition]?.certificate == certificate
     }
@@ -156,7 +174,7 @@ extension TableService {
     /// all of it. A page that is the same at both travels as a hash.
     func carryOut(_ pull: Pull, from peer: PeerID) async throws(StoreError) -> Bool {
         let old = pull.old
-        let range = StorageKey.rows(of: old.partition)
+        let range = StorageKey.rows(of: pull.partition)
         var from = range.from
         var attempts = 0
         while true {
@@ -180,6 +198,7 @@ extension TableService {
             case .decided:
                 adopt(reply?.certificate ?? [], for: old.partition)
                 enterKnownView(old.partition)
+                enterKnownView(pull.partition)
                 return false
             case nil:
                 attempts += 1
@@ -189,7 +208,7 @@ extension TableService {
                 logger.debug(
                     "no source",
                     [
-                        ("peer", "\(peer)"), ("partition", "\(old.partition)"),
+                        ("peer", "\(peer)"), ("partition", "\(pull.partition)"),
                         ("detail", reply?.detail ?? ""),
                     ])
                 return false
@@ -283,7 +302,7 @@ extension TableService {
                 from: from, to: end, limit: TableMessageLimits.pageRows)
             guard isWanted(pull) else { return false }
             for entry in page where !kept.contains(entry.key) {
-                dropRow(entry.key, in: pull.old.partition)
+                dropRow(entry.key, in: pull.partition)
             }
             guard page.count == TableMessageLimits.pageRows, let last = page.last else {
                 return true

@@ -44,9 +44,12 @@ extension TableService {
         }
         switch request.operation {
         case .find:
-            guard let known = knownCertificate(id.partition) else {
-                return ViewReply(status: .refused, detail: "unknown")
-            }
+            let position = StorageKey.position(ofBound: request.key) ?? id.partition.lowerBound
+            let first = ViewID(partition: id.partition, generation: 0, epoch: 0)
+            guard
+                let known = successor(of: first, around: position)
+                    ?? knownCertificate(id.partition)
+            else { return ViewReply(status: .refused, detail: "unknown") }
             return ViewReply(status: .done, certificate: known.bytes)
         case .ready:
             return answerReady(request, id.partition, from: remote)
@@ -64,7 +67,7 @@ extension TableService {
     private func answerVote(
         _ request: ViewRequest, _ id: ViewID, from remote: PeerID, needsSettling: inout Bool
     ) -> ViewReply {
-        if let known = knownCertificate(id.partition), known.view.id.isNewer(than: id) {
+        if let known = successor(of: id, around: nil) {
             return ViewReply(status: .decided, certificate: known.bytes)
         }
         guard var replica = replicas[id.partition], replica.view.id == id else {
@@ -87,7 +90,8 @@ extension TableService {
         let answer: ViewVote.Answer
         if request.operation == .propose {
             let planner = currentPlanner()
-            let objection = planner.objection(to: successor, after: view)
+            let objection = planner.objection(
+                to: successor, after: view, bytes: comparisons.byteCount(view.partition))
             if planner.snapshot.isPartial {
                 changes.noteStrangers(
                     successor.peers.filter { planner.snapshot.members[$0] == nil })
@@ -144,9 +148,7 @@ extension TableService {
         }
         if request.isSynced { note(remote, holds: certificate.view) }
         if installLocally(certificate) { needsSettling = true }
-        if let known = knownCertificate(id.partition),
-            known.view.id.isNewer(than: certificate.view.id)
-        {
+        if let known = successor(of: certificate.view.id, around: nil) {
             return ViewReply(status: .decided, certificate: known.bytes)
         }
         let held = replicas[id.partition]
@@ -163,15 +165,21 @@ extension TableService {
         return known?.view.id == id ? known : nil
     }
 
-    /// Enters a decided view, or leaves the one before; returns whether anything changed, which
-    /// then must settle before it is answered.
+    /// Enters a decided view, or leaves the one before, and of a split both; returns whether anything
+    /// changed, which then must settle before it is answered.
     func installLocally(_ certificate: ViewCertificate) -> Bool {
+        let isChanged = enter(certificate)
+        guard let other = certificate.sibling, replicas[other.view.partition] != nil else {
+            return isChanged
+        }
+        return enter(other) || isChanged
+    }
+
+    private func enter(_ certificate: ViewCertificate) -> Bool {
         let view = certificate.view
         let held = replicas[view.partition]
         let isMember = isListed(in: view)
-        if let known = knownCertificate(view.partition), known.view.id.isNewer(than: view.id) {
-            return false
-        }
+        if isOver(view.id) { return false }
         if let held, !view.id.isNewer(than: held.view.id) { return false }
         guard isMember else {
             guard var held, held.successor.map({ view.id.isNewer(than: $0.view.id) }) ?? true
@@ -189,16 +197,20 @@ extension TableService {
             replica.frozen = Replica.Frozen(view: held.view.id, isSource: true)
         } else if let held, held.view.id == certificate.previous?.id {
             replica.frozen = Replica.Frozen(view: held.view.id, isSource: held.isSynced)
+            // Whoever had all of the whole has all of its parts (`TableService+Splitting`).
+            replica.isSynced = certificate.isSplit && held.isSynced
         }
-        catalog[view.partition] = nil
         if let held { changes.synced[held.view.id] = nil }
-        changes.causeSince[view.partition] = nil
-        changes.retryAt[view.partition] = nil
-        changes.silent[view.partition] = nil
-        changes.learning[view.partition] = nil
+        changes.forget(view.partition)
         stage(replica)
-        if let old = held?.frozen?.view { start { [weak self] in await self?.dropFrozen(old) } }
-        startSync(view.partition)
+        if let old = held?.frozen?.view {
+            start { [weak self] in await self?.dropFrozen(old, in: view.partition) }
+        }
+        if replica.isSynced {
+            start { [weak self] in await self?.finishSplit(certificate) }
+        } else {
+            startSync(view.partition)
+        }
         return true
     }
 
@@ -227,11 +239,16 @@ extension TableService {
         }
     }
 
-    /// Acts on a later view that was learnt by the way: members enter it, others step back.
+    /// Acts on later views that were learnt by the way: members enter them, others step back.
     func enterKnownView(_ partition: Partition) {
-        guard let known = catalog[partition], let held = replicas[partition],
-            known.view.id.isNewer(than: held.view.id), installLocally(known)
-        else { return }
+        var isChanged = false
+        for part in heldParts(of: partition) {
+            guard let known = catalog[part], let held = replicas[part],
+                known.view.id.isNewer(than: held.view.id), installLocally(known)
+            else { continue }
+            isChanged = true
+        }
+        guard isChanged else { return }
         start { [weak self] in await self?.settleQuietly() }
     }
 

@@ -79,6 +79,14 @@ struct ViewChanges {
     /// Since when this peer looks at the network, in this life of the process.
     var watchingSince: Instant?
 
+    /// Forgets how a partition was about to change, once its view has ended.
+    mutating func forget(_ partition: Partition) {
+        causeSince[partition] = nil
+        retryAt[partition] = nil
+        silent[partition] = nil
+        learning[partition] = nil
+    }
+
     /// Takes in what membership shows now.
     mutating func observe(
         _ snapshot: MembershipSnapshot, custodians: Set<PeerID>, now: Instant

@@ -39,7 +39,35 @@ package struct Partition: Hashable, Sendable, Comparable {
         return Digest(next << UInt64(64 - depth), 0, 0, 0)
     }
 
-    /// In key order for partitions of one depth.
+    // MARK: Splitting
+
+    /// The two partitions that this one splits into, the lower first; nil at the depth limit.
+    package var children: (lower: Partition, upper: Partition)? {
+        guard let lower = Partition(depth: depth + 1, index: index << 1),
+            let upper = Partition(depth: depth + 1, index: index << 1 | 1)
+        else { return nil }
+        return (lower, upper)
+    }
+
+    /// The partition that splits into this one and another; nil for the whole key space.
+    package var parent: Partition? {
+        depth == 0 ? nil : Partition(depth: depth - 1, index: index >> 1)
+    }
+
+    /// The other partition that `parent` splits into.
+    package var sibling: Partition? {
+        depth == 0 ? nil : Partition(depth: depth, index: index ^ 1)
+    }
+
+    /// Whether `other` lies in this partition, or is it.
+    package func contains(_ other: Partition) -> Bool {
+        other.depth >= depth && other.index >> UInt64(other.depth - depth) == index
+    }
+
+    /// Whether one of the two lies in the other.
+    package func overlaps(_ other: Partition) -> Bool { contains(other) || other.contains(self) }
+
+    /// In key order, a partition before those that it splits into.
     package static func < (left: Partition, right: Partition) -> Bool {
         (left.lowerBound, left.depth) < (right.lowerBound, right.depth)
     }
@@ -61,7 +89,8 @@ package struct ViewID: Hashable, Sendable {
         self.epoch = epoch
     }
 
-    /// Whether this view comes after `other` in the history of one partition.
+    /// Whether this view comes after `other` in the history of one partition, before and after it
+    /// split.
     package func isNewer(than other: ViewID) -> Bool {
         (generation, epoch) > (other.generation, other.epoch)
     }

@@ -15,6 +15,9 @@ package struct Replica: Hashable, Sendable {
         }
     }
 
+    /// Where its rows lie: the partition of its view or, once that has split, one of the parts until
+    /// the part's own view is known here. Around its view's, where a recovery knew of no split.
+    package var partition: Partition
     /// Proof of the newest view that this peer is or was a member of.
     package var certificate: ViewCertificate
     package var isSynced: Bool
@@ -27,12 +30,15 @@ package struct Replica: Hashable, Sendable {
     package var floor = RegisterVersion.none
 
     package init(certificate: ViewCertificate, isSynced: Bool) {
+        partition = certificate.view.partition
         self.certificate = certificate
         self.isSynced = isSynced
     }
 
     package var view: View { certificate.view }
-    package var partition: Partition { view.partition }
+
+    /// Whether its view's partition is one no more: that view has ended.
+    package var isPart: Bool { partition != view.partition }
 
     /// Whether operations of `view` are answered here: listed, synced and unsealed.
     package var isServing: Bool { isServing(without: []) }
@@ -40,7 +46,7 @@ package struct Replica: Hashable, Sendable {
     /// The same where `broken` rules are not kept.
     func isServing(without broken: Set<TableRule>) -> Bool {
         (isSynced || broken.contains(.servesWhenSynced))
-            && (!vote.isSealed || broken.contains(.seals)) && successor == nil
+            && (!vote.isSealed || broken.contains(.seals)) && successor == nil && !isPart
     }
 
     /// Whether nothing is under way: a view in service, with nothing kept for the one before.
@@ -51,7 +57,7 @@ package struct Replica: Hashable, Sendable {
 
     /// The state that may be pulled from here by members of the view that follows `old`.
     package func isSource(of old: ViewID) -> Bool {
-        if view.id == old { return isSynced && (vote.isSealed || successor != nil) }
+        if view.id == old { return isSynced && (vote.isSealed || successor != nil || isPart) }
         return frozen.map { $0.view == old && $0.isSource } ?? false
     }
 
@@ -68,11 +74,13 @@ package struct Replica: Hashable, Sendable {
 
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: 1024)
-        writer.write(UInt8(2))
+        writer.write(UInt8(3))
+        Replica.write(partition, to: &writer)
         Replica.write(certificate, to: &writer)
         writer.write(UInt8(isSynced ? 1 : 0))
         vote.write(to: &writer)
         writer.write(UInt8(frozen == nil ? 0 : frozen?.isSource == true ? 2 : 1))
+        Replica.write(frozen?.view.partition ?? partition, to: &writer)
         writer.write(frozen?.view.generation ?? 0)
         writer.write(frozen?.view.epoch ?? 0)
         writer.write(UInt8(successor == nil ? 0 : 1))
@@ -84,26 +92,48 @@ package struct Replica: Hashable, Sendable {
     package init(bytes: [UInt8]) throws(DecodingError) {
         var reader = ByteReader(bytes.span.bytes)
         let version = try reader.readUInt8()
-        guard (1...2).contains(version) else {
+        guard (1...3).contains(version) else {
             throw .unknown(field: "version", value: UInt64(version))
         }
+        // The first two versions knew no splits, and the first no floors.
+        let part = version > 2 ? try Replica.readPartition(from: &reader) : nil
         certificate = try Replica.readCertificate(from: &reader)
+        partition = part ?? certificate.view.partition
+        guard certificate.view.partition.overlaps(partition) else {
+            throw .outOfRange(field: "partition")
+        }
         isSynced = try reader.readUInt8() == 1
         vote = try ViewVote(from: &reader)
         let kind = try reader.readUInt8()
+        let frozenPartition =
+            version > 2 ? try Replica.readPartition(from: &reader) : partition
         let generation = try reader.readUInt32()
         let epoch = try reader.readUInt32()
         if kind > 0 {
             let id = ViewID(
-                partition: certificate.view.partition, generation: generation, epoch: epoch)
+                partition: frozenPartition, generation: generation, epoch: epoch)
             frozen = Frozen(view: id, isSource: kind == 2)
         }
         if try reader.readUInt8() == 1 {
             successor = try Replica.readCertificate(from: &reader)
         }
-        // The first version knew no floors.
         if version > 1 { floor = try RegisterVersion(from: &reader) }
         try reader.finish()
+    }
+
+    private static func write(_ partition: Partition, to writer: inout ByteWriter) {
+        writer.write(partition.depth)
+        writer.write(partition.index)
+    }
+
+    private static func readPartition(
+        from reader: inout ByteReader
+    ) throws(DecodingError) -> Partition {
+        let depth = try reader.readUInt8()
+        guard let partition = Partition(depth: depth, index: try reader.readUInt64()) else {
+            throw .outOfRange(field: "partition")
+        }
+        return partition
     }
 
     private static func write(_ certificate: ViewCertificate, to writer: inout ByteWriter) {

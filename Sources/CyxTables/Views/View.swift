@@ -33,9 +33,21 @@ package struct View: Hashable, Sendable {
     /// How many members may be lost, or replaced at once (A3).
     package var tolerance: Int { members.count - quorum }
 
-    /// How many precommits of one round decide what follows this view.
-    func precommitsNeeded(without broken: Set<TableRule>) -> Int {
-        broken.contains(.decidesByQuorum) ? max(1, tolerance) : quorum
+    /// How many precommits of one round decide that `next` follows this view.
+    func precommitsNeeded(for next: View, without broken: Set<TableRule>) -> Int {
+        if next.partition != partition, broken.contains(.splitsByQuorum) { return 1 }
+        return broken.contains(.decidesByQuorum) ? max(1, tolerance) : quorum
+    }
+
+    /// Whether this view may come right after `previous`: of the same partition, or else of one of
+    /// the two that it splits into, with the same members (A2).
+    func follows(_ previous: View) -> Bool {
+        guard id.generation == previous.id.generation, id.epoch == previous.id.epoch &+ 1 else {
+            return false
+        }
+        return partition == previous.partition
+            || partition.parent == previous.partition && members == previous.members
+                && quorum == previous.quorum
     }
 
     package func rank(of peer: PeerID) -> Int? { members.firstIndex { $0.peer == peer } }

@@ -64,6 +64,27 @@ package struct ViewCertificate: Hashable, Sendable {
         return peers
     }
 
+    /// Whether the view before was of the partition that has split into this one and another.
+    package var isSplit: Bool { recovery == nil && previous?.partition == view.partition.parent }
+
+    /// Of a split: proof of the view of the other partition, by the same decision.
+    package var sibling: ViewCertificate? {
+        guard isSplit, let partition = view.partition.sibling else { return nil }
+        var other = self
+        other.view.id.partition = partition
+        return other
+    }
+
+    /// What was voted on: of a split the view of the lower partition. The upper one begins with the
+    /// same members at the same epoch, so that one decision proves both.
+    private var decided: View {
+        var view = view
+        if isSplit, let lower = view.partition.parent?.children?.lower {
+            view.id.partition = lower
+        }
+        return view
+    }
+
     /// Whether enough members of the view before signed it, each once, or the admin whose key is
     /// `adminKey` did; where there is none, no recovery is valid.
     package func isValid(
@@ -72,17 +93,14 @@ package struct ViewCertificate: Hashable, Sendable {
         if let recovery { return isValid(recovery, adminKey: adminKey) }
         let signers = previous ?? view
         if let previous {
-            guard view.partition == previous.partition,
-                view.id.generation == previous.id.generation,
-                view.id.epoch == previous.id.epoch &+ 1
-            else { return false }
+            guard view.follows(previous) else { return false }
         } else {
             // Only recoveries begin a generation: a founder by its own word begins none.
             guard view.id.generation == 0, view.id.epoch == 0, view.members.count == 1 else {
                 return false
             }
         }
-        let statement = ViewCertificate.statement(view: view, previous: previous, round: round)
+        let statement = ViewCertificate.statement(view: decided, previous: previous, round: round)
         var valid: Set<PeerID> = []
         for entry in signatures {
             guard let key = VerifyingKey(bytes: entry.key), signers.contains(key.peerID),
@@ -90,7 +108,7 @@ package struct ViewCertificate: Hashable, Sendable {
             else { return false }
             valid.insert(key.peerID)
         }
-        return valid.count >= signers.precommitsNeeded(without: broken)
+        return valid.count >= signers.precommitsNeeded(for: view, without: broken)
     }
 
     package var bytes: [UInt8] {

@@ -14,6 +14,8 @@ package struct ViewPlanner: Sendable {
     package let now: Instant
     /// What candidates are ranked under, the newest first.
     package let salts: [PlacementSalt]
+    /// When partitions split; nil: never.
+    let splits: SplitLimits?
     /// Rules that are not kept, in simulations.
     private let brokenRules: Set<TableRule>
     /// Peers that store, can be reached and take something new.
@@ -25,7 +27,7 @@ package struct ViewPlanner: Sendable {
 
     package init(
         deathDelay: Duration, snapshot: MembershipSnapshot, absentSince: [PeerID: Instant],
-        isSettled: Bool, now: Instant, salts: [PlacementSalt] = [],
+        isSettled: Bool, now: Instant, salts: [PlacementSalt] = [], splits: SplitLimits? = nil,
         brokenRules: Set<TableRule> = []
     ) {
         self.brokenRules = brokenRules
@@ -35,6 +37,7 @@ package struct ViewPlanner: Sendable {
         self.isSettled = isSettled
         self.now = now
         self.salts = salts
+        self.splits = splits
         order = PlacementOrder(salts.first, localSince: ViewPlanner.start(snapshot))
         storers = snapshot.stayingStorers.filter { $0.info.store != nil }
     }
@@ -44,6 +47,7 @@ package struct ViewPlanner: Sendable {
     }
 
     package var target: ViewSize { .target(forPeers: storers.count) }
+    var storerCount: Int { storers.count }
 
     /// Whether `member` is gone for good: dead or absent for `delay`, left, or with another store.
     package func isGone(_ member: ViewMember, for delay: Duration) -> Bool {
@@ -81,13 +85,14 @@ package struct ViewPlanner: Sendable {
         isGone(member, for: deathDelay) || isDraining(member)
     }
 
-    /// How many members of `view` are there to give their state to the next one.
-    private func sources(_ view: View) -> Int {
-        view.members.count { member in
-            !isGone(member, for: .zero)
-                && snapshot.members[member.peer].map(\.isReachable) ?? false
-        }
+    /// Whether `member` can be reached with what it has.
+    func isThere(_ member: ViewMember) -> Bool {
+        !isGone(member, for: .zero)
+            && snapshot.members[member.peer].map(\.isReachable) ?? false
     }
+
+    /// How many members of `view` are there to give their state to the next one.
+    private func sources(_ view: View) -> Int { view.members.count { isThere($0) } }
 
     /// The view that should follow `view`; nil when there is no cause to change it.
     /// `excluded`: candidates that did not answer. `silent`: members that did not, who go before
@@ -233,7 +238,13 @@ package struct ViewPlanner: Sendable {
     }
 
     /// Why this peer does not agree that `successor` follows `view`; nil: it sees the cause too.
-    package func objection(to successor: View, after view: View) -> String? {
+    /// `bytes`: of the partition's rows; nil while that is not known.
+    package func objection(
+        to successor: View, after view: View, bytes: Int? = nil
+    ) -> String? {
+        if successor.partition != view.partition {
+            return objection(toSplit: successor, of: view, bytes: bytes)
+        }
         guard successor.id.partition == view.partition,
             successor.id.generation == view.id.generation,
             successor.id.epoch == view.id.epoch + 1,

@@ -76,10 +76,13 @@ package enum StorageKey {
         frozenBound(view) + row
     }
 
-    /// All frozen rows of a view.
-    package static func frozenRows(of view: ViewID) -> (from: [UInt8], to: [UInt8]) {
+    /// All frozen rows of a view that lie in a partition.
+    package static func frozenRows(
+        of view: ViewID, in partition: Partition
+    ) -> (from: [UInt8], to: [UInt8]) {
         let start = frozenBound(view)
-        return (start, start + [UInt8.max])
+        let range = rows(of: partition)
+        return (start + range.from, start + range.to)
     }
 
     private static func frozenBound(_ view: ViewID) -> [UInt8] {

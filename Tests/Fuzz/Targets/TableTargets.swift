@@ -81,7 +81,9 @@ let tableTargets: [FuzzTarget] = [
             replica.successor = TableSamples.recovery
             replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
             replica.floor = TableSamples.ballot
-            return [replica.bytes]
+            var part = replica
+            part.partition = replica.partition.children?.upper ?? replica.partition
+            return [replica.bytes, part.bytes]
         },
         decode: { bytes in
             try roundTrip(
