@@ -17,6 +17,7 @@ package enum RuleTable {
         case .boundsClocks: [.fastClock]
         case .seals: [.falseDeaths, .midSealBlocks]
         case .locksVotes: [.falseDeaths, .proposerKills]
+        case .splitsByQuorum: [.splits, .falseDeaths, .clogs]
         case .tellsStoresApart: [.wipes, .falseDeaths]
         case .acceptsDurably, .votesDurably: [.crashes, .falseDeaths]
         case .ordersBallots, .drawsNonces: [.replays, .clogs]

@@ -20,6 +20,9 @@ enum TableNemesis: String, CaseIterable, Sendable {
     case departures = "departure"
     /// Further peers come, up to fourteen.
     case growth = "growth"
+    /// One peer comes, for which partitions split; while they do, members crash, pause for a while
+    /// (all that they send and are sent is late) or are cut off.
+    case splits = "growth that splits partitions"
     /// A peer gives its seats away and goes once nobody needs it; at the end all but one do.
     case drains = "drain"
     case oneWayBlocks = "one-way block"
@@ -59,6 +62,8 @@ struct TableAdversary {
     private var wholeAt: Instant?
     private var leaving: [TablePeer] = []
     private var next: Instant
+    /// Until when no further blow is dealt to those whose partition splits.
+    private var struckUntil: Instant
     private var wipes = 0
     private var departures = 0
     private(set) var counts: [String: Int] = [:]
@@ -76,6 +81,7 @@ struct TableAdversary {
         }
         self.kinds = kinds
         next = world.world.now
+        struckUntil = next
         if kinds.contains(.replays) { world.world.links.change { $0.replay = 0.1 } }
         let isSlow = Bool.random(using: &generator)
         let loss = kinds.contains(.loss) ? 0.15 : 0
@@ -133,6 +139,7 @@ struct TableAdversary {
         }
         depart(evidence)
         disturbSealing(evidence, now)
+        disturbSplit(evidence, now)
         guard next <= now, let kind = kinds.randomElement(using: &generator) else { return }
         next = now + random(5, 150)
         inject(kind, evidence, now)
@@ -154,7 +161,9 @@ struct TableAdversary {
             }
             flap(peer, now)
         case .powerFailures, .outages:
-            guard restarts.isEmpty, let view = evidence.newest else { return }
+            guard restarts.isEmpty,
+                let view = evidence.newest.randomElement(using: &generator)
+            else { return }
             count(kind)
             let members = storers.filter { view.contains($0.id) }.prefix(view.quorum)
             let longest: Int64 = kind == .outages ? 900 : 400
@@ -163,6 +172,10 @@ struct TableAdversary {
             }
         case .growth:
             guard storers.count < Self.storersMax else { return }
+            count(kind)
+            world.addPeer()
+        case .splits:
+            guard storers.count == TableWorld.storers else { return }
             count(kind)
             world.addPeer()
         case .drains:
@@ -181,7 +194,7 @@ struct TableAdversary {
             // is one that drains, whose seat nobody may be left to take.
             guard restarts.count < 2, peer.tables != nil, wipes < Self.wipesMax,
                 peer.machine.index > 1, peer.isStaying, evidence.hasConverged(world),
-                evidence.newest?.tolerance ?? 0 > 0
+                evidence.newest.allSatisfy({ $0.tolerance > 0 })
             else { return }
             wipes += 1
             count(kind)
@@ -190,16 +203,19 @@ struct TableAdversary {
         case .departures:
             // Who drains is counted on until nobody needs it, and who leaves at once is lost: of the
             // members of a view no more than it can do without.
-            guard departures < Self.departuresMax, leaving.isEmpty, let view = evidence.newest,
-                evidence.hasConverged(world)
+            guard departures < Self.departuresMax, leaving.isEmpty, evidence.hasConverged(world)
             else { return }
+            let views = evidence.newest
             let all = storers.filter { peer in
                 peer.machine.index > 1 && peer.tables != nil && peer.isStaying
             }
             .shuffled(using: &generator)
-            let members = all.filter { view.contains($0.id) }.prefix(view.tolerance)
-            let others = all.filter { !view.contains($0.id) }
-            for peer in (members + others).prefix(Self.departuresMax - departures) {
+            for peer in all where departures < Self.departuresMax {
+                let isSpared = views.contains { view in
+                    view.contains(peer.id)
+                        && leaving.count { view.contains($0.id) } >= view.tolerance
+                }
+                if isSpared { continue }
                 departures += 1
                 count(kind)
                 leaving.append(peer)
@@ -236,6 +252,32 @@ struct TableAdversary {
         revivals.append((peer, now + delay + random(-20, 20)))
     }
 
+    /// Strikes a member of a partition that splits.
+    private mutating func disturbSplit(_ evidence: TableEvidence, _ now: Instant) {
+        guard kinds.contains(.splits), struckUntil <= now else { return }
+        let splitting = evidence.splitting
+        let members = storers.filter { splitting.contains($0.id) && $0.tables != nil }
+        guard let peer = members.randomElement(using: &generator) else { return }
+        let time = random(20, 400)
+        struckUntil = now + random(5, 60)
+        switch Int.random(in: 0..<3, using: &generator) {
+        case 0 where restarts.count < 2:
+            counts["crash in mid-split", default: 0] += 1
+            crash(peer, now, for: time)
+        case 1:
+            counts["pause in mid-split", default: 0] += 1
+            for other in storers where other !== peer {
+                world.world.links.clog(from: peer.machine, to: other.machine, until: now + time)
+                world.world.links.clog(from: other.machine, to: peer.machine, until: now + time)
+            }
+        case 2 where wholeAt == nil:
+            counts["cut off in mid-split", default: 0] += 1
+            world.world.links.partition([[peer.machine]])
+            wholeAt = now + time
+        default: return
+        }
+    }
+
     /// Strikes in the midst of a change of view.
     private mutating func disturbSealing(_ evidence: TableEvidence, _ now: Instant) {
         guard let (proposer, sealed, view) = evidence.sealing(in: world), proposer.tables != nil
@@ -264,10 +306,11 @@ struct TableAdversary {
     /// Who said good-bye and is no member of the newest view may go at any time, and does at once.
     /// Who drains waits until nobody needs it.
     private mutating func depart(_ evidence: TableEvidence) {
-        if let newest = evidence.newest {
-            for peer in leaving where !newest.contains(peer.id) { peer.leave() }
-            leaving.removeAll { $0.isGone }
+        let newest = evidence.newest
+        for peer in leaving where !newest.contains(where: { $0.contains(peer.id) }) {
+            peer.leave()
         }
+        leaving.removeAll { $0.isGone }
         for peer in storers
         where !peer.isStaying && peer.tables != nil && evidence.isRelieved(peer) {
             world.remove(peer)

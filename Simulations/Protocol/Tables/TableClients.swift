@@ -106,7 +106,7 @@ final class TableClients: Sendable {
     private func update(_ row: Int, _ tables: TableService) async throws {
         let history = histories[row]
         let (operation, value) = history.invoke(isUpdate: true)
-        let served = withEvidence { $0.servedEpoch }
+        let served = withEvidence { $0.servedEpoch(around: row) }
         let state = try await tables.update(TableWorld.key(TableWorld.registers, row)) { state in
             history.see(operation, Self.number(state.value))
             return .set(Self.bytes(value))
@@ -121,7 +121,7 @@ final class TableClients: Sendable {
     private func delete(_ row: Int, _ tables: TableService) async throws {
         let history = histories[row]
         let operation = history.invokeDeletion(isBlind: false)
-        let served = withEvidence { $0.servedEpoch }
+        let served = withEvidence { $0.servedEpoch(around: row) }
         let state = try await tables.update(TableWorld.key(TableWorld.registers, row)) { state in
             history.see(operation, Self.number(state.value))
             return .delete

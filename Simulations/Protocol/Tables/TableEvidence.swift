@@ -10,39 +10,70 @@ struct TableEvidence {
     struct Acknowledgment {
         var key: Int
         var version: RegisterVersion
-        /// Epochs below this one were over for good when the call began.
+        /// Epochs below this one were over for good around the row when the call began.
         var servedAtCall: UInt32
+
+        var position: Digest { TableWorld.key(TableWorld.registers, key).position }
     }
 
-    private struct Vote: Hashable {
+    struct Vote: Hashable {
         var peer: PeerID
         var store: StoreID
-        var epoch: UInt32
+        var view: ViewID
     }
 
     private(set) var violations: [String] = []
     /// How often each invariant was held against something.
     private(set) var checks: [String: Int] = [:]
-    /// The newest epoch that some member holds completely.
-    private(set) var servedEpoch: UInt32 = 0
-    /// The newest epoch that a certificate tells of, and its view.
-    private(set) var newest: View?
+    /// Which partitions certificates tell of, and their newest views.
+    private(set) var catalog = PartitionCatalog(genesisDepth: 0, depthMax: TableWorld.splitsMax)
 
-    private var views: [UInt32: View] = [:]
-    private var seenReplicas: [PeerID: [UInt8]] = [:]
-    private var replicas: [PeerID: Replica] = [:]
+    private(set) var views: [ViewID: View] = [:]
+    /// What was decided to follow a view: of a split the view of the lower part.
+    private var successors: [ViewID: View] = [:]
+    private var seenReplicas: [PeerID: [[UInt8]]] = [:]
+    private(set) var replicas: [PeerID: [Partition: Replica]] = [:]
     private var votes: [Vote: ViewVote] = [:]
     private var syncedOnce: Set<Vote> = []
-    private var acknowledged: [Acknowledgment] = []
-    /// How many of them were there when an epoch was first served.
-    private var acknowledgedBefore: [UInt32: Int] = [:]
+    /// The newest epoch of each partition that some member holds completely.
+    private var servedEpochs: [Partition: UInt32] = [:]
+    var acknowledged: [Acknowledgment] = []
+    /// How many of them were there when a view was first served.
+    var acknowledgedBefore: [ViewID: Int] = [:]
 
     var epochs: Int { views.count }
+    /// How often a partition has split.
+    private(set) var splits = 0
 
-    private mutating func count(_ invariant: String) { checks[invariant, default: 0] += 1 }
+    mutating func count(_ invariant: String) { checks[invariant, default: 0] += 1 }
 
     mutating func violate(_ invariant: String, _ what: String) {
         violations.append("\(invariant): \(what)")
+    }
+
+    // MARK: Partitions
+
+    private static let whole = Partition(holding: .zero, depth: 0)
+
+    /// The partitions that there are now.
+    var partitions: [Partition] { catalog.parts(of: TableEvidence.whole) }
+
+    /// The newest view of each of them, as far as a disk tells of one.
+    var newest: [View] { partitions.compactMap { catalog[$0]?.view } }
+
+    func newest(around position: Digest) -> View? {
+        catalog[catalog.partition(holding: position)]?.view
+    }
+
+    /// The newest epoch around a row that some member holds completely.
+    func servedEpoch(around row: Int) -> UInt32 {
+        let position = TableWorld.key(TableWorld.registers, row).position
+        return servedEpochs.filter { $0.key.contains(position) }.values.max() ?? 0
+    }
+
+    /// What a peer's disk has around a position.
+    func replica(_ peer: PeerID, around position: Digest) -> Replica? {
+        replicas[peer]?.first { $0.key.contains(position) }?.value
     }
 
     // MARK: Views
@@ -50,18 +81,20 @@ struct TableEvidence {
     /// Takes in what the disks say now.
     mutating func look(at world: TableWorld) {
         for peer in world.peers {
-            let stored = peer.machine.disk.entries(in: "tables", StorageKey.replicas)
-            guard let bytes = stored.first?.value else {
-                seenReplicas[peer.id] = nil
-                replicas[peer.id] = nil
-                continue
-            }
-            guard seenReplicas[peer.id] != bytes else { continue }
-            seenReplicas[peer.id] = bytes
+            let stored = peer.machine.disk.entries(in: "tables", StorageKey.replicas).map(\.value)
+            guard seenReplicas[peer.id] != stored else { continue }
+            seenReplicas[peer.id] = stored
+            replicas[peer.id] = [:]
             do {
-                let replica = try Replica(bytes: bytes)
-                replicas[peer.id] = replica
-                note(replica, of: peer, in: world)
+                for replica in try stored.map({ try Replica(bytes: $0) }) {
+                    if replicas[peer.id]?.keys.contains(where: replica.partition.overlaps) == true {
+                        violate(
+                            "ViewChain",
+                            "\(peer.machine.name) holds partition \(replica.partition) twice")
+                    }
+                    replicas[peer.id]?[replica.partition] = replica
+                    note(replica, of: peer, in: world)
+                }
             } catch {
                 violate("ViewChain", "\(peer.machine.name) stored a view that cannot be read")
             }
@@ -71,34 +104,51 @@ struct TableEvidence {
     private mutating func note(_ replica: Replica, of peer: TablePeer, in world: TableWorld) {
         for certificate in [replica.certificate, replica.successor].compactMap({ $0 }) {
             note(certificate, in: world)
+            if let other = certificate.sibling { note(other, in: world) }
         }
-        let vote = Vote(peer: peer.id, store: peer.store, epoch: replica.view.id.epoch)
+        let vote = Vote(peer: peer.id, store: peer.store, view: replica.view.id)
         if let before = votes[vote] {
             count("NoAmnesia")
             if replica.vote.round < before.round || before.isSealed && !replica.vote.isSealed {
-                violate("NoAmnesia", "\(peer.machine.name) forgot a vote of epoch \(vote.epoch)")
+                violate(
+                    "NoAmnesia", "\(peer.machine.name) forgot a vote of \(Self.name(vote.view))")
             }
         }
         votes[vote] = replica.vote
         guard replica.isSynced, syncedOnce.insert(vote).inserted else { return }
-        if replica.certificate.previous != nil { checkSync(vote, peer) }
-        servedEpoch = max(servedEpoch, vote.epoch)
+        if replica.certificate.previous != nil {
+            checkSync(vote, peer, isSplit: replica.certificate.isSplit, in: world)
+        }
+        let partition = replica.view.partition
+        servedEpochs[partition] = max(servedEpochs[partition] ?? 0, vote.view.epoch)
     }
+
+    static func name(_ view: ViewID) -> String { "epoch \(view.epoch) of \(view.partition)" }
 
     private mutating func note(_ certificate: ViewCertificate, in world: TableWorld) {
         let view = certificate.view
-        let epoch = view.id.epoch
-        if let known = views[epoch] {
+        if let known = views[view.id] {
             count("ViewChain")
-            if known != view { violate("ViewChain", "epoch \(epoch) has two views") }
+            if known != view { violate("ViewChain", "\(Self.name(view.id)) has two views") }
             return
         }
-        views[epoch] = view
-        if epoch > newest?.id.epoch ?? 0 || newest == nil { newest = view }
-        if let previous = certificate.previous, let known = views[epoch - 1] {
+        views[view.id] = view
+        _ = catalog.take(certificate)
+        if let previous = certificate.previous {
+            var decided = view
+            if certificate.isSplit, let lower = previous.partition.children?.lower {
+                if view.partition == lower { splits += 1 }
+                decided.id.partition = lower
+            }
             count("ViewChain")
-            if known != previous {
-                violate("ViewChain", "epoch \(epoch) follows another view than that before")
+            if let other = successors[previous.id], other != decided {
+                violate("ViewChain", "\(Self.name(previous.id)) has two successors")
+            }
+            successors[previous.id] = decided
+            if let known = views[previous.id], known != previous {
+                violate(
+                    "ViewChain",
+                    "\(Self.name(view.id)) follows another view than that before")
             }
         }
         checkSigners(certificate, in: world)
@@ -109,141 +159,63 @@ struct TableEvidence {
         guard let previous = certificate.previous else { return }
         for signature in certificate.signatures {
             guard let signer = world.peers.first(where: { $0.isSigner(signature) }),
-                previous.contains(ViewMember(peer: signer.id, store: signer.store)),
-                let bytes = signer.machine.disk.entries(in: "tables", StorageKey.replicas).first
+                previous.contains(ViewMember(peer: signer.id, store: signer.store))
             else { continue }
-            do {
-                let replica = try Replica(bytes: bytes.value)
-                guard replica.view == previous else { continue }
-                count("NoAmnesia")
-                if !replica.vote.isSealed, replica.successor == nil {
-                    violate(
-                        "NoAmnesia",
-                        "\(signer.machine.name) precommitted epoch \(certificate.view.id.epoch) "
-                            + "and its disk does not know")
-                }
-            } catch {
-                violate("ViewChain", "\(signer.machine.name) stored a view that cannot be read")
-            }
-        }
-    }
-
-    /// Who has members of the newest view seal themselves just now, and how many have.
-    func sealing(in world: TableWorld) -> (proposer: TablePeer, sealed: Int, view: View)? {
-        guard let view = newest else { return nil }
-        let locks = replicas.values.compactMap { replica in
-            replica.view == view && replica.successor == nil ? replica.vote.lock : nil
-        }
-        guard let round = locks.map(\.round).max() else { return nil }
-        let proposer = view.members[ViewVote.proposer(of: round, in: view)].peer
-        guard let peer = world.peers.first(where: { $0.id == proposer }) else { return nil }
-        return (peer, locks.count { $0.round == round }, view)
-    }
-
-    // MARK: Rows
-
-    /// Whoever holds a view completely has all that was acknowledged before anyone served it.
-    private mutating func checkSync(_ vote: Vote, _ peer: TablePeer) {
-        let known = acknowledgedBefore[vote.epoch] ?? acknowledged.count
-        acknowledgedBefore[vote.epoch] = known
-        for entry in acknowledged.prefix(known) where entry.version.epoch < vote.epoch {
-            count("SyncComplete")
-            if !holds(peer, entry) {
-                violate(
-                    "SyncComplete",
-                    "\(peer.machine.name) serves epoch \(vote.epoch) without a change of row "
-                        + "\(entry.key) from epoch \(entry.version.epoch)")
-            }
-        }
-    }
-
-    /// Whether a peer has a change or what came after it, or forgot what came after it: of a row that
-    /// is not there its floor speaks.
-    private func holds(_ peer: TablePeer, _ entry: Acknowledgment) -> Bool {
-        if let record = record(peer, entry.key), record.accepted != .none {
-            return record.accepted >= entry.version
-        }
-        return replicas[peer.id].map { $0.floor >= entry.version } ?? false
-    }
-
-    private func record(_ peer: TablePeer, _ key: Int) -> RegisterRecord? {
-        let key = StorageKey.row(TableWorld.key(TableWorld.registers, key))
-        guard let bytes = peer.machine.disk.value(of: key, in: "tables") else { return nil }
-        do {
-            guard
-                case .register(let record) = try StoredRow(
-                    table: TableWorld.registers, bytes: bytes
-                ).content
-            else { return nil }
-            return record
-        } catch {
-            return nil
-        }
-    }
-
-    /// A client was told that its change is in effect.
-    mutating func acknowledge(_ entry: Acknowledgment, in world: TableWorld) {
-        look(at: world)
-        acknowledged.append(entry)
-        let epoch = entry.version.epoch
-        guard epoch > 0, let view = views[epoch] else { return }
-        if newest?.id.epoch == epoch {
-            count("AckedDurable")
-            let holding = view.members.count { member in
-                guard let peer = world.peers.first(where: { $0.id == member.peer }) else {
-                    return false
-                }
-                // A store that was lost since may have held it.
-                return peer.isGone || peer.store != member.store || holds(peer, entry)
-            }
-            if holding < view.quorum {
-                violate(
-                    "AckedDurable",
-                    "a change of row \(entry.key) was acknowledged with \(holding) of "
-                        + "\(view.quorum) copies on disk")
-            }
-        }
-        guard epoch < entry.servedAtCall else { return }
-        count("SealFinal")
-        // It may have been carried over and accepted anew.
-        let renewed = world.peers.count { peer in
-            guard holds(peer, entry) else { return false }
-            return record(peer, entry.key).map { $0.accepted.epoch > epoch } ?? true
-        }
-        if renewed < (newest?.quorum ?? 0) {
-            violate(
-                "SealFinal",
-                "a change of row \(entry.key), begun when epoch \(entry.servedAtCall) was "
-                    + "served, was acknowledged in epoch \(epoch)")
-        }
-    }
-
-    /// Stamps of rows are never more than what a clock may be ahead (A7).
-    mutating func checkClocks(_ world: TableWorld, now: WallTime, tolerance: Int64) {
-        for peer in world.peers {
-            for (key, value) in peer.machine.disk.entries(in: "tables", StorageKey.allRows) {
-                guard let row = StorageKey.decodeRow(key), row.table == TableWorld.merges else {
-                    continue
-                }
+            for entry in signer.machine.disk.entries(in: "tables", StorageKey.replicas) {
                 do {
-                    guard
-                        case .merge(let row) = try StoredRow(table: row.table, bytes: value).content
-                    else { continue }
-                    count("ClockBound")
-                    for entry in row.items.map(\.entry)
-                    where entry.stamp.milliseconds
-                        > now.milliseconds + HybridClock.aheadLimit + tolerance
-                    {
+                    let replica = try Replica(bytes: entry.value)
+                    guard replica.view == previous else { continue }
+                    count("NoAmnesia")
+                    if !replica.vote.isSealed, replica.successor == nil {
                         violate(
-                            "ClockBound",
-                            "\(peer.machine.name) keeps a stamp "
-                                + "\(entry.stamp.milliseconds - now.milliseconds) ms ahead")
+                            "NoAmnesia",
+                            "\(signer.machine.name) precommitted what follows "
+                                + "\(Self.name(previous.id)) and its disk does not know")
                     }
                 } catch {
-                    violate("ClockBound", "\(peer.machine.name) keeps a row that cannot be read")
+                    violate(
+                        "ViewChain", "\(signer.machine.name) stored a view that cannot be read")
                 }
             }
         }
+    }
+
+    // MARK: What is under way
+
+    /// Who has members of a newest view seal themselves just now, and how many have.
+    func sealing(in world: TableWorld) -> (proposer: TablePeer, sealed: Int, view: View)? {
+        for view in newest {
+            let locks = replicas.values.flatMap(\.values).compactMap { replica in
+                replica.view == view && replica.successor == nil ? replica.vote.lock : nil
+            }
+            guard let round = locks.map(\.round).max() else { continue }
+            let proposer = view.members[ViewVote.proposer(of: round, in: view)].peer
+            guard let peer = world.peers.first(where: { $0.id == proposer }) else { continue }
+            return (peer, locks.count { $0.round == round }, view)
+        }
+        return nil
+    }
+
+    /// The members of a view of which some, but not all, have gone on to the views after its
+    /// partition's split, or are about to.
+    var splitting: [PeerID] {
+        for (_, held) in replicas.sorted(by: { $0.key < $1.key }) {
+            for replica in held.values.sorted(by: { $0.partition < $1.partition }) {
+                if let next = replica.vote.lock?.successor, next.partition != replica.view.partition
+                {
+                    return replica.view.peers
+                }
+                guard let previous = replica.certificate.previous, replica.certificate.isSplit
+                else {
+                    continue
+                }
+                let isBehind = previous.peers.contains { peer in
+                    replicas[peer]?.values.contains { $0.view == previous } ?? false
+                }
+                if isBehind { return previous.peers }
+            }
+        }
+        return []
     }
 
     // MARK: The end
@@ -251,32 +223,40 @@ struct TableEvidence {
     /// Where each peer that is left stands, for whoever looks into a violation.
     func standings(_ world: TableWorld) -> String {
         world.peers.filter { !$0.isGone }.map { peer in
-            guard let replica = replicas[peer.id] else {
-                return "\(peer.machine.name) holds nothing"
-            }
-            let state =
-                (replica.isSynced ? "synced" : "not synced")
-                + (replica.vote.isSealed ? ", sealed" : "")
-                + (replica.frozen.map { ", froze \($0.view.epoch)\($0.isSource ? "" : " in part")" }
-                    ?? "")
-                + (replica.successor.map { ", knows \($0.view.id.epoch)" } ?? "")
-            let names = replica.view.members.map { member in
-                world.peers.first { $0.id == member.peer }.map { peer in
-                    "\(peer.machine.index)\(peer.store == member.store ? "" : "'")"
-                } ?? "?"
-            }
-            return
-                "\(peer.machine.name) \(replica.view.id.epoch) {\(names.joined(separator: " "))} \(state)"
+            let held = (replicas[peer.id] ?? [:]).values.sorted { $0.partition < $1.partition }
+            guard !held.isEmpty else { return "\(peer.machine.name) holds nothing" }
+            return held.map { standing($0, of: peer, world) }.joined(separator: ", ")
         }.joined(separator: "; ")
     }
 
-    /// Whether nobody needs anything from a peer any more, as its disk says.
-    func isRelieved(_ peer: TablePeer) -> Bool { replicas[peer.id] == nil }
+    private func standing(_ replica: Replica, of peer: TablePeer, _ world: TableWorld) -> String {
+        let state =
+            (replica.isSynced ? "synced" : "not synced")
+            + (replica.isPart ? ", of \(replica.view.partition)" : "")
+            + (replica.vote.isSealed ? ", sealed" : "")
+            + (replica.frozen.map { ", froze \($0.view.epoch)\($0.isSource ? "" : " in part")" }
+                ?? "")
+            + (replica.successor.map { ", knows \($0.view.id.epoch)" } ?? "")
+        let names = replica.view.members.map { member in
+            world.peers.first { $0.id == member.peer }.map { peer in
+                "\(peer.machine.index)\(peer.store == member.store ? "" : "'")"
+            } ?? "?"
+        }
+        return "\(peer.machine.name) \(replica.partition)@\(replica.view.id.epoch) "
+            + "{\(names.joined(separator: " "))} \(state)"
+    }
 
-    /// Whether every member of the newest view that still can be there holds it, as must all where
+    /// Whether nobody needs anything from a peer any more, as its disk says.
+    func isRelieved(_ peer: TablePeer) -> Bool { replicas[peer.id]?.isEmpty ?? true }
+
+    /// Whether every member of each newest view that still can be there holds it, as must all where
     /// others could take the seats of those who cannot.
     func hasConverged(_ world: TableWorld) -> Bool {
-        guard let view = newest else { return false }
+        let parts = partitions
+        return parts.allSatisfy { catalog[$0].map { hasConverged($0.view, world) } ?? false }
+    }
+
+    private func hasConverged(_ view: View, _ world: TableWorld) -> Bool {
         let hasLeft = { (peer: TablePeer) in
             peer.isGone || world.directory.state(of: peer.id) == .left
         }
@@ -291,8 +271,26 @@ struct TableEvidence {
                 peer.store == member.store
                 || world.configuration.brokenRules.contains(.tellsStoresApart)
             if hasLeft(peer), !canReplace { return true }
-            return !peer.isGone && isSame && replicas[peer.id]?.view == view
-                && replicas[peer.id]?.isServing == true
+            let replica = replicas[peer.id]?[view.partition]
+            return !peer.isGone && isSame && replica?.view == view && replica?.isServing == true
+        }
+    }
+
+    /// Whether there are as many partitions as the number of peers calls for (A2). Not where somebody
+    /// is missing whose seat nobody can take: no view of such a partition splits.
+    func hasSplit(_ world: TableWorld) -> Bool {
+        let storers = Double(world.storerCount)
+        return newest.allSatisfy { view in
+            let partitions = Double(UInt64(1) << UInt64(view.partition.depth))
+            let isWhole = view.members.allSatisfy { member in
+                world.peers.contains {
+                    $0.id == member.peer && !$0.isGone && $0.store == member.store
+                        && world.directory.state(of: $0.id) != .left
+                }
+            }
+            return !isWhole || view.partition.depth >= TableWorld.splitsMax
+                || partitions * Double(view.members.count)
+                    >= world.configuration.splitRatio * storers
         }
     }
 }

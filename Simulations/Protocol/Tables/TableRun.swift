@@ -22,12 +22,18 @@ enum TableRun {
     private static let pace = Duration.milliseconds(10)
     /// What of a stamp is due to time that passed between its making and the look at it.
     private static let stampTolerance: Int64 = 1000
+    /// With how many partitions a world is content, for which see `TablesConfiguration.splitRatio`: one
+    /// for ever, or one, two or four, and twice as many from the eighth peer that stores on.
+    private static let splitRatios = [0, 0.7, 1.3, 2.6]
 
     static func run(
         seed: UInt64, without broken: Set<TableRule> = [], favouring kinds: [TableNemesis] = [],
         printed: LogLevel? = nil
     ) -> TableOutcome {
-        let world = TableWorld(seed: seed, without: broken, printed: printed)
+        let splitting = kinds.contains(.splits) ? splitRatios.dropFirst() : splitRatios[...]
+        let ratio = splitting[splitting.startIndex + Int(seed % UInt64(splitting.count))]
+        let world = TableWorld(
+            seed: seed, without: broken, splitRatio: ratio, printed: printed)
         for _ in 0..<TableWorld.storers { world.addPeer() }
         let clients = TableClients(world: world)
         var outcome = TableOutcome(seed: seed)
@@ -44,6 +50,7 @@ enum TableRun {
             sum + Int(peer.machine.environment.metrics.counter(TableWorld.removalMetric).value)
         }
         let evidence = clients.withEvidence { $0 }
+        outcome.counts["partitions split"] = evidence.splits
         outcome.epochs = evidence.epochs
         outcome.checks = evidence.checks
         outcome.violations = evidence.violations
@@ -74,7 +81,8 @@ enum TableRun {
             if !isReadable {
                 $0.violate("AckedDurable", "rows cannot be read after the faults: \(state)")
             } else if !isWhole {
-                $0.violate("Converge", "the newest view is not whole after the faults: \(state)")
+                $0.violate(
+                    "Converge", "the newest views are not whole after the faults: \(state)")
             }
         }
         if isWhole, isReadable, adversary.shrinks { shrink(world, clients, &adversary) }
@@ -108,8 +116,8 @@ enum TableRun {
         }
     }
 
-    /// Runs until the newest view has as many members as there should be, or more where some left
-    /// and nobody could take their seats; who all hold it.
+    /// Runs until there are as many partitions as there should be, and of each the newest view has as
+    /// many members, or more where some left and nobody could take their seats; who all hold it.
     private static func settle(
         _ world: TableWorld, _ clients: TableClients, _ limit: Duration
     ) -> Bool {
@@ -118,8 +126,8 @@ enum TableRun {
             world.world.run(for: .milliseconds(50))
             let isWhole = clients.withEvidence { evidence in
                 evidence.look(at: world)
-                return (evidence.newest?.members.count ?? 0) >= world.viewSize
-                    && evidence.hasConverged(world)
+                return evidence.newest.allSatisfy { $0.members.count >= world.viewSize }
+                    && evidence.hasConverged(world) && evidence.hasSplit(world)
             }
             if isWhole { return true }
         }

@@ -4,7 +4,7 @@ import CyxTables
 import SimulationHarness
 import Synchronization
 
-/// Peers that run the replicated tables alone: one partition, short timeouts, and a membership that
+/// Peers that run the replicated tables alone: one partition and what it splits into, short timeouts, and a membership that
 /// the adversary writes. Some thousand such worlds run in a minute, which is what it takes to come
 /// upon the orders of events that a rule is there for.
 final class TableWorld: Sendable {
@@ -12,6 +12,8 @@ final class TableWorld: Sendable {
     static let storers = 7
     static let registers = TableID(rawValue: 2)
     static let merges = TableID(rawValue: 3)
+    /// How often a partition may split: until each of four rows has one of its own.
+    static let splitsMax: UInt8 = 2
     static let removalMetric = "cyxcloud_table_tombstones_removed_total"
 
     let world: SimulatedWorld
@@ -34,7 +36,11 @@ final class TableWorld: Sendable {
     }()
 
     /// Peers' log lines at or above `printed` are printed.
-    init(seed: UInt64, without broken: Set<TableRule>, printed: LogLevel? = nil) {
+    /// `splitRatio`: see `TablesConfiguration`.
+    init(
+        seed: UInt64, without broken: Set<TableRule>, splitRatio: Double = 0,
+        printed: LogLevel? = nil
+    ) {
         var options = WorldOptions()
         options.printedLogLevel = printed
         options.links.latency = .milliseconds(1)
@@ -42,22 +48,28 @@ final class TableWorld: Sendable {
         world = SimulatedWorld(seed: seed, options: options)
         var configuration = TablesConfiguration()
         configuration.genesisDepth = 0
+        configuration.splitRatio = splitRatio
+        configuration.splitsMax = Self.splitsMax
         configuration.timings = Self.timings
         configuration.brokenRules = broken
         self.configuration = configuration
     }
 
     var peers: [TablePeer] { state.withLock { $0 } }
-    /// How many members a view should have now (A1).
-    var viewSize: Int {
-        let staying = peers.count { $0.isStaying && directory.state(of: $0.id) != .left }
-        return ViewSize.target(forPeers: staying).members
+    /// Peers that keep rows and stay.
+    var storerCount: Int {
+        peers.count { $0.isStaying && directory.state(of: $0.id) != .left }
     }
+    /// How many members a view should have now (A1).
+    var viewSize: Int { ViewSize.target(forPeers: storerCount).members }
 
     var running: [TablePeer] { peers.filter { $0.tables != nil } }
 
+    /// Rows 0 and 1 lie in two halves of the key space, and four rows in its quarters.
     static func key(_ table: TableID, _ number: Int) -> RowKey {
-        RowKey(table: table, position: Digest(UInt64(number + 1) << 32, 0, 0, 0))
+        let bits = UInt64(number)
+        let prefix = (bits & 1) << 63 | (bits >> 1 & 1) << 62
+        return RowKey(table: table, position: Digest(prefix | (bits + 1) << 32, 0, 0, 0))
     }
 
     /// Adds a machine, starts it and lets everyone know it; the first one founds the network.
