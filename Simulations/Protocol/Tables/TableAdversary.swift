@@ -20,8 +20,8 @@ enum TableNemesis: String, CaseIterable, Sendable {
     case departures = "departure"
     /// Further peers come, up to fourteen.
     case growth = "growth"
-    /// One peer comes, for which partitions split; while they do, members crash, pause for a while
-    /// (all that they send and are sent is late) or are cut off.
+    /// One peer comes, for which partitions split; while they do, members crash, pause (all that they
+    /// send and are sent is late) or are cut off, and are held for dead meanwhile.
     case splits = "growth that splits partitions"
     /// A peer gives its seats away and goes once nobody needs it; at the end all but one do.
     case drains = "drain"
@@ -152,8 +152,7 @@ struct TableAdversary {
         switch kind {
         case .falseDeaths:
             count(kind)
-            world.directory.change(peer.id, to: .dead, at: now)
-            revivals.append((peer, now + random(20, 800)))
+            holdForDead(peer, now, for: random(20, 800))
         case .flapping:
             guard falls.isEmpty else { return }
             for number in 1..<Self.fallsMax {
@@ -254,9 +253,15 @@ struct TableAdversary {
 
     /// Strikes a member of a partition that splits.
     private mutating func disturbSplit(_ evidence: TableEvidence, _ now: Instant) {
-        guard kinds.contains(.splits), struckUntil <= now else { return }
-        let splitting = evidence.splitting
-        let members = storers.filter { splitting.contains($0.id) && $0.tables != nil }
+        guard kinds.contains(.splits), struckUntil <= now, let splitting = evidence.splitting
+        else { return }
+        // Half of the blows are for one who knows more than others.
+        let isForFirst = Bool.random(using: &generator)
+        let members = storers.filter { peer in
+            peer.tables != nil
+                && (isForFirst
+                    ? peer.id == splitting.ahead : splitting.members.contains(peer.id))
+        }
         guard let peer = members.randomElement(using: &generator) else { return }
         let time = random(20, 400)
         struckUntil = now + random(5, 60)
@@ -270,12 +275,19 @@ struct TableAdversary {
                 world.world.links.clog(from: peer.machine, to: other.machine, until: now + time)
                 world.world.links.clog(from: other.machine, to: peer.machine, until: now + time)
             }
+            holdForDead(peer, now, for: time)
         case 2 where wholeAt == nil:
             counts["cut off in mid-split", default: 0] += 1
             world.world.links.partition([[peer.machine]])
             wholeAt = now + time
+            holdForDead(peer, now, for: time)
         default: return
         }
+    }
+
+    private mutating func holdForDead(_ peer: TablePeer, _ now: Instant, for time: Duration) {
+        world.directory.change(peer.id, to: .dead, at: now)
+        revivals.append((peer, now + time))
     }
 
     /// Strikes in the midst of a change of view.

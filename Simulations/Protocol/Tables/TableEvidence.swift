@@ -196,26 +196,25 @@ struct TableEvidence {
         return nil
     }
 
-    /// The members of a view of which some, but not all, have gone on to the views after its
-    /// partition's split, or are about to.
-    var splitting: [PeerID] {
-        for (_, held) in replicas.sorted(by: { $0.key < $1.key }) {
+    /// One of the members of a view that has gone on to the views after its partition's split, or is
+    /// about to, and all of them; nil: nothing splits, or all have.
+    var splitting: (ahead: PeerID, members: [PeerID])? {
+        for (peer, held) in replicas.sorted(by: { $0.key < $1.key }) {
             for replica in held.values.sorted(by: { $0.partition < $1.partition }) {
-                if let next = replica.vote.lock?.successor, next.partition != replica.view.partition
+                if let next = replica.vote.lock?.successor,
+                    next.partition != replica.view.partition
                 {
-                    return replica.view.peers
+                    return (peer, replica.view.peers)
                 }
                 guard let previous = replica.certificate.previous, replica.certificate.isSplit
-                else {
-                    continue
-                }
+                else { continue }
                 let isBehind = previous.peers.contains { peer in
                     replicas[peer]?.values.contains { $0.view == previous } ?? false
                 }
-                if isBehind { return previous.peers }
+                if isBehind { return (peer, previous.peers) }
             }
         }
-        return []
+        return nil
     }
 
     // MARK: The end
