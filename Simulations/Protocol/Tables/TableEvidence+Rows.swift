@@ -16,6 +16,8 @@ extension TableEvidence {
         where entry.version.epoch < vote.view.epoch
             && vote.view.partition.contains(entry.position)
         {
+            // Once there is a later view, those of this one may have forgotten what they had.
+            if let view, newest(around: entry.position) != view { continue }
             count("SyncComplete")
             let isThere = view.map { holding($0, entry, world) >= $0.quorum } ?? holds(peer, entry)
             if !isThere {

@@ -80,6 +80,7 @@ struct TableEvidence {
 
     /// Takes in what the disks say now.
     mutating func look(at world: TableWorld) {
+        var changed: [TablePeer] = []
         for peer in world.peers {
             let stored = peer.machine.disk.entries(in: "tables", StorageKey.replicas).map(\.value)
             guard seenReplicas[peer.id] != stored else { continue }
@@ -93,10 +94,18 @@ struct TableEvidence {
                             "\(peer.machine.name) holds partition \(replica.partition) twice")
                     }
                     replicas[peer.id]?[replica.partition] = replica
-                    note(replica, of: peer, in: world)
                 }
+                changed.append(peer)
             } catch {
                 violate("ViewChain", "\(peer.machine.name) stored a view that cannot be read")
+            }
+        }
+        // What one of them has is held against what the others have by now.
+        for peer in changed {
+            for replica in (replicas[peer.id] ?? [:]).values.sorted(by: {
+                $0.partition < $1.partition
+            }) {
+                note(replica, of: peer, in: world)
             }
         }
     }

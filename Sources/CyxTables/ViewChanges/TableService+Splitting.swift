@@ -23,6 +23,7 @@ extension TableService {
     func isOver(_ view: ViewID) -> Bool {
         catalog.hasSplit(view.partition)
             || catalog[view.partition]?.view.id.isNewer(than: view) ?? false
+            || catalog.joined(after: view) != nil
     }
 
     /// Proof that a view is over, if it is as far as is known here: the newest view around `position`
@@ -35,6 +36,7 @@ extension TableService {
             return known
         }
         return catalog[catalog.part(of: view.partition) ?? view.partition]
+            ?? catalog.joined(after: view)
     }
 
     /// Remembers a valid certificate, and of a split both, unless what is known is newer. Replicas of
@@ -140,8 +142,9 @@ extension TableService {
         start { [weak self] in await self?.ask(about: partition, alsoOf: view) }
     }
 
-    /// Whether a replica is a part of which the own view is not known yet.
+    /// Whether a replica's own view has not been entered or made way for yet, since its partition has
+    /// split or been joined.
     func isUnplaced(_ replica: Replica) -> Bool {
-        catalog.hasSplit(replica.newest.view.partition)
+        replica.newest.view.partition != replica.partition
     }
 }

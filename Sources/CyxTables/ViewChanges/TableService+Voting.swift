@@ -242,7 +242,8 @@ extension TableService {
     /// Acts on later views that were learnt by the way: members enter them, others step back.
     func enterKnownView(_ partition: Partition) {
         var isChanged = false
-        for part in heldParts(of: partition) {
+        let around = catalog.ancestors(of: partition).filter { replicas[$0] != nil }
+        for part in heldParts(of: partition) + around {
             guard let known = catalog[part], let held = replicas[part],
                 known.view.id.isNewer(than: held.view.id), installLocally(known)
             else { continue }

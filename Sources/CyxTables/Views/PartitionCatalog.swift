@@ -84,6 +84,16 @@ package struct PartitionCatalog: Sendable {
         }
     }
 
+    /// Of a later generation than `view`, a view of all around its partition: what had split was
+    /// recovered as one.
+    package func joined(after view: ViewID) -> ViewCertificate? {
+        let whole = partition(holding: view.partition.lowerBound)
+        guard whole.depth < view.partition.depth, let known = certificates[whole],
+            known.view.id.generation > view.generation
+        else { return nil }
+        return known
+    }
+
     // MARK: Learning
 
     package enum Finding: Hashable, Sendable {
