@@ -160,6 +160,8 @@ final class TestNetwork: Sendable {
         directory = TestDirectory(sample: sample)
         var configuration = TablesConfiguration()
         configuration.genesisDepth = depth
+        // As many partitions as the test says, unless it is about splits.
+        configuration.splitRatio = 0
         configuration.timings = .devnet
         // Everything that is taught at all.
         configuration.lessonRowsMin = 1
