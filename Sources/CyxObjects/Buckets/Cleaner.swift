@@ -5,6 +5,8 @@ internal import CyxTables
 enum Leftover: Sendable {
     /// A version that is no longer current, and in whose name its segments were stored.
     case version(VersionID, manifestPages: Int, [SegmentReference])
+    /// The segments of such a version whose rows are gone.
+    case placed([PlacedSegment], [SegmentReference])
     /// Segments, in whose name they were stored, and whoever may hold shards of them beside those in
     /// their rows.
     case segments([SegmentID], [SegmentReference], hints: [PeerID])
@@ -74,10 +76,14 @@ actor Cleaner {
 
     private func clean(_ job: Job) async {
         var pause = context.timings.cleanupRetry.first
+        var leftover = job.leftover
         for attempt in 1...Cleaner.attempts {
             do {
-                try await remove(
-                    job.leftover, job.store, isLastAttempt: attempt == Cleaner.attempts)
+                if case .version(let version, let pages, let owners) = leftover {
+                    let placed = try await removeRows(of: version, pages, job.store)
+                    leftover = .placed(placed, owners)
+                }
+                try await remove(leftover, job.store, isLastAttempt: attempt == Cleaner.attempts)
                 return
             } catch {
                 context.logger.debug("a cleanup failed", [("error", "\(error)")])
@@ -92,18 +98,15 @@ actor Cleaner {
         _ leftover: Leftover, _ store: VersionStore, isLastAttempt: Bool
     ) async throws {
         switch leftover {
-        case .version(let version, let pages, let owners):
-            let layout = try await store.layout(of: version)
-            for placed in layout?.segments ?? [] {
+        case .version: preconditionFailure("its rows go first")
+        case .placed(let segments, let owners):
+            for placed in segments {
                 guard let core = placed.core, let id = SegmentID(bytes: core.segment) else {
                     continue
                 }
                 let hints = Digests.split(placed.holders).filter { $0 != .zero }.map { PeerID($0) }
                 try await remove(id, owners, hints: hints, isLastAttempt: isLastAttempt)
             }
-            try await remove(
-                store.rows(
-                    of: version, manifestPages: pages, layout: layout?.row ?? LayoutRow()))
         case .segments(let segments, let owners, let hints):
             for segment in segments {
                 try await remove(segment, owners, hints: hints, isLastAttempt: isLastAttempt)
@@ -130,6 +133,18 @@ actor Cleaner {
                 }
             }
         }
+    }
+
+    /// A version's rows go before its references: by these collection finds what is left of both. Returns
+    /// its segments, which nothing else names from then on.
+    private func removeRows(
+        of version: VersionID, _ manifestPages: Int, _ store: VersionStore
+    ) async throws -> [PlacedSegment] {
+        let layout = try await store.layout(of: version)
+        try await remove(
+            store.rows(
+                of: version, manifestPages: manifestPages, layout: layout?.row ?? LayoutRow()))
+        return layout?.segments ?? []
     }
 
     private func remove(_ rows: [RowKey]) async throws {

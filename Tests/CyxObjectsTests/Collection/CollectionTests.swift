@@ -73,6 +73,26 @@ import Testing
         #expect(throws: ObjectError.noSuchKey) { try world.get("gone") }
     }
 
+    @Test func aVersionWhoseRowsStayedWhenItsGatewayDiedIsCollectedWithThem() throws {
+        let world = try world()
+        _ = try world.put("gone", noise(900_000))
+        world.shared.state.withLock { state in
+            state.fault = { key, isWrite in
+                isWrite && key.table == .layouts ? .unavailable("slow") : nil
+            }
+        }
+        try world.perform { try await $0.delete("gone", in: "bucket") }
+        world.world.run(for: .seconds(5))
+        world.gatewayNode.peer.crash()
+        world.shared.state.withLock { $0.fault = nil }
+        try world.startGateway()
+        world.world.run(for: .seconds(60))
+        for table in [TableID.layouts, .segments, .holders, .references] {
+            #expect(world.rows()[table] == nil)
+        }
+        #expect(try world.usage() == (0, 0))
+    }
+
     @Test func whatIsNeededStays() throws {
         let world = try world()
         let bytes = noise(6 << 20, seed: 5)
