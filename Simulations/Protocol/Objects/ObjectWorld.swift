@@ -80,6 +80,8 @@ final class ObjectWorld: Sendable {
         world = SimulatedWorld(seed: seed, options: options)
         var tables = TablesConfiguration()
         tables.genesisDepth = 0
+        // Splits are looked at in the world of tables; here one view is struck at a time.
+        tables.splitRatio = 0
         tables.timings = Self.tableTimings
         tables.twoPhaseTables = ObjectRowRules.twoPhaseTables
         if !broken.contains(.custodiansJudge) {

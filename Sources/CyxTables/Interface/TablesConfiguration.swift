@@ -7,7 +7,7 @@ package struct TablesConfiguration: Sendable {
     package var genesisDepth: UInt8 = 8
     /// A partition splits while there are fewer than so many times as many as there are peers for
     /// each of a view's members (A2); 0: never for that.
-    package var splitRatio = 0.0
+    package var splitRatio = 8.0
     /// A partition whose rows take more than this splits, too (A2).
     package var partitionBytesMax = 4 << 30
     /// How often a partition may split: into 2^16 at most.
