@@ -11,18 +11,6 @@ import Testing
         pool = try ThreadPool(threadCount: 4)
     }
 
-    private func answer(_ status: String, _ body: String = "", headers: String = "") -> String {
-        "HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\n\(headers)"
-            + "Connection: close\r\n\r\n\(body)"
-    }
-
-    private func client(_ server: ScriptedServer) throws -> S3Client {
-        S3Client(
-            endpoint: try #require(Endpoint(server.url)),
-            credentials: Credentials(accessKey: "demo", secretKey: "secret"), region: "auto",
-            http: HTTPClient(), pool: pool, wallTime: { WallTime(milliseconds: 1_440_938_160_000) })
-    }
-
     private func withFile<Result>(
         _ bytes: [UInt8], _ body: (OpenFile) async throws -> Result
     ) async throws -> Result {
@@ -33,10 +21,11 @@ import Testing
     }
 
     @Test func sendsAFileSignedByItsHash() async throws {
-        let server = try ScriptedServer([answer("200 OK", headers: "ETag: \"e\"\r\n")], pool: pool)
+        let server = try ScriptedServer(
+            [ScriptedServer.answer("200 OK", headers: "ETag: \"e\"\r\n")], pool: pool)
         let meter = TransferMeter()
         let object = try await withFile(Array("Welcome to Amazon S3.".utf8)) { file in
-            try await client(server).put(
+            try await server.client().put(
                 bucket: "b", key: "a b+ü", file: file, size: 21, meter: meter)
         }
         #expect(object.etag == "e")
@@ -54,10 +43,13 @@ import Testing
 
     @Test func triesAgainAfterABusyServer() async throws {
         let server = try ScriptedServer(
-            [answer("503 Busy"), answer("200 OK", headers: "ETag: \"e\"\r\n")], pool: pool)
+            [
+                ScriptedServer.answer("503 Busy"),
+                ScriptedServer.answer("200 OK", headers: "ETag: \"e\"\r\n"),
+            ], pool: pool)
         let meter = TransferMeter()
         _ = try await withFile([1, 2, 3]) { file in
-            try await client(server).put(bucket: "b", key: "k", file: file, size: 3, meter: meter)
+            try await server.client().put(bucket: "b", key: "k", file: file, size: 3, meter: meter)
         }
         #expect(server.seen.count == 2)
         #expect(meter.movedBytes == 3)
@@ -66,9 +58,10 @@ import Testing
     @Test func doesNotRepeatWhatWasRefused() async throws {
         let document = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
         let server = try ScriptedServer(
-            [answer("404 Not Found", document), answer("200 OK")], pool: pool)
+            [ScriptedServer.answer("404 Not Found", document), ScriptedServer.answer("200 OK")],
+            pool: pool)
         let error = await #expect(throws: ClientError.self) {
-            try await client(server).delete(bucket: "b", key: "k")
+            try await server.client().delete(bucket: "b", key: "k")
         }
         #expect(error?.code == "NoSuchKey")
         #expect(error?.message == "gone")
@@ -76,10 +69,10 @@ import Testing
     }
 
     @Test func writesARangeWhereItBelongs() async throws {
-        let server = try ScriptedServer([answer("206 Partial", "cde")], pool: pool)
+        let server = try ScriptedServer([ScriptedServer.answer("206 Partial", "cde")], pool: pool)
         let meter = TransferMeter()
         try await withFile(Array("xxxxxxx".utf8)) { file in
-            try await client(server).get(
+            try await server.client().get(
                 .object(bucket: "b", key: "k"), range: 2..<5, etag: "e",
                 sink: .file(file, offset: 2, count: 3), meter: meter)
             #expect(try Data(contentsOf: URL(fileURLWithPath: file.path)) == Data("xxcdexx".utf8))
@@ -110,7 +103,7 @@ import Testing
 
     @Test func anAnswerToMemoryIsBounded() throws {
         let body = String(repeating: "x", count: HTTPClient.memoryLimit + 1)
-        let server = try ScriptedServer([answer("200 OK", body)], pool: pool)
+        let server = try ScriptedServer([ScriptedServer.answer("200 OK", body)], pool: pool)
         let error = #expect(throws: ClientError.self) {
             try HTTPClient().perform(HTTPRequest(method: "GET", url: server.url + "/x"))
         }

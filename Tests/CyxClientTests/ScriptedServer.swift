@@ -1,15 +1,19 @@
+import CyxClient
 import CyxCore
 import Foundation
 import Synchronization
+import Testing
 
 /// A server on loopback that gives each connection the next of its answers, byte for byte, and
 /// remembers the requests.
 final class ScriptedServer: Sendable {
     let url: String
     private let descriptor: Int32
+    private let pool: ThreadPool
     private let requests = Mutex<[[UInt8]]>([])
 
     init(_ answers: [String], pool: ThreadPool) throws {
+        self.pool = pool
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)
@@ -28,6 +32,20 @@ final class ScriptedServer: Sendable {
             for answer in answers { serve(answer) }
             close(descriptor)
         }
+    }
+
+    /// An answer after which the server closes the connection.
+    static func answer(_ status: String, _ body: String = "", headers: String = "") -> String {
+        "HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\n\(headers)"
+            + "Connection: close\r\n\r\n\(body)"
+    }
+
+    /// A client that signs at the time of AWS's test suite.
+    func client() throws -> S3Client {
+        S3Client(
+            endpoint: try #require(Endpoint(url)),
+            credentials: Credentials(accessKey: "demo", secretKey: "secret"), region: "auto",
+            http: HTTPClient(), pool: pool, wallTime: { WallTime(milliseconds: 1_440_938_160_000) })
     }
 
     /// The requests so far, head and body.

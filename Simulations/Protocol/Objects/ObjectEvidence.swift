@@ -114,9 +114,13 @@ struct ObjectEvidence {
             }
             let found = indices(of: segment, world)
             guard found.count == placement.code.shards else {
+                let lacking = holders(of: segment).filter { !found.contains($0.index) }
+                    .sorted { ($0.index, $0.peer) < ($1.index, $1.peer) }
                 return (
                     "Converge",
-                    "\(segment) lies on \(found.count) of \(placement.code.shards) disks"
+                    "\(segment) lies on \(found.count) of \(placement.code.shards) disks, not as the "
+                        + "rows say: "
+                        + lacking.map { "\($0.index) at \($0.peer)" }.joined(separator: ", ")
                 )
             }
             for (index, entries) in Dictionary(grouping: holders(of: segment), by: \.index)

@@ -20,6 +20,9 @@ struct ObjectOutcome: SeedOutcome, Sendable {
 enum ObjectRun {
     private static let faults = Duration.seconds(12)
     static let recovery = Duration.seconds(120)
+    /// Where a disk has lost shards in silence: what nobody reads only audits find, one a period and
+    /// peer, of some thirty shards.
+    private static let silentRecovery = recovery * 8
     static let pace = Duration.milliseconds(20)
     /// How often the disks are looked at in between.
     static let looks = Duration.seconds(2)
@@ -114,7 +117,8 @@ enum ObjectRun {
         }
         var unrest: (name: String, what: String)?
         var isRead = false
-        let isAtRest = settle(world, recovery, every: .seconds(2)) {
+        let patience = world.peers.contains(where: \.hasLostFlushes) ? silentRecovery : recovery
+        let isAtRest = settle(world, patience, every: .seconds(2)) {
             guard let live = placements(world, clients) else { return false }
             isRead = true
             if let dangling = live.dangling {

@@ -152,19 +152,7 @@ import Testing
         table: TableID, isWrite: Bool, reason: String
     ) throws {
         let world = try world()
-        let environment = world.gatewayNode.peer.environment
-        let isFirst = Mutex(true)
-        world.shared.state.withLock { state in
-            state.stall = { key, isWriting in
-                guard key.table == table, isWriting == isWrite,
-                    isFirst.withLock({ first in
-                        defer { first = false }
-                        return first
-                    })
-                else { return }
-                do { try await environment.sleep(for: .seconds(45)) } catch {}
-            }
-        }
+        world.stallOnce(table, isWrite: isWrite, for: .seconds(45))
         do {
             _ = try world.put("key", noise(300_000, seed: 1))
             Issue.record("it was committed")

@@ -252,19 +252,7 @@ import Testing
     @Test func aPinThatTookTooLongIsGivenUp() throws {
         let world = try world()
         _ = try world.put("key", noise(300_000))
-        let environment = world.gatewayNode.peer.environment
-        let isFirst = Mutex(true)
-        world.shared.state.withLock { state in
-            state.stall = { key, isWrite in
-                guard key.table == .layouts, isWrite,
-                    isFirst.withLock({ first in
-                        defer { first = false }
-                        return first
-                    })
-                else { return }
-                do { try await environment.sleep(for: .seconds(45)) } catch {}
-            }
-        }
+        world.stallOnce(.layouts, isWrite: true, for: .seconds(45))
         do {
             _ = try pin(world)
             Issue.record("it was pinned")

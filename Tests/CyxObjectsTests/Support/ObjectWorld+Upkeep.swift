@@ -62,4 +62,21 @@ extension ObjectWorld {
         }
         return sum
     }
+
+    /// Holds the first read or write of a table's rows back for so long.
+    func stallOnce(_ table: TableID, isWrite: Bool, for span: Duration) {
+        let environment = gatewayNode.peer.environment
+        let isFirst = Mutex(true)
+        shared.state.withLock { state in
+            state.stall = { key, isWriting in
+                guard key.table == table, isWriting == isWrite,
+                    isFirst.withLock({ first in
+                        defer { first = false }
+                        return first
+                    })
+                else { return }
+                do { try await environment.sleep(for: span) } catch {}
+            }
+        }
+    }
 }
