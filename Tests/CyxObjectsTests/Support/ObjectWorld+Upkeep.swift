@@ -1,3 +1,4 @@
+import CyxCore
 import CyxObjects
 import CyxStorage
 import CyxTables
