@@ -1,0 +1,52 @@
+/// The actions of S3 that policies may name, and what they are done to.
+enum PolicyActions {
+    /// On `arn:aws:s3:::bucket/key`.
+    static let ofObjects: Set<String> = lowercased([
+        "AbortMultipartUpload", "BypassGovernanceRetention", "DeleteObject",
+        "DeleteObjectTagging", "DeleteObjectVersion", "DeleteObjectVersionTagging", "GetObject",
+        "GetObjectAcl", "GetObjectAttributes", "GetObjectLegalHold", "GetObjectRetention",
+        "GetObjectTagging", "GetObjectTorrent", "GetObjectVersion", "GetObjectVersionAcl",
+        "GetObjectVersionAttributes", "GetObjectVersionForReplication",
+        "GetObjectVersionTagging", "GetObjectVersionTorrent", "InitiateReplication",
+        "ListMultipartUploadParts", "ObjectOwnerOverrideToBucketOwner", "PutObject",
+        "PutObjectAcl", "PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging",
+        "PutObjectVersionAcl", "PutObjectVersionTagging", "ReplicateDelete", "ReplicateObject",
+        "ReplicateTags", "RestoreObject", "UpdateObjectEncryption",
+    ])
+
+    /// On `arn:aws:s3:::bucket`.
+    static let ofBuckets: Set<String> = lowercased([
+        "CreateBucket", "DeleteBucket", "DeleteBucketOwnershipControls", "DeleteBucketPolicy",
+        "DeleteBucketWebsite", "GetAccelerateConfiguration", "GetAnalyticsConfiguration",
+        "GetBucketAcl", "GetBucketCORS", "GetBucketLocation", "GetBucketLogging",
+        "GetBucketMetadataTableConfiguration", "GetBucketNotification",
+        "GetBucketObjectLockConfiguration", "GetBucketOwnershipControls", "GetBucketPolicy",
+        "GetBucketPolicyStatus", "GetBucketPublicAccessBlock", "GetBucketRequestPayment",
+        "GetBucketTagging", "GetBucketVersioning", "GetBucketWebsite",
+        "GetEncryptionConfiguration", "GetIntelligentTieringConfiguration",
+        "GetInventoryConfiguration", "GetLifecycleConfiguration", "GetMetricsConfiguration",
+        "GetReplicationConfiguration", "ListBucket", "ListBucketMultipartUploads",
+        "ListBucketVersions", "PutAccelerateConfiguration", "PutAnalyticsConfiguration",
+        "PutBucketAcl", "PutBucketCORS", "PutBucketLogging", "PutBucketNotification",
+        "PutBucketObjectLockConfiguration", "PutBucketOwnershipControls", "PutBucketPolicy",
+        "PutBucketPublicAccessBlock", "PutBucketRequestPayment", "PutBucketTagging",
+        "PutBucketVersioning", "PutBucketWebsite", "PutEncryptionConfiguration",
+        "PutIntelligentTieringConfiguration", "PutInventoryConfiguration",
+        "PutLifecycleConfiguration", "PutMetricsConfiguration", "PutReplicationConfiguration",
+        "TagResource", "UntagResource", "ListTagsForResource",
+    ])
+
+    private static func lowercased(_ names: [String]) -> Set<String> {
+        Set(names.map { "s3:" + $0.lowercased() })
+    }
+
+    /// What a pattern of actions means: nil if there is no such action.
+    static func reach(of pattern: PolicyPattern) -> (objects: Bool, buckets: Bool)? {
+        let none = PolicyContext(requester: .anonymous, action: "", resource: "")
+        func hits(_ actions: Set<String>) -> Bool {
+            actions.contains { pattern.matches($0, in: none, ignoringCase: true) }
+        }
+        let (objects, buckets) = (hits(ofObjects), hits(ofBuckets))
+        return objects || buckets ? (objects, buckets) : nil
+    }
+}
