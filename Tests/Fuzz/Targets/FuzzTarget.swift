@@ -15,7 +15,9 @@ struct FuzzTarget: Sendable {
 
     static let all: [FuzzTarget] =
         textTargets + transportTargets + endpointTargets + overlayTargets + tableTargets
-        + objectTargets + auditTargets + storageTargets + s3Targets + clientTargets + peerTargets
+        + objectTargets + auditTargets + storageTargets + s3Targets + s3DocumentTargets
+        + clientTargets
+        + peerTargets
 }
 
 /// A decoder did what it must not do for any input.
