@@ -21,7 +21,8 @@ final class MemoryObjects: ObjectService {
 
     struct Bucket {
         var info: BucketInfo
-        var objects: [String: Stored] = [:]
+        /// Of each key all versions, the newest last.
+        var objects: [String: [Stored]] = [:]
         var uploads: [String: Upload] = [:]
     }
 
@@ -30,14 +31,15 @@ final class MemoryObjects: ObjectService {
     let state = Mutex<[String: Bucket]>([:])
     let pinned = Mutex<[String: (pin: PinInfo, stored: Stored)]>([:])
     let time: @Sendable () -> WallTime
+    let account = AccountID(Digest(7, 7, 7, 7))
     private let lastUpload = Atomic<Int>(0)
 
     init(time: @escaping @Sendable () -> WallTime) {
         self.time = time
     }
 
-    func createBucket(_ name: String) async throws -> BucketInfo {
-        let info = BucketInfo(name: name, created: time())
+    func createBucket(_ name: String, settings: BucketSettings) async throws -> BucketInfo {
+        let info = BucketInfo(name: name, created: time(), settings: settings)
         return try state.withLock { buckets in
             guard buckets[name] == nil else { throw ObjectError.bucketExists }
             buckets[name] = Bucket(info: info)
@@ -86,31 +88,71 @@ final class MemoryObjects: ObjectService {
     private func commit(
         _ key: String, in bucket: String, _ options: PutOptions, _ bytes: [UInt8], etag: String
     ) throws -> ObjectInfo {
-        let info = ObjectInfo(
+        var info = ObjectInfo(
             key: key, size: UInt64(bytes.count), etag: etag, modified: time(),
             headers: options.headers, checksums: options.checksums, cid: "bafkfake",
             redundancy: "rs(10,4)")
-        return try state.withLock { buckets in
-            let old = buckets[bucket]?.objects[key]
+        info.attributes = options.attributes
+        return try add(Stored(info: info, bytes: bytes), in: bucket) { old in
             switch options.condition {
             case .none: break
             case .absent: if old != nil { throw ObjectError.preconditionFailed }
             case .matches(let etag):
-                if old?.info.etag != etag { throw ObjectError.preconditionFailed }
+                if old?.etag != etag { throw ObjectError.preconditionFailed }
             }
-            buckets[bucket]?.objects[key] = Stored(info: info, bytes: bytes)
-            return info
         }
     }
 
-    func head(_ key: String, in bucket: String) async throws -> ObjectInfo {
-        guard let stored = try found(bucket).objects[key] else { throw ObjectError.noSuchKey }
-        return stored.info
+    private func add(
+        _ stored: Stored, in bucket: String, check: (ObjectInfo?) throws -> Void
+    ) throws -> ObjectInfo {
+        let number = lastUpload.wrappingAdd(1, ordering: .relaxed).newValue
+        return try state.withLock { buckets in
+            let key = stored.info.key
+            var versions = buckets[bucket]?.objects[key] ?? []
+            let old = versions.last?.info
+            try check(old?.isDeleteMarker == true ? nil : old)
+            var stored = stored
+            switch buckets[bucket]?.info.settings.versioning ?? .never {
+            case .never: versions = []
+            case .enabled: stored.info.versionID = "version-\(number)"
+            case .suspended:
+                stored.info.versionID = "null"
+                versions.removeAll { ($0.info.versionID ?? "null") == "null" }
+            }
+            buckets[bucket]?.objects[key] = versions + [stored]
+            return stored.info
+        }
     }
 
-    func get(_ key: String, in bucket: String, range: ByteRange) async throws -> ObjectBody {
-        guard let stored = try found(bucket).objects[key] else { throw ObjectError.noSuchKey }
-        return try MemoryObjects.body(stored, range)
+    private func found(_ key: String, _ version: String?, _ bucket: String) throws -> Stored {
+        let versions = try found(bucket).objects[key] ?? []
+        guard let version else {
+            guard let last = versions.last else { throw ObjectError.noSuchKey }
+            return try readable(last)
+        }
+        guard let stored = versions.last(where: { ($0.info.versionID ?? "null") == version }) else {
+            throw ObjectError.noSuchVersion
+        }
+        return try readable(stored)
+    }
+
+    private func readable(_ stored: Stored) throws -> Stored {
+        guard !stored.info.isDeleteMarker else {
+            throw ObjectError.deleteMarker(
+                version: stored.info.versionID ?? "null", modified: stored.info.modified)
+        }
+        return stored
+    }
+
+    func head(_ key: String, version: String?, in bucket: String) async throws -> ObjectInfo {
+        try found(key, version, bucket).info
+    }
+
+    func get(
+        _ key: String, version: String?, in bucket: String, range: ByteRange
+    ) async throws -> ObjectBody {
+        try MemoryObjects.body(try found(key, version, bucket), range)
     }
 
     private static func body(_ stored: Stored, _ range: ByteRange) throws -> ObjectBody {
@@ -133,7 +175,7 @@ final class MemoryObjects: ObjectService {
     // MARK: Pins
 
     func pin(_ key: String, in bucket: String, for span: Duration?) async throws -> PinInfo {
-        guard let stored = try found(bucket).objects[key] else { throw ObjectError.noSuchKey }
+        let stored = try found(key, nil, bucket)
         let (number, now) = (lastUpload.wrappingAdd(1, ordering: .relaxed).newValue, time())
         let pin = PinInfo(
             id: "pin-\(number)", bucket: bucket, key: key, size: stored.info.size,
@@ -169,13 +211,84 @@ final class MemoryObjects: ObjectService {
         }
     }
 
-    func delete(_ key: String, in bucket: String) async throws {
-        _ = try found(bucket)
-        state.withLock { $0[bucket]?.objects[key] = nil }
+    func delete(
+        _ key: String, version: String?, in bucket: String, options: DeleteOptions
+    ) async throws -> DeleteOutcome {
+        let versioning = try found(bucket).info.settings.versioning
+        var outcome = DeleteOutcome()
+        if version == nil, versioning != .never {
+            var marker = ObjectInfo(
+                key: key, size: 0, etag: "", modified: time(), headers: [:], checksums: [:],
+                cid: "", redundancy: "")
+            marker.isDeleteMarker = true
+            let info = try add(Stored(info: marker, bytes: []), in: bucket) {
+                try options.check?($0)
+            }
+            outcome.versionID = info.versionID
+            outcome.isDeleteMarker = true
+            return outcome
+        }
+        try state.withLock { buckets in
+            let name = version ?? "null"
+            let versions = buckets[bucket]?.objects[key] ?? []
+            let old = versions.last { ($0.info.versionID ?? "null") == name }
+            try options.check?(old?.info)
+            outcome.versionID = version
+            outcome.isDeleteMarker = old?.info.isDeleteMarker ?? false
+            let rest = versions.filter { ($0.info.versionID ?? "null") != name }
+            buckets[bucket]?.objects[key] = rest.isEmpty ? nil : rest
+        }
+        return outcome
+    }
+
+    func updateAttributes(
+        of key: String, version: String?, in bucket: String,
+        _ change: @escaping @Sendable (inout [String: [UInt8]]) throws -> Void
+    ) async throws -> ObjectInfo {
+        let name = try found(key, version, bucket).info.versionID
+        return try state.withLock { buckets in
+            var versions = buckets[bucket]?.objects[key] ?? []
+            guard let index = versions.lastIndex(where: { $0.info.versionID == name }) else {
+                throw ObjectError.noSuchVersion
+            }
+            try change(&versions[index].info.attributes)
+            buckets[bucket]?.objects[key] = versions
+            return versions[index].info
+        }
+    }
+
+    func owner(of bucket: String) async throws -> AccountID? {
+        state.withLock { $0[bucket] == nil ? nil : account }
+    }
+
+    func updateBucket(
+        _ name: String, _ change: @escaping @Sendable (inout BucketSettings) throws -> Void
+    ) async throws -> BucketInfo {
+        var info = try found(name).info
+        try change(&info.settings)
+        let changed = info
+        state.withLock { $0[name]?.info = changed }
+        return changed
+    }
+
+    /// All on one page: paging is the object layer's.
+    func listVersions(
+        _ bucket: String, _ request: VersionListRequest
+    ) async throws -> VersionListing {
+        var listing = VersionListing()
+        for (_, versions) in try found(bucket).objects.sorted(by: { isBefore($0.key, $1.key) }) {
+            for (index, stored) in versions.enumerated().reversed() {
+                listing.versions.append(
+                    ListedVersion(info: stored.info, isLatest: index == versions.count - 1))
+            }
+        }
+        return listing
     }
 
     func list(_ bucket: String, _ request: ListRequest) async throws -> ObjectListing {
-        let objects = try found(bucket).objects
+        let objects = try found(bucket).objects.compactMapValues { versions in
+            versions.last.flatMap { $0.info.isDeleteMarker ? nil : $0 }
+        }
         let keys = objects.keys.filter { $0.utf8.starts(with: request.prefix.utf8) }
             .sorted(by: isBefore)
         var listing = ObjectListing()

@@ -84,7 +84,7 @@ import Testing
     @Test func rowsOfAnAccountAreChangedByItsPermissionAlone() {
         let position = Self.segment.digest
         let tables: [TableID] = [
-            .heads, .manifests, .layouts, .segments, .uploads, .parts, .references,
+            .heads, .versions, .manifests, .layouts, .segments, .uploads, .parts, .references,
         ]
         let guarded = ObjectRowRules.rowGuard(PermitBook()).tables
         var keys = tables.map { RowKey(table: $0, position: position) }

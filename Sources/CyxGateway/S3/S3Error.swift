@@ -54,7 +54,13 @@ struct S3Error: Error, Equatable {
         case .bucketNotEmpty:
             self.init(
                 "BucketNotEmpty", 409, "The bucket still holds objects or unfinished uploads")
-        case .noSuchKey: self = .noSuchKey
+        case .noSuchKey, .deleteMarker: self = .noSuchKey
+        case .noSuchVersion:
+            self.init("NoSuchVersion", 404, "The specified version does not exist.")
+        case .settingsTooLarge:
+            self.init(
+                "EntityTooLarge", 400,
+                "All settings of a bucket together may have 512 KiB; nothing was changed")
         case .noSuchUpload:
             self.init(
                 "NoSuchUpload", 404, "The upload was completed, aborted or never begun")

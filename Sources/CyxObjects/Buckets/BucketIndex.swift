@@ -1,14 +1,20 @@
 internal import CyxCore
 internal import CyxTables
 
-/// A bucket's objects as its listing needs them, kept between listings: rows that have not changed
-/// are not decrypted again.
+/// A bucket's heads, or its earlier versions, as listings need them, kept between listings: rows that
+/// have not changed are not decrypted again.
 struct BucketIndex: Sendable {
     struct Entry: Sendable {
         var version: RegisterVersion
-        /// Nil: no object, only fences.
-        var info: ObjectInfo?
+        var head: HeadRow
+        /// The object's name in UTF-8.
         var key: [UInt8]
+
+        init(version: RegisterVersion, head: HeadRow) {
+            self.version = version
+            self.head = head
+            key = Array(head.key.utf8)
+        }
     }
 
     private(set) var entries: [RowKey: Entry] = [:]
@@ -23,16 +29,14 @@ struct BucketIndex: Sendable {
 
     /// Replaces the index by `rows`, of which `opened` are those that were not known.
     mutating func update(
-        _ rows: [(key: RowKey, state: RegisterState)], opened: [RowKey: ObjectInfo?]
+        _ rows: [(key: RowKey, state: RegisterState)], opened: [RowKey: HeadRow]
     ) {
         guard !opened.isEmpty || rows.count != entries.count else { return }
         var next: [RowKey: Entry] = [:]
         next.reserveCapacity(rows.count)
         for row in rows {
-            if let info = opened[row.key] {
-                next[row.key] = Entry(
-                    version: row.state.version, info: info,
-                    key: Array((info?.key ?? "").utf8))
+            if let head = opened[row.key] {
+                next[row.key] = Entry(version: row.state.version, head: head)
             } else if let known = entries[row.key], known.version == row.state.version {
                 next[row.key] = known
             }
@@ -44,9 +48,15 @@ struct BucketIndex: Sendable {
     /// The objects alone, by the UTF-8 bytes of their keys.
     mutating func ordered() -> [Entry] {
         if let sorted { return sorted }
-        let objects = entries.values.filter { $0.info != nil }
+        let objects = entries.values.filter(\.head.isObject)
         let order = objects.sorted { Bytes.precede($0.key, $1.key) }
         sorted = order
         return order
+    }
+
+    /// Heads of which the newest version was removed.
+    var headless: [(RowKey, Entry)] {
+        entries.filter { !$0.value.head.hasVersion && $0.value.head.hasEarlier }
+            .map { ($0.key, $0.value) }
     }
 }

@@ -116,7 +116,7 @@ actor Cleaner {
             for row in rows {
                 _ = try await context.tables.update(row) { state in
                     guard let head = state.value.flatMap({ store.head($0, at: row) }),
-                        !head.isObject, head.deleted(now: now) == nil
+                        !head.hasVersion, head.deleted(now: now) == nil
                     else { return .abandon }
                     return .delete
                 }

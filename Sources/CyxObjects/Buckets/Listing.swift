@@ -48,7 +48,7 @@ struct ListingPage {
     }
 
     /// The key up to and with the first delimiter behind the prefix.
-    private static func commonPrefix(
+    static func commonPrefix(
         of key: [UInt8], after prefix: Int, _ delimiter: [UInt8]
     ) -> [UInt8]? {
         guard !delimiter.isEmpty, key.count >= prefix + delimiter.count else { return nil }

@@ -139,10 +139,19 @@ actor Collector {
         switch reference.owner {
         case .version(let write):
             let version = VersionID(position: reference.position, write: write)
-            switch try await store.fence(write, at: reference.position) {
+            var fencing = try await store.fence(write, at: version.position)
+            if fencing == .mayBeEarlier {
+                if try await store.isKept(write, at: version.position) {
+                    return try await isPlaced(segment, in: version, store)
+                }
+                fencing = try await store.fence(write, at: version.position, isNoneEarlier: true)
+            }
+            switch fencing {
             case .isCurrent: return try await isPlaced(segment, in: version, store)
-            case .refused: return true
+            case .refused, .mayBeEarlier: return true
             case .fenced, .wasFenced:
+                // It may have left its head between the two looks.
+                guard try await !store.isKept(write, at: version.position) else { return true }
                 let rows = try await store.rows(of: version)
                 await gateway.cleaner.submit(.rows(rows), in: store)
                 return false
@@ -186,9 +195,11 @@ actor Collector {
         }
         let key = RowKey(table: .heads, position: position)
         guard let value = try await context.tables.read(key).value else { return false }
-        guard let head = store.head(value, at: key) else { return true }
-        guard head.upload == Hex.encode(id) else { return false }
+        guard store.head(value, at: key) != nil else { return true }
+        guard let version = try await store.version(completedFrom: id, at: position) else {
+            return false
+        }
         return try await isPlaced(
-            segment, in: VersionID(position: position, write: head.write), store)
+            segment, in: VersionID(position: position, write: version.write), store)
     }
 }

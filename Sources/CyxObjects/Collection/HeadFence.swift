@@ -7,8 +7,10 @@ extension HeadRow {
     /// Writes that one head refuses at a time; the next ones are collected when older fences end.
     static let fencesMax = 16
 
-    /// Whether there is an object, not only fences.
-    var isObject: Bool { !write.isEmpty }
+    /// Whether there is a version, an object or a delete marker, not only fences.
+    var hasVersion: Bool { !write.isEmpty }
+    /// Whether there is an object to be read.
+    var isObject: Bool { hasVersion && !deleteMarker }
 
     func refuses(_ write: [UInt8]) -> Bool { fenced.contains { $0.write == write } }
 
@@ -18,10 +20,16 @@ extension HeadRow {
         return head
     }
 
-    /// What is left of this head when its object is deleted: nil unless there are fences.
+    /// What is left of this head when its version is deleted: nil unless there are fences or may be
+    /// earlier versions.
     func deleted(now: WallTime) -> HeadRow? {
         let fenced = withoutOldFences(now: now).fenced
-        return fenced.isEmpty ? nil : HeadRow(key: key, fenced: fenced)
+        guard !fenced.isEmpty || hasEarlier else { return nil }
+        var rest = HeadRow(key: key, fenced: fenced)
+        rest.sequence = sequence
+        rest.hasEarlier = hasEarlier
+        rest.earlierNull = earlierNull
+        return rest
     }
 
     /// With a fence against the upload that was completed into it: what replaces this head keeps it.
@@ -51,7 +59,7 @@ extension HeadRow {
 
 extension VersionStore {
     /// What fencing found.
-    enum Fencing: Sendable {
+    enum Fencing: Equatable, Sendable {
         /// What was to be fenced is the current version.
         case isCurrent
         /// It never will be.
@@ -60,6 +68,8 @@ extension VersionStore {
         case wasFenced
         /// There was no room, or the head cannot be read.
         case refused
+        /// It is not current, and nothing was fenced, since it may be an earlier version.
+        case mayBeEarlier
     }
 
     /// When a fence that is put up now may go again.
@@ -68,9 +78,12 @@ extension VersionStore {
         return WallTime(milliseconds: now.milliseconds + span)
     }
 
-    /// Makes the head at `position` refuse the commit of `write`, unless that is its version.
-    func fence(_ write: [UInt8], at position: Digest) async throws(TableError) -> Fencing {
-        try await fence(write, at: position) { $0.write == write }
+    /// Makes the head at `position` refuse the commit of `write`, unless that is its version, or may be
+    /// an earlier one. `isNoneEarlier`: it is not.
+    func fence(
+        _ write: [UInt8], at position: Digest, isNoneEarlier: Bool = false
+    ) async throws(TableError) -> Fencing {
+        try await fence(write, at: position, isNoneEarlier: isNoneEarlier) { $0.write == write }
     }
 
     /// Makes the head at `position` refuse every completion of `upload`, unless it is what that
@@ -78,11 +91,14 @@ extension VersionStore {
     func fence(
         upload: [UInt8], at position: Digest
     ) async throws(TableError) -> Fencing {
-        try await fence(upload, at: position) { $0.upload == Hex.encode(upload) }
+        try await fence(upload, at: position, isNoneEarlier: true) {
+            $0.upload == Hex.encode(upload)
+        }
     }
 
     private func fence(
-        _ name: [UInt8], at position: Digest, isOwn: @escaping @Sendable (HeadRow) -> Bool
+        _ name: [UInt8], at position: Digest, isNoneEarlier: Bool,
+        isOwn: @escaping @Sendable (HeadRow) -> Bool
     ) async throws(TableError) -> Fencing {
         let key = RowKey(table: .heads, position: position)
         let now = context.environment.wallTime()
@@ -92,6 +108,7 @@ extension VersionStore {
             guard let current else { return (.abandon, .refused) }
             if isOwn(current) { return (.abandon, .isCurrent) }
             if current.refuses(name) { return (.abandon, .wasFenced) }
+            if current.hasEarlier, !isNoneEarlier { return (.abandon, .mayBeEarlier) }
             guard let next = current.refusing(name, until: end, now: now) else {
                 return (.abandon, .refused)
             }

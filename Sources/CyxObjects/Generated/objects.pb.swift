@@ -50,17 +50,22 @@ package struct BucketRow: ProtobufMessage {
     package var createdMs: Int64 = 0
     /// Set while its owner looks whether it is empty; writers wait.
     package var deleting: Bool = false
+    /// A `BucketSettingsRow`, encrypted under the bucket's row key: custodians need not know it. None:
+    /// as buckets begin.
+    package var settings: [UInt8] = []
 
     package init() {}
 
     package init(
         bucket: [UInt8] = [],
         createdMs: Int64 = 0,
-        deleting: Bool = false
+        deleting: Bool = false,
+        settings: [UInt8] = []
     ) {
         self.bucket = bucket
         self.createdMs = createdMs
         self.deleting = deleting
+        self.settings = settings
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -72,6 +77,8 @@ package struct BucketRow: ProtobufMessage {
                 try reader.read(&self.createdMs, as: ProtobufInt64.self)
             case 3:
                 try reader.read(&self.deleting, as: ProtobufBool.self)
+            case 4:
+                try reader.read(&self.settings, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -81,6 +88,43 @@ package struct BucketRow: ProtobufMessage {
         writer.write(self.bucket, field: 1, as: ProtobufBytes.self)
         writer.write(self.createdMs, field: 2, as: ProtobufInt64.self)
         writer.write(self.deleting, field: 3, as: ProtobufBool.self)
+        writer.write(self.settings, field: 4, as: ProtobufBytes.self)
+    }
+}
+
+/// `cyx.objects.BucketSettingsRow`.
+package struct BucketSettingsRow: ProtobufMessage {
+    package var versioning: Versioning = .init(rawValue: 0)
+    package var documents: [String: [UInt8]] = [:]
+
+    package init() {}
+
+    package init(
+        versioning: Versioning = .init(rawValue: 0),
+        documents: [String: [UInt8]] = [:]
+    ) {
+        self.versioning = versioning
+        self.documents = documents
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.versioning, as: ProtobufEnumeration<Versioning>.self)
+            case 2:
+                try reader.readMap(
+                    &self.documents, key: ProtobufString.self, value: ProtobufBytes.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.versioning, field: 1, as: ProtobufEnumeration<Versioning>.self)
+        writer.writeMap(
+            self.documents, field: 2,
+            key: ProtobufString.self, value: ProtobufBytes.self)
     }
 }
 
@@ -150,6 +194,20 @@ package struct HeadRow: ProtobufMessage {
     /// Writes that must not be committed any more. A head without a `write` is no object: it only
     /// keeps these.
     package var fenced: [FencedWrite] = []
+    /// Grows with every version of the key: the newest of those that are kept has the highest.
+    package var sequence: UInt64 = 0
+    /// Whether the version has an ID of its own; else it is the key's `null` version.
+    package var named: Bool = false
+    /// A version that says that the key was deleted.
+    package var deleteMarker: Bool = false
+    /// Whether rows of earlier versions may be there. A head without a `write` then says that its
+    /// newest version was removed: the newest of those rows is what the key has now.
+    package var hasEarlier: Bool = false
+    /// The `write` of the `null` version among the earlier ones; another one there was replaced.
+    package var earlierNull: [UInt8] = []
+    package var attributes: [String: [UInt8]] = [:]
+    /// Grows with every change of the attributes.
+    package var revision: UInt64 = 0
 
     package init() {}
 
@@ -169,7 +227,14 @@ package struct HeadRow: ProtobufMessage {
         dataShards: UInt32 = 0,
         parityShards: UInt32 = 0,
         previous: [UInt8] = [],
-        fenced: [FencedWrite] = []
+        fenced: [FencedWrite] = [],
+        sequence: UInt64 = 0,
+        named: Bool = false,
+        deleteMarker: Bool = false,
+        hasEarlier: Bool = false,
+        earlierNull: [UInt8] = [],
+        attributes: [String: [UInt8]] = [:],
+        revision: UInt64 = 0
     ) {
         self.key = key
         self.size = size
@@ -187,6 +252,13 @@ package struct HeadRow: ProtobufMessage {
         self.parityShards = parityShards
         self.previous = previous
         self.fenced = fenced
+        self.sequence = sequence
+        self.named = named
+        self.deleteMarker = deleteMarker
+        self.hasEarlier = hasEarlier
+        self.earlierNull = earlierNull
+        self.attributes = attributes
+        self.revision = revision
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -226,6 +298,21 @@ package struct HeadRow: ProtobufMessage {
                 try reader.read(&self.previous, as: ProtobufBytes.self)
             case 16:
                 try reader.readRepeated(&self.fenced, as: ProtobufNested<FencedWrite>.self)
+            case 17:
+                try reader.read(&self.sequence, as: ProtobufUInt64.self)
+            case 18:
+                try reader.read(&self.named, as: ProtobufBool.self)
+            case 19:
+                try reader.read(&self.deleteMarker, as: ProtobufBool.self)
+            case 20:
+                try reader.read(&self.hasEarlier, as: ProtobufBool.self)
+            case 21:
+                try reader.read(&self.earlierNull, as: ProtobufBytes.self)
+            case 22:
+                try reader.readMap(
+                    &self.attributes, key: ProtobufString.self, value: ProtobufBytes.self)
+            case 23:
+                try reader.read(&self.revision, as: ProtobufUInt64.self)
             default: try reader.skip()
             }
         }
@@ -252,6 +339,15 @@ package struct HeadRow: ProtobufMessage {
         writer.write(self.parityShards, field: 14, as: ProtobufUInt32.self)
         writer.write(self.previous, field: 15, as: ProtobufBytes.self)
         writer.writeRepeated(self.fenced, field: 16, as: ProtobufNested<FencedWrite>.self)
+        writer.write(self.sequence, field: 17, as: ProtobufUInt64.self)
+        writer.write(self.named, field: 18, as: ProtobufBool.self)
+        writer.write(self.deleteMarker, field: 19, as: ProtobufBool.self)
+        writer.write(self.hasEarlier, field: 20, as: ProtobufBool.self)
+        writer.write(self.earlierNull, field: 21, as: ProtobufBytes.self)
+        writer.writeMap(
+            self.attributes, field: 22,
+            key: ProtobufString.self, value: ProtobufBytes.self)
+        writer.write(self.revision, field: 23, as: ProtobufUInt64.self)
     }
 }
 
@@ -746,6 +842,7 @@ package struct UploadRow: ProtobufMessage {
     package var state: UploadState = .init(rawValue: 0)
     /// Hash of the manifest that is being, or was, committed.
     package var manifest: [UInt8] = []
+    package var attributes: [String: [UInt8]] = [:]
 
     package init() {}
 
@@ -756,7 +853,8 @@ package struct UploadRow: ProtobufMessage {
         headers: [String: String] = [:],
         checksums: [String: String] = [:],
         state: UploadState = .init(rawValue: 0),
-        manifest: [UInt8] = []
+        manifest: [UInt8] = [],
+        attributes: [String: [UInt8]] = [:]
     ) {
         self.key = key
         self.upload = upload
@@ -765,6 +863,7 @@ package struct UploadRow: ProtobufMessage {
         self.checksums = checksums
         self.state = state
         self.manifest = manifest
+        self.attributes = attributes
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -786,6 +885,9 @@ package struct UploadRow: ProtobufMessage {
                 try reader.read(&self.state, as: ProtobufEnumeration<UploadState>.self)
             case 7:
                 try reader.read(&self.manifest, as: ProtobufBytes.self)
+            case 8:
+                try reader.readMap(
+                    &self.attributes, key: ProtobufString.self, value: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -803,6 +905,9 @@ package struct UploadRow: ProtobufMessage {
             key: ProtobufString.self, value: ProtobufString.self)
         writer.write(self.state, field: 6, as: ProtobufEnumeration<UploadState>.self)
         writer.write(self.manifest, field: 7, as: ProtobufBytes.self)
+        writer.writeMap(
+            self.attributes, field: 8,
+            key: ProtobufString.self, value: ProtobufBytes.self)
     }
 }
 
@@ -1293,6 +1398,33 @@ package struct ReportSegmentResponse: ProtobufMessage {
     }
 
     package func write(to writer: inout ProtobufWriter) {
+    }
+}
+
+/// `cyx.objects.Versioning`.
+package enum Versioning: ProtobufEnum {
+    case never
+    case enabled
+    case suspended
+    /// A number that this version does not know.
+    case unrecognized(Int32)
+
+    package init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .never
+        case 1: self = .enabled
+        case 2: self = .suspended
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    package var rawValue: Int32 {
+        switch self {
+        case .never: 0
+        case .enabled: 1
+        case .suspended: 2
+        case .unrecognized(let value): value
+        }
     }
 }
 

@@ -1,14 +1,16 @@
-internal import CyxCore
+package import CyxCore
 internal import CyxTables
 
 extension ObjectGateway {
-    package func createBucket(_ name: String) async throws -> BucketInfo {
+    package func createBucket(
+        _ name: String, settings: BucketSettings
+    ) async throws -> BucketInfo {
         let row = BucketNames.row(name)
         let id = context.environment.random.digest()
         let created = context.environment.wallTime()
-        let value = Rows.sign(
-            BucketRow(bucket: id.bytes, createdMs: created.milliseconds).protobufBytes(),
-            at: row, with: keys.signing)
+        var bucket = BucketRow(bucket: id.bytes, createdMs: created.milliseconds)
+        if settings != BucketSettings() { bucket.settings = try encrypt(settings, id, at: row) }
+        let value = Rows.sign(bucket.protobufBytes(), at: row, with: keys.signing)
         let isNew = try await withTables { () async throws(TableError) in
             try await context.tables.update(row) { state -> (_, Bool) in
                 state.value == nil ? (.set(value), true) : (.abandon, false)
@@ -16,7 +18,7 @@ extension ObjectGateway {
         }
         guard isNew else { throw ObjectError.bucketExists }
         try await setListed(name, id, created, isListed: true)
-        return BucketInfo(name: name, created: created)
+        return BucketInfo(name: name, created: created, settings: settings)
     }
 
     /// Adds the bucket to the account's list, or takes it off.
@@ -37,7 +39,8 @@ extension ObjectGateway {
 
     package func bucket(_ name: String) async throws -> BucketInfo {
         let handle = try await handle(name)
-        return BucketInfo(name: handle.name, created: handle.created)
+        return BucketInfo(
+            name: handle.name, created: handle.created, settings: handle.settings)
     }
 
     package func buckets() async throws -> [BucketInfo] {
@@ -77,16 +80,31 @@ extension ObjectGateway {
     private func open(
         _ value: [UInt8], _ name: String, _ row: RowKey
     ) throws(ObjectError) -> BucketHandle {
+        guard let bucket = ownBucket(value, at: row), let id = Digest(bytes: bucket.bucket),
+            !bucket.deleting
+        else { throw .noSuchBucket }
+        return BucketHandle(
+            name: name, created: WallTime(milliseconds: bucket.createdMs),
+            keys: keys.keys(for: id), settings: try settings(of: bucket, id, at: row))
+    }
+
+    /// The bucket's row, if it is this account's.
+    private nonisolated func ownBucket(_ value: [UInt8], at row: RowKey) -> BucketRow? {
         do {
             let (payload, account) = try Rows.verify(value, at: row)
-            let bucket = try BucketRow(protobuf: payload)
-            guard account == keys.account, let id = Digest(bytes: bucket.bucket),
-                !bucket.deleting
-            else { throw ObjectError.noSuchBucket }
-            return BucketHandle(
-                name: name, created: WallTime(milliseconds: bucket.createdMs),
-                keys: keys.keys(for: id))
-        } catch { throw .noSuchBucket }
+            return account == keys.account ? try BucketRow(protobuf: payload) : nil
+        } catch { return nil }
+    }
+
+    package func owner(of bucket: String) async throws -> AccountID? {
+        let row = BucketNames.row(bucket)
+        let state = try await withTables { () async throws(TableError) in
+            try await context.tables.read(row)
+        }
+        guard let value = state.value else { return nil }
+        do { return try Rows.verify(value, at: row).account } catch {
+            throw ObjectError.dataLost("the row of a bucket's name cannot be read: \(error)")
+        }
     }
 
     /// First marks the bucket, so that nobody writes to it while this looks whether it is empty.
@@ -111,99 +129,103 @@ extension ObjectGateway {
         indexes.remove(handle.keys.bucket)
     }
 
-    /// Whether the bucket has no object. Heads that hold only fences do not count.
+    /// Whether the bucket has no version. Heads that hold only fences do not count.
     private func isEmpty(_ handle: BucketHandle) async throws -> Bool {
         guard try await !heads(in: handle, limit: 1).isEmpty else { return true }
-        return try await openHeads(in: handle).isEmpty
+        let store = store(handle)
+        for head in try await headRows(in: handle) where head.hasVersion || head.hasEarlier {
+            guard !head.hasVersion else { return false }
+            let position = handle.keys.position(of: head.key)
+            let newest = try await withTables { () async throws(TableError) in
+                try await store.newest(below: head, at: position)
+            }
+            guard newest == nil else { return false }
+        }
+        return true
     }
 
     private func mark(_ handle: BucketHandle, deleting: Bool) async throws {
-        let row = BucketNames.row(handle.name)
-        let value = Rows.sign(
-            BucketRow(
-                bucket: handle.keys.bucket.bytes, createdMs: handle.created.milliseconds,
-                deleting: deleting
-            ).protobufBytes(), at: row, with: keys.signing)
-        try await withTables { () async throws(TableError) in
-            _ = try await context.tables.update(row) { state in
-                state.value == nil ? .abandon : .set(value)
+        _ = try await change(handle.name) { $0.deleting = deleting }
+    }
+
+    // MARK: Settings
+
+    package func updateBucket(
+        _ name: String, _ change: @escaping @Sendable (inout BucketSettings) throws -> Void
+    ) async throws -> BucketInfo {
+        let row = BucketNames.row(name)
+        _ = try await self.change(name) { bucket in
+            guard let id = Digest(bytes: bucket.bucket), !bucket.deleting else {
+                throw ObjectError.noSuchBucket
+            }
+            var settings = try self.settings(of: bucket, id, at: row)
+            try change(&settings)
+            bucket.settings = try self.encrypt(settings, id, at: row)
+        }
+        buckets.remove(name)
+        return try await bucket(name)
+    }
+
+    /// Changes the row of one of the account's buckets; what `change` throws is thrown.
+    private func change(
+        _ name: String, _ change: @escaping @Sendable (inout BucketRow) throws -> Void
+    ) async throws {
+        let row = BucketNames.row(name)
+        let signing = keys.signing
+        let result = try await withTables { () async throws(TableError) in
+            try await context.tables.update(row) { state -> (_, Result<Void, any Error>) in
+                guard let value = state.value, var bucket = self.ownBucket(value, at: row) else {
+                    return (.abandon, .failure(ObjectError.noSuchBucket))
+                }
+                do { try change(&bucket) } catch { return (.abandon, .failure(error)) }
+                let changed = Rows.sign(bucket.protobufBytes(), at: row, with: signing)
+                return (.set(changed), .success(()))
             }
         }
+        try result.get()
     }
 
-    // MARK: Listing
-
-    /// Rows of the bucket's objects; other buckets that share the prefix are left out.
-    func heads(
-        in bucket: BucketHandle, limit: Int = .max
-    ) async throws -> [(key: RowKey, state: RegisterState)] {
-        try await rows(.heads, in: bucket, limit: limit)
+    private nonisolated func settings(
+        of bucket: BucketRow, _ id: Digest, at row: RowKey
+    ) throws(ObjectError) -> BucketSettings {
+        guard !bucket.settings.isEmpty else { return BucketSettings() }
+        do throws(RowError) {
+            return BucketSettings(
+                try Rows.decrypt(
+                    BucketSettingsRow.self, bucket.settings, at: row, key: keys.keys(for: id).row))
+        } catch { throw .dataLost("the settings of a bucket cannot be read: \(error)") }
     }
 
-    func rows(
-        _ table: TableID, in bucket: BucketHandle, limit: Int = .max
-    ) async throws -> [(key: RowKey, state: RegisterState)] {
-        var rows: [(key: RowKey, state: RegisterState)] = []
-        var after: RowKey?
-        while rows.count < limit {
-            let start = after
-            let page = try await withTables { () async throws(TableError) in
-                try await context.tables.scan(
-                    table, position: bucket.keys.firstPosition,
-                    prefixBits: BucketKeys.prefixBits, after: start,
-                    limit: RowLimits.scanPageRows)
+    private nonisolated func encrypt(
+        _ settings: BucketSettings, _ id: Digest, at row: RowKey
+    ) throws(ObjectError) -> [UInt8] {
+        let encrypted = Rows.encrypt(
+            settings.row, at: row, key: keys.keys(for: id).row, random: context.environment.random)
+        guard encrypted.count <= ObjectLimits.settingsBytes else { throw .settingsTooLarge }
+        return encrypted
+    }
+}
+
+extension BucketSettings {
+    fileprivate var row: BucketSettingsRow {
+        let versioning: Versioning =
+            switch versioning {
+            case .never: .never
+            case .enabled: .enabled
+            case .suspended: .suspended
             }
-            rows += page
-            guard page.count == RowLimits.scanPageRows else { break }
-            after = page.last?.key
-        }
-        return rows
+        return BucketSettingsRow(versioning: versioning, documents: documents)
     }
 
-    package func list(_ bucket: String, _ request: ListRequest) async throws -> ObjectListing {
-        let handle = try await handle(bucket)
-        let rows = try await heads(in: handle)
-        var index = indexes[handle.keys.bucket] ?? BucketIndex()
-        let opened = await opened(index.unknown(rows), in: handle)
-        // Not what another listing has made of it meanwhile, which may know other rows.
-        index.update(rows, opened: opened)
-        let entries = index.ordered()
-        indexes[handle.keys.bucket] = index
-        let page = ListingPage(keys: entries.map(\.key), request: request)
-        var listing = ObjectListing()
-        listing.objects = page.objects.compactMap { entries[$0].info }
-        listing.commonPrefixes = page.commonPrefixes
-        listing.nextMarker = page.nextMarker
-        return listing
-    }
-
-    /// Decrypts heads in the pool; what cannot be opened belongs to another bucket.
-    private func opened(
-        _ rows: [(RowKey, RegisterState)], in bucket: BucketHandle
-    ) async -> [RowKey: ObjectInfo?] {
-        guard !rows.isEmpty else { return [:] }
-        let store = store(bucket)
-        let heads = await context.environment.blocking.run {
-            rows.compactMap { key, state -> (RowKey, HeadRow)? in
-                do {
-                    return (key, try store.open(HeadRow.self, state.value ?? [], at: key))
-                } catch { return nil }
+    fileprivate init(_ row: BucketSettingsRow) {
+        self.init()
+        documents = row.documents
+        // A value of a later version of the program keeps versions rather than lose them.
+        versioning =
+            switch row.versioning {
+            case .never: .never
+            case .suspended: .suspended
+            default: .enabled
             }
-        }
-        let now = context.environment.wallTime()
-        let spent = heads.filter { !$0.1.isObject && $0.1.deleted(now: now) == nil }.map(\.0)
-        if !spent.isEmpty { await cleaner.submit(.fences(spent), in: store) }
-        return Dictionary(
-            uniqueKeysWithValues: heads.map { ($0.0, $0.1.isObject ? info(of: $0.1) : nil) })
-    }
-
-    /// The heads of a bucket, decrypted: for upkeep.
-    func openHeads(in bucket: BucketHandle) async throws -> [HeadRow] {
-        let rows = try await heads(in: bucket)
-        let store = store(bucket)
-        return await context.environment.blocking.run {
-            rows.compactMap { row in row.state.value.flatMap { store.head($0, at: row.key) } }
-                .filter(\.isObject)
-        }
     }
 }

@@ -3,15 +3,6 @@ internal import CyxCrypto
 internal import CyxOverlay
 internal import CyxTables
 
-/// What the commit of a head found.
-private enum CommitOutcome: Sendable {
-    case committed(replaced: HeadRow?)
-    case refused(ObjectError)
-    /// The head was there already: an earlier try of the same write had got through, or another of
-    /// the same upload's completion.
-    case repeated(HeadRow)
-}
-
 extension ObjectGateway {
     package func put(
         _ key: String, in bucket: String, options: PutOptions, body: any ByteSource
@@ -33,6 +24,7 @@ extension ObjectGateway {
             head.write = version.write
             head.headers = options.headers
             head.checksums = options.checksums
+            head.attributes = options.attributes
             for (name, value) in options.checksumsAtEnd?() ?? [:] { head.checksums[name] = value }
             let early = context.keeps(.writesHeadLast)
             async let claimed: Void = writer.claim(content)
@@ -40,12 +32,13 @@ extension ObjectGateway {
                 &head, chunks: content.chunks, placed: content.segments.map(\.placed),
                 inline: content.inline, code: content.code, in: handle, withLayout: early)
             try await claimed
-            let committed = try await commit(head, options.condition, in: handle)
+            let condition = options.condition
+            let committed = try await commit(head, in: handle) { condition.refusal($0) }
             if !early, content.inline == nil {
                 try await store(handle).writeLayout(
                     content.segments.map(\.placed), of: version)
             }
-            return info(of: committed)
+            return info(of: committed, in: handle)
         } catch let failure as CommitUnknown {
             // The head may yet take effect: its segments must stay.
             throw failure.error
@@ -112,62 +105,6 @@ extension ObjectGateway {
         } catch { preconditionFailure("a layout that was just made fits its manifest: \(error)") }
     }
 
-    /// The compare-and-set that makes a version visible (A8). Returns the head that is there then.
-    func commit(
-        _ head: HeadRow, _ condition: PutCondition, in bucket: BucketHandle
-    ) async throws -> HeadRow {
-        let key = bucket.keys.head(head.key)
-        let store = store(bucket)
-        let now = context.environment.wallTime()
-        let end = store.fenceEnd(now: now)
-        let comparesHeads = context.keeps(.comparesHeads)
-        let outcome: CommitOutcome
-        do throws(TableError) {
-            outcome = try await context.tables.update(key) { state -> (_, CommitOutcome) in
-                let found = state.value.flatMap { store.head($0, at: key) }
-                let current = found.flatMap { $0.isObject ? $0 : nil }
-                if let found, found.refuses(head.write) {
-                    let reason = "the write took so long that it was given up"
-                    return (.abandon, .refused(.unavailable(reason)))
-                }
-                if let found, found.refusesUpload(head.upload) {
-                    return (.abandon, .refused(.noSuchUpload))
-                }
-                if let current, current.write == head.write {
-                    return (.abandon, .repeated(current))
-                }
-                if let current, !head.upload.isEmpty, current.upload == head.upload {
-                    // Two gateways complete one upload: the versions share their segments, so that
-                    // neither may replace the other.
-                    return (.abandon, .repeated(current))
-                }
-                if comparesHeads, let refusal = condition.refusal(current) {
-                    return (.abandon, .refused(refusal))
-                }
-                var next = head
-                next.previous = current?.version ?? []
-                next.fenced = found?.refusingItsUpload(until: end, now: now).fenced ?? []
-                return (.set(store.seal(next, at: key)), .committed(replaced: current))
-            }
-        } catch {
-            throw error == .contended
-                ? ObjectError.conflict : CommitUnknown(error: ObjectError(error))
-        }
-        switch outcome {
-        case .committed(let replaced?):
-            await discard(replaced, in: bucket)
-        case .refused(let error): throw error
-        case .repeated(let current):
-            if current.write != head.write {
-                try await discardRows(
-                    VersionID(position: key.position, write: head.write), in: bucket)
-            }
-            return current
-        case .committed(nil): break
-        }
-        return head
-    }
-
     /// Has the rows removed that a write prepared and that no head will name.
     func discardRows(_ version: VersionID, in bucket: BucketHandle) async throws(ObjectError) {
         let store = store(bucket)
@@ -232,26 +169,6 @@ extension ObjectGateway {
                 segments, owners(of: head, in: bucket), hints: hints.map { PeerID($0) }.sorted()),
             in: store)
         await cleaner.submit(.rows(store.layoutPages(of: version, old.row)), in: store)
-    }
-
-    package func delete(_ key: String, in bucket: String) async throws {
-        try check(key: key)
-        let handle = try await handle(bucket)
-        let row = handle.keys.head(key)
-        let store = store(handle)
-        let now = context.environment.wallTime()
-        let end = store.fenceEnd(now: now)
-        let removed = try await withTables { () async throws(TableError) in
-            try await context.tables.update(row) { state -> (_, HeadRow?) in
-                guard let value = state.value else { return (.abandon, nil) }
-                let head = store.head(value, at: row)
-                if let head, !head.isObject { return (.abandon, nil) }
-                let fenced = head?.refusingItsUpload(until: end, now: now)
-                guard let rest = fenced?.deleted(now: now) else { return (.delete, head) }
-                return (.set(store.seal(rest, at: row)), head)
-            }
-        }
-        if let removed { await discard(removed, in: handle) }
     }
 }
 

@@ -8,6 +8,7 @@ struct BucketHandle: Sendable {
     var name: String
     var created: WallTime
     var keys: BucketKeys
+    var settings = BucketSettings()
 }
 
 /// The objects of one account, for a gateway or any other program of the owner's.
@@ -28,6 +29,7 @@ package actor ObjectGateway: ObjectService {
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
         capacity: ObjectGateway.cachedBuckets)
     var indexes = BoundedCache<Digest, BucketIndex>(capacity: ObjectGateway.cachedBuckets)
+    var versionIndexes = BoundedCache<Digest, BucketIndex>(capacity: ObjectGateway.cachedBuckets)
     var versions = BoundedCache<VersionID, VersionContent>(
         capacity: ObjectGateway.versionCacheBytes)
 
@@ -68,20 +70,9 @@ package actor ObjectGateway: ObjectService {
 
     // MARK: Heads
 
-    /// The head of an object, nil if there is none.
+    /// The head of an object's current version, nil if there is none.
     func readHead(_ key: String, in bucket: BucketHandle) async throws -> HeadRow? {
-        try check(key: key)
-        let row = bucket.keys.head(key)
-        let state = try await withTables { () async throws(TableError) in
-            try await context.tables.read(row)
-        }
-        guard let value = state.value else { return nil }
-        do throws(RowError) {
-            let head = try store(bucket).open(HeadRow.self, value, at: row)
-            return head.isObject ? head : nil
-        } catch {
-            throw ObjectError.dataLost("the head of an object cannot be read: \(error)")
-        }
+        try await find(key, .current, in: bucket).flatMap { $0.isObject ? $0 : nil }
     }
 
     func check(key: String) throws(ObjectError) {
@@ -89,36 +80,46 @@ package actor ObjectGateway: ObjectService {
         guard count > 0, count <= ObjectLimits.keyBytes else { throw .noSuchKey }
     }
 
-    func info(of head: HeadRow) -> ObjectInfo {
-        let code =
-            head.dataShards == 0
-            ? "rows" : "rs(\(head.dataShards),\(head.parityShards))"
-        return ObjectInfo(
-            key: head.key, size: head.size, etag: head.etag,
-            modified: WallTime(milliseconds: head.modifiedMs), headers: head.headers,
-            checksums: head.checksums,
-            cid: Digest(bytes: head.version).map { CID(digest: $0).text } ?? "",
-            redundancy: code)
+    func info(of head: HeadRow, in bucket: BucketHandle) -> ObjectInfo {
+        infos(in: bucket)(head)
     }
 
-    package func head(_ key: String, in bucket: String) async throws -> ObjectInfo {
-        guard let head = try await readHead(key, in: try await handle(bucket)) else {
-            throw ObjectError.noSuchKey
+    /// Describes heads wherever it is called.
+    nonisolated func infos(in bucket: BucketHandle) -> @Sendable (HeadRow) -> ObjectInfo {
+        { head in
+            let code =
+                head.dataShards == 0
+                ? "rows" : "rs(\(head.dataShards),\(head.parityShards))"
+            var info = ObjectInfo(
+                key: head.key, size: head.size, etag: head.etag,
+                modified: WallTime(milliseconds: head.modifiedMs), headers: head.headers,
+                checksums: head.checksums,
+                cid: Digest(bytes: head.version).map { CID(digest: $0).text } ?? "",
+                redundancy: code)
+            info.versionID = bucket.versionID(of: head)
+            info.isDeleteMarker = head.deleteMarker
+            info.attributes = head.attributes
+            return info
         }
-        return info(of: head)
+    }
+
+    package func head(
+        _ key: String, version: String?, in bucket: String
+    ) async throws -> ObjectInfo {
+        let handle = try await handle(bucket)
+        return info(of: try await object(key, try VersionSelector(version), in: handle), in: handle)
     }
 
     // MARK: Reading
 
     package func get(
-        _ key: String, in bucket: String, range: ByteRange
+        _ key: String, version: String?, in bucket: String, range: ByteRange
     ) async throws -> ObjectBody {
         let handle = try await handle(bucket)
+        let selector = try VersionSelector(version)
         var former: HeadRow?
         for _ in 0..<ObjectGateway.looks {
-            guard let head = try await readHead(key, in: handle) else {
-                throw ObjectError.noSuchKey
-            }
+            let head = try await object(key, selector, in: handle)
             do {
                 return try await body(of: head, range, in: handle)
             } catch ObjectError.dataLost(let reason) {
@@ -137,7 +138,8 @@ package actor ObjectGateway: ObjectService {
         let bytes = try range.resolved(size: head.size)
         guard head.chunkBytesAreElsewhere else {
             let slice = Array(head.data[Int(bytes.lowerBound)..<Int(bytes.upperBound)])
-            return ObjectBody(info: info(of: head), range: bytes, source: FixedBytes(slice))
+            return ObjectBody(
+                info: info(of: head, in: handle), range: bytes, source: FixedBytes(slice))
         }
         let content = try await content(of: head, in: handle)
         guard content.size == head.size else {
@@ -147,7 +149,7 @@ package actor ObjectGateway: ObjectService {
             context: context, fetcher: fetcher, runner: runner, content: content, range: bytes,
             reload: { try await self.reload(head, content.layoutGeneration, in: handle) })
         return ObjectBody(
-            info: info(of: head), range: bytes, source: ObjectSource(reader: reader))
+            info: info(of: head, in: handle), range: bytes, source: ObjectSource(reader: reader))
     }
 
     /// Manifest and layout of a version, from memory or the tables.

@@ -1,174 +1,46 @@
 package import CyxCore
 
-/// A bucket as its account sees it.
-package struct BucketInfo: Hashable, Sendable {
-    package var name: String
-    package var created: WallTime
-    package init(name: String, created: WallTime) {
-        self.name = name
-        self.created = created
-    }
-}
-
-/// What HEAD tells of an object version.
-package struct ObjectInfo: Hashable, Sendable {
-    package var key: String
-    package var size: UInt64
-    /// Without quotes: MD5 hex, or `md5-N` for N parts.
-    package var etag: String
-    package var modified: WallTime
-    /// System headers that come back as they were given (`content-type`, `cache-control`, …), and
-    /// user metadata (`x-amz-meta-…`), names in lower case.
-    package var headers: [String: String]
-    /// Checksums stored with the object, such as `crc32` or `sha256`, in base 64.
-    package var checksums: [String: String]
-    /// The CIDv1 of the manifest, in base 32.
-    package var cid: String
-    /// Such as `rs(10,4)`.
-    package var redundancy: String
-
-    package init(
-        key: String, size: UInt64, etag: String, modified: WallTime, headers: [String: String],
-        checksums: [String: String], cid: String, redundancy: String
-    ) {
-        self.key = key
-        self.size = size
-        self.etag = etag
-        self.modified = modified
-        self.headers = headers
-        self.checksums = checksums
-        self.cid = cid
-        self.redundancy = redundancy
-    }
-}
-
-/// What a writer says beside the bytes.
-package struct PutOptions: Sendable {
-    package var headers: [String: String] = [:]
-    package var checksums: [String: String] = [:]
-    /// Evaluated inside the commit (A8).
-    package var condition: PutCondition = .none
-    /// Checksums that the writer itself knows only once its body has ended (a trailer). Called at
-    /// most once, after `next` returned nil and before the commit; they join `checksums`.
-    package var checksumsAtEnd: (@Sendable () -> [String: String])?
-    /// How many bytes the body will yield, where the writer was told: it decides the chunk size,
-    /// and a body of another length fails the put with `.bodyLength`.
-    package var size: UInt64?
-    package init() {}
-}
-
-package enum PutCondition: Sendable, Equatable {
-    case none
-    /// `If-None-Match: *`
-    case absent
-    /// `If-Match: etag`
-    case matches(etag: String)
-}
-
-/// One page of a listing, in key order by UTF-8 bytes.
-package struct ObjectListing: Sendable {
-    package var objects: [ObjectInfo] = []
-    package var commonPrefixes: [String] = []
-    /// Where the next page begins (exclusive); nil when this was the last.
-    package var nextMarker: String?
-    package init() {}
-}
-
-package struct ListRequest: Sendable {
-    package var prefix = ""
-    package var delimiter: String?
-    /// Exclusive.
-    package var startAfter = ""
-    package var limit = 1000
-    package init() {}
-}
-
-package struct PartInfo: Hashable, Sendable {
-    package var number: Int
-    package var size: UInt64
-    package var etag: String
-    package var modified: WallTime
-    package init(number: Int, size: UInt64, etag: String, modified: WallTime) {
-        self.number = number
-        self.size = size
-        self.etag = etag
-        self.modified = modified
-    }
-}
-
-package struct UploadInfo: Hashable, Sendable {
-    package var id: String
-    package var key: String
-    package var started: WallTime
-    package init(id: String, key: String, started: WallTime) {
-        self.id = id
-        self.key = key
-        self.started = started
-    }
-}
-
-/// Why an object operation failed. The gateway maps each to its S3 code.
-package enum ObjectError: Error, Equatable, Sendable {
-    case noSuchBucket
-    case bucketExists
-    case bucketNotEmpty
-    case noSuchKey
-    case noSuchUpload
-    case noSuchPin
-    case invalidPart(String)
-    case partTooSmall(number: Int, size: UInt64)
-    case preconditionFailed
-    case conflict
-    case invalidRange(size: UInt64)
-    /// Not enough peers, quorum or space right now: 503 with the reason.
-    case unavailable(String)
-    /// Every peer that could take the data is full.
-    case noSpace(String)
-    /// The body ended before, or went on after, the `PutOptions.size` that was announced.
-    case bodyLength(expected: UInt64, actual: UInt64)
-    /// More shards are gone or damaged than the code can mend.
-    case dataLost(String)
-    case cancelled
-}
-
-/// The bytes of (a range of) an object on their way out.
-package struct ObjectBody: Sendable {
-    package var info: ObjectInfo
-    /// Offsets of the bytes that `source` yields.
-    package var range: Range<UInt64>
-    package var source: any ByteSource
-    package init(info: ObjectInfo, range: Range<UInt64>, source: any ByteSource) {
-        self.info = info
-        self.range = range
-        self.source = source
-    }
-}
-
-/// What bytes of an object to read.
-package enum ByteRange: Sendable, Equatable {
-    case whole
-    /// `bytes=first-last`, last inclusive; nil: to the end.
-    case from(UInt64, through: UInt64?)
-    /// `bytes=-count`
-    case last(UInt64)
-}
-
 /// Objects in buckets of one account. Errors that a body's source throws while a put reads it are
 /// rethrown as they are, and nothing becomes visible.
 package protocol ObjectService: AnyObject, Sendable {
-    /// `.bucketExists` whoever has it, this account or another: `bucket(_:)` tells which.
-    func createBucket(_ name: String) async throws -> BucketInfo
+    nonisolated var account: AccountID { get }
+
+    /// `.bucketExists` whoever has it, this account or another: `owner(of:)` tells which.
+    func createBucket(_ name: String, settings: BucketSettings) async throws -> BucketInfo
     func deleteBucket(_ name: String) async throws
     func bucket(_ name: String) async throws -> BucketInfo
+    /// With the settings that buckets begin with, not their own.
     func buckets() async throws -> [BucketInfo]
+    /// Whose bucket has that name, this account's or another's; nil: nobody's.
+    func owner(of bucket: String) async throws -> AccountID?
+    /// Changes a bucket's settings. `change` may be called more than once; what it throws is thrown,
+    /// and nothing changes.
+    func updateBucket(
+        _ name: String, _ change: @escaping @Sendable (inout BucketSettings) throws -> Void
+    ) async throws -> BucketInfo
 
     func put(
         _ key: String, in bucket: String, options: PutOptions, body: any ByteSource
     ) async throws -> ObjectInfo
-    func head(_ key: String, in bucket: String) async throws -> ObjectInfo
-    func get(_ key: String, in bucket: String, range: ByteRange) async throws -> ObjectBody
-    /// Succeeds whether or not the key exists, as S3 does.
-    func delete(_ key: String, in bucket: String) async throws
+    /// `version`: see `ObjectInfo.versionID`; nil: the current one.
+    func head(_ key: String, version: String?, in bucket: String) async throws -> ObjectInfo
+    func get(
+        _ key: String, version: String?, in bucket: String, range: ByteRange
+    ) async throws -> ObjectBody
+    /// Without a version the key's object goes; a bucket that keeps versions gets a delete marker
+    /// instead. With one, that version goes for good. Succeeds also where there is nothing, as S3
+    /// does.
+    func delete(
+        _ key: String, version: String?, in bucket: String, options: DeleteOptions
+    ) async throws -> DeleteOutcome
+    /// Changes the attributes of a version, as `updateBucket` does a bucket's settings.
+    func updateAttributes(
+        of key: String, version: String?, in bucket: String,
+        _ change: @escaping @Sendable (inout [String: [UInt8]]) throws -> Void
+    ) async throws -> ObjectInfo
+    func listVersions(
+        _ bucket: String, _ request: VersionListRequest
+    ) async throws -> VersionListing
     func list(_ bucket: String, _ request: ListRequest) async throws -> ObjectListing
 
     func createUpload(_ key: String, in bucket: String, options: PutOptions) async throws -> String
@@ -190,4 +62,24 @@ package protocol ObjectService: AnyObject, Sendable {
     func head(pin id: String) async throws -> ObjectInfo
     func get(pin id: String, range: ByteRange) async throws -> ObjectBody
     func unpin(_ id: String) async throws
+}
+
+extension ObjectService {
+    package func createBucket(_ name: String) async throws -> BucketInfo {
+        try await createBucket(name, settings: BucketSettings())
+    }
+
+    package func head(_ key: String, in bucket: String) async throws -> ObjectInfo {
+        try await head(key, version: nil, in: bucket)
+    }
+
+    package func get(
+        _ key: String, in bucket: String, range: ByteRange
+    ) async throws -> ObjectBody {
+        try await get(key, version: nil, in: bucket, range: range)
+    }
+
+    package func delete(_ key: String, in bucket: String) async throws {
+        _ = try await delete(key, version: nil, in: bucket, options: DeleteOptions())
+    }
 }

@@ -72,6 +72,11 @@ package struct BucketKeys: Sendable {
         RowKey(table: .heads, position: position(of: key))
     }
 
+    /// Where the version of the write `write` goes when another one takes its place.
+    func earlier(_ position: Digest, write: [UInt8]) -> RowKey {
+        RowKey(table: .versions, position: position, suffix: write)
+    }
+
     /// Page `page` of the manifest of the write `write` at `position`.
     func manifestPage(_ position: Digest, write: [UInt8], page: Int) -> RowKey {
         RowKey(table: .manifests, position: position, suffix: write + bigEndian(page))

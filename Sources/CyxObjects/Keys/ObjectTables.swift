@@ -8,6 +8,8 @@ extension TableID {
     package static let accountBuckets = TableID(rawValue: 0x11)
     /// Current versions of objects (register): the commit point.
     package static let heads = TableID(rawValue: 0x12)
+    /// Versions that are no longer their keys' current ones (register).
+    package static let versions = TableID(rawValue: 0x26)
     /// Pages of manifests that do not fit their head (register, written once).
     package static let manifests = TableID(rawValue: 0x14)
     /// Where versions lie (register), and pages of those that are long.
@@ -70,6 +72,8 @@ enum ObjectLimits {
     static let pages = 1024
     /// Keys are at most this long in UTF-8 (S3).
     static let keyBytes = 1024
+    /// Settings of one bucket together, as they are encoded; its row must fit `RowLimits.valueBytes`.
+    static let settingsBytes = 512 << 10
     /// System headers and user metadata of one object together.
     static let headerBytes = 64 << 10
     /// One reference to a segment, sealed and signed.

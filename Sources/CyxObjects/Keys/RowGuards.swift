@@ -6,7 +6,8 @@ package import CyxTables
 extension ObjectRowRules {
     /// Tables whose rows only their account changes.
     private static let owned: Set<TableID> = [
-        .accountBuckets, .heads, .manifests, .layouts, .segments, .uploads, .parts, .references,
+        .accountBuckets, .heads, .versions, .manifests, .layouts, .segments, .uploads, .parts,
+        .references,
         .pins, .leases,
     ]
 

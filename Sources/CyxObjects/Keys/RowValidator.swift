@@ -24,7 +24,8 @@ package enum ObjectRowRules {
         _ key: RowKey, _ element: [UInt8]?, _ value: [UInt8]
     ) -> String? {
         switch key.table {
-        case .buckets, .accountBuckets, .heads, .manifests, .layouts, .segments, .uploads, .parts,
+        case .buckets, .accountBuckets, .heads, .versions, .manifests, .layouts, .segments,
+            .uploads, .parts,
             .pins, .leases:
             return validateSigned(key, value)
         case .holders:

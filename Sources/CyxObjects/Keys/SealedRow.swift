@@ -58,10 +58,34 @@ package enum Rows {
         _ message: some ProtobufMessage, at key: RowKey, keys: (seal: Digest, sign: SigningKey),
         random: any RandomSource
     ) -> [UInt8] {
+        sign(encrypt(message, at: key, key: keys.seal, random: random), at: key, with: keys.sign)
+    }
+
+    /// Encrypts `message` for a part of the row at `key`.
+    static func encrypt(
+        _ message: some ProtobufMessage, at key: RowKey, key sealKey: Digest,
+        random: any RandomSource
+    ) -> [UInt8] {
         let nonce = random.bytes(nonceBytes)
-        let sealed = AESGCM(key: keys.seal.bytes).seal(
-            nonce: nonce, aad: associated(key), plaintext: message.protobufBytes())
-        return sign(nonce + sealed, at: key, with: keys.sign)
+        return nonce
+            + AESGCM(key: sealKey.bytes).seal(
+                nonce: nonce, aad: associated(key), plaintext: message.protobufBytes())
+    }
+
+    /// Opens what `encrypt` made.
+    static func decrypt<Message: ProtobufMessage>(
+        _ type: Message.Type, _ bytes: [UInt8], at key: RowKey, key sealKey: Digest
+    ) throws(RowError) -> Message {
+        guard bytes.count >= nonceBytes + ObjectLimits.tagBytes else {
+            throw .malformed(key.table)
+        }
+        let plain: [UInt8]
+        do {
+            plain = try AESGCM(key: sealKey.bytes).open(
+                nonce: Array(bytes.prefix(nonceBytes)), aad: associated(key),
+                sealed: Array(bytes.dropFirst(nonceBytes)))
+        } catch { throw .foreign }
+        do { return try Message(protobuf: plain) } catch { throw .malformed(key.table) }
     }
 
     /// Opens what `seal` made. Only the owner has the key, so that the cipher's tag proves what the
@@ -71,15 +95,6 @@ package enum Rows {
     ) throws(RowError) -> Message {
         let row: SignedRow
         do { row = try SignedRow(protobuf: value) } catch { throw .malformed(key.table) }
-        guard row.payload.count >= nonceBytes + ObjectLimits.tagBytes else {
-            throw .malformed(key.table)
-        }
-        let plain: [UInt8]
-        do {
-            plain = try AESGCM(key: sealKey.bytes).open(
-                nonce: Array(row.payload.prefix(nonceBytes)), aad: associated(key),
-                sealed: Array(row.payload.dropFirst(nonceBytes)))
-        } catch { throw .foreign }
-        do { return try Message(protobuf: plain) } catch { throw .malformed(key.table) }
+        return try decrypt(type, row.payload, at: key, key: sealKey)
     }
 }

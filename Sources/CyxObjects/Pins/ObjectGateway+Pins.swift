@@ -92,6 +92,7 @@ extension ObjectGateway {
         head.write = context.environment.random.bytes(Pin.idBytes)
         head.fenced = []
         head.upload = ""
+        (head.named, head.hasEarlier, head.earlierNull) = (false, false, [])
         var row = PinRow(
             bucketName: handle.name, bucket: handle.keys.bucket.bytes, createdMs: now)
         row.untilMs = span.map { now + $0.nanoseconds / 1_000_000 } ?? 0
@@ -183,7 +184,8 @@ extension ObjectGateway {
     }
 
     package func head(pin id: String) async throws -> ObjectInfo {
-        info(of: try await pinned(id).head)
+        let pin = try await pinned(id)
+        return info(of: pin.head, in: handle(pin))
     }
 
     package func get(pin id: String, range: ByteRange) async throws -> ObjectBody {

@@ -37,7 +37,7 @@ extension ObjectGateway {
         let upload = UploadRow(
             key: key, upload: Hex.encode(id),
             startedMs: context.environment.wallTime().milliseconds, headers: options.headers,
-            checksums: options.checksums)
+            checksums: options.checksums, attributes: options.attributes)
         try await store(handle).put(upload, at: row)
         return upload.upload
     }
@@ -152,9 +152,8 @@ extension ObjectGateway {
         switch handle.upload.state {
         case .done:
             // A retry of a completion that got through.
-            guard let head = try await readHead(key, in: handle.bucket), head.upload == upload
-            else { throw ObjectError.noSuchUpload }
-            return info(of: head)
+            guard let head = try await completed(handle) else { throw ObjectError.noSuchUpload }
+            return info(of: head, in: handle.bucket)
         case .open, .completing: break
         default: throw ObjectError.noSuchUpload
         }
@@ -167,16 +166,17 @@ extension ObjectGateway {
         let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
         let version = VersionStore.version(of: manifest)
         try await advance(handle, to: .completing, version)
-        if let current = try await readHead(key, in: handle.bucket), current.upload == upload {
+        // Only who asks once more can find it completed.
+        if handle.upload.state == .completing, let current = try await completed(handle) {
             try await finish(handle, rows, used: current.version == version.bytes ? chosen : nil)
-            return info(of: current)
+            return info(of: current, in: handle.bucket)
         }
         try await prepare(
             &head, chunks: chunks, placed: chosen.flatMap(\.segments), inline: nil,
             code: MultipartSelection.code(of: chosen), in: handle.bucket)
         let current: HeadRow
         do {
-            current = try await commit(head, .none, in: handle.bucket)
+            current = try await commit(head, in: handle.bucket) { _ in nil }
         } catch let failure as CommitUnknown {
             // The head may yet take effect: a repetition finds out.
             throw failure.error
@@ -191,7 +191,14 @@ extension ObjectGateway {
             throw error
         }
         try await finish(handle, rows, used: current.version == version.bytes ? chosen : nil)
-        return info(of: current)
+        return info(of: current, in: handle.bucket)
+    }
+
+    /// The version that the upload has become, if its key still has that.
+    private func completed(_ handle: UploadHandle) async throws -> HeadRow? {
+        try await withTables { () async throws(TableError) in
+            try await store(handle.bucket).version(completedFrom: handle.id, at: handle.position)
+        }
     }
 
     /// Moves the upload's register on; `noSuchUpload` if it went another way. `isRefused`: its head
@@ -249,13 +256,19 @@ extension ObjectGateway {
     /// through: it is too late to abort it.
     private func refuseCompletion(_ handle: UploadHandle) async throws -> Bool {
         let store = store(handle.bucket)
+        guard try await completed(handle) == nil else {
+            try await withTables { () async throws(TableError) in
+                try await store.endCompletion(of: handle.id, at: handle.position)
+            }
+            return false
+        }
         return try await withTables { () async throws(TableError) in
             switch try await store.fence(upload: handle.id, at: handle.position) {
             case .fenced: return true
             case .isCurrent, .wasFenced:
                 try await store.endCompletion(of: handle.id, at: handle.position)
                 return false
-            case .refused: throw .contended
+            case .refused, .mayBeEarlier: throw .contended
             }
         }
     }

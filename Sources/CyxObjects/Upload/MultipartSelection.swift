@@ -37,6 +37,7 @@ enum MultipartSelection {
             etag: Hex.encode(MD5.hash(parts.flatMap(\.md5))) + "-\(parts.count)")
         head.headers = upload.headers
         head.checksums = upload.checksums
+        head.attributes = upload.attributes
         head.upload = upload.upload
         return head
     }

@@ -31,10 +31,11 @@ extension VersionStore {
     /// became, or refuses it. Leaves it alone if neither is known.
     func endCompletion(of upload: [UInt8], at position: Digest) async throws(TableError) {
         let key = RowKey(table: .heads, position: position)
-        guard let value = try await context.tables.read(key).value,
-            let head = head(value, at: key),
-            head.upload == Hex.encode(upload) || head.refuses(upload)
-        else { return }
+        if try await version(completedFrom: upload, at: position) == nil {
+            guard let value = try await context.tables.read(key).value,
+                let head = head(value, at: key), head.refuses(upload)
+            else { return }
+        }
         let row = bucket.upload(position, upload)
         _ = try await context.tables.update(row) { state in
             guard var current = state.value.flatMap({ self.upload($0, at: row) }),

@@ -28,7 +28,9 @@ extension ObjectWorld {
     /// Rows of objects by table that still hold something.
     func rows() -> [TableID: Int] {
         let tables: [TableID] = [
-            .heads, .manifests, .layouts, .segments, .holders, .references, .uploads, .parts, .pins,
+            .heads, .versions, .manifests, .layouts, .segments, .holders, .references, .uploads,
+            .parts,
+            .pins,
         ]
         return shared.state.withLock { state in
             var counts: [TableID: Int] = [:]

@@ -128,6 +128,7 @@ private let objectRows = Choice(decoders: [
     },
     { bytes in try message(PinRow.self, bytes) != nil },
     { bytes in try message(LeaseRow.self, bytes) != nil },
+    { bytes in try message(BucketSettingsRow.self, bytes) != nil },
 ])
 
 private let shardMessages = Choice(decoders: [
@@ -252,6 +253,9 @@ enum ObjectSamples {
                     state: .pinned
                 ).protobufBytes(),
             [11] + LeaseRow(untilMs: 7, resumedMs: 3).protobufBytes(),
+            [12]
+                + BucketSettingsRow(versioning: .enabled, documents: ["policy": [1, 2, 3]])
+                .protobufBytes(),
         ]
     }
 
