@@ -39,6 +39,7 @@ extension TableService {
     private func sweepTombstones() async throws {
         guard !isSuspended else { return }
         sweep.noteFailures(rows.failures)
+        sweep.keepWalks { replicas[$0] != nil }
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition], leads(replica), replica.isAtRest,
                 sweep.needsWalk(replica.view.id)

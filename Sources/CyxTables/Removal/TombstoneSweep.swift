@@ -33,6 +33,11 @@ struct TombstoneSweep {
 
     func needsWalk(_ view: ViewID) -> Bool { walked[view.partition] != view }
 
+    /// Forgets which views were walked of other partitions: those have split, or are not held any more.
+    mutating func keepWalks(ofPartitions isHeld: (Partition) -> Bool) {
+        walked = walked.filter { isHeld($0.key) }
+    }
+
     /// A row changes, and then has something that may be forgotten, or not.
     mutating func noteChange(
         _ key: [UInt8], in view: ViewID, isRemovable: @autoclosure () -> Bool, now: Instant

@@ -73,6 +73,17 @@ import Testing
         #expect(due(sweep, at: 60).count == TombstoneSweep.candidatesMax)
     }
 
+    @Test func nothingIsKeptOfPartitionsThatAreNotHeldAnyMore() throws {
+        var sweep = TombstoneSweep()
+        let parts = try #require(view.partition.children)
+        let lower = ViewID(partition: parts.lower, generation: 0, epoch: 4)
+        sweep.beginWalk(view)
+        sweep.beginWalk(lower)
+        sweep.keepWalks { $0 == parts.lower }
+        #expect(sweep.needsWalk(view))
+        #expect(!sweep.needsWalk(lower))
+    }
+
     @Test func allIsWalkedAgainAfterAWriteFailed() {
         var sweep = TombstoneSweep()
         sweep.beginWalk(view)
