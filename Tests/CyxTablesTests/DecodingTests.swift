@@ -219,13 +219,13 @@ import Testing
         #expect(part.isServing && !part.isSource(of: whole.id))
         part.partition = split.view.partition
         // Its view has ended, and what it had is there for those who follow.
-        #expect(part.isPart && !part.isServing && part.isSource(of: whole.id))
+        #expect(part.isReshaped && !part.isServing && part.isSource(of: whole.id))
         part.frozen = Replica.Frozen(view: whole.id, isSource: true)
         #expect(try Replica(bytes: part.bytes) == part)
         attack(part.bytes) { try Replica(bytes: $0).isSynced }
         var next = Replica(certificate: split, isSynced: true)
         next.frozen = Replica.Frozen(view: whole.id, isSource: true)
-        #expect(!next.isPart && next.isSource(of: whole.id))
+        #expect(!next.isReshaped && next.isSource(of: whole.id))
         #expect(try Replica(bytes: next.bytes) == next)
         part.partition = try #require(Partition(depth: 9, index: 3))
         #expect(throws: DecodingError.self) { _ = try Replica(bytes: part.bytes) }

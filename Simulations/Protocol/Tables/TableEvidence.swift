@@ -240,7 +240,7 @@ struct TableEvidence {
     private func standing(_ replica: Replica, of peer: TablePeer, _ world: TableWorld) -> String {
         let state =
             (replica.isSynced ? "synced" : "not synced")
-            + (replica.isPart ? ", of \(replica.view.partition)" : "")
+            + (replica.isReshaped ? ", of \(replica.view.partition)" : "")
             + (replica.vote.isSealed ? ", sealed" : "")
             + (replica.frozen.map { ", froze \($0.view.epoch)\($0.isSource ? "" : " in part")" }
                 ?? "")

@@ -36,7 +36,7 @@ extension TableService {
 
     private func isCustodian(of position: Digest) -> Bool {
         guard let replica = replicas[partition(holding: position)] else { return false }
-        return replica.isSynced && replica.successor == nil && !replica.isPart
+        return replica.isSynced && replica.successor == nil && !replica.isReshaped
     }
 
     package func custody() async -> UInt64 {

@@ -24,7 +24,7 @@ extension TableService {
         dropLessons(now: now)
         for partition in replicas.keys.sorted() {
             guard let replica = replicas[partition] else { continue }
-            if isUnplaced(replica) {
+            if replica.seeksView {
                 seekView(ofPart: replica, now: now)
                 continue
             }
@@ -188,7 +188,7 @@ extension TableService {
             let partition = changes.waiting.popLast()
         {
             guard let replica = replicas[partition], replica.isSynced, replica.successor == nil,
-                !replica.isPart
+                !replica.isReshaped
             else { continue }
             consider(replica, currentPlanner(), now: environment.now())
         }

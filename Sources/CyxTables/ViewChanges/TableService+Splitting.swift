@@ -141,10 +141,4 @@ extension TableService {
         let view = replica.newest.view
         start { [weak self] in await self?.ask(about: partition, alsoOf: view) }
     }
-
-    /// Whether a replica's own view has not been entered or made way for yet, since its partition has
-    /// split or been joined.
-    func isUnplaced(_ replica: Replica) -> Bool {
-        replica.newest.view.partition != replica.partition
-    }
 }

@@ -22,7 +22,7 @@ struct Pull {
 extension TableService {
     func startSync(_ partition: Partition) {
         guard let replica = replicas[partition], !replica.isSynced, replica.successor == nil,
-            !replica.isPart, changes.syncing.count < ViewChanges.syncLimit,
+            !replica.isReshaped, changes.syncing.count < ViewChanges.syncLimit,
             changes.syncing.insert(partition).inserted
         else { return }
         start { [weak self] in await self?.sync(partition) }
@@ -39,7 +39,7 @@ extension TableService {
 
     private func isWaiting(_ partition: Partition) -> Bool {
         guard let replica = replicas[partition] else { return false }
-        return !replica.isSynced && replica.successor == nil && !replica.isPart
+        return !replica.isSynced && replica.successor == nil && !replica.isReshaped
             && !changes.syncing.contains(partition)
     }
 

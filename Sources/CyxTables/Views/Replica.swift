@@ -37,8 +37,11 @@ package struct Replica: Hashable, Sendable {
 
     package var view: View { certificate.view }
 
-    /// Whether its view's partition is one no more: that view has ended.
-    package var isPart: Bool { partition != view.partition }
+    /// Whether its view's partition has split or been joined since: that view has ended.
+    package var isReshaped: Bool { partition != view.partition }
+
+    /// Whether moreover no view of `partition` is known here yet, to enter or to make way for.
+    var seeksView: Bool { partition != newest.view.partition }
 
     /// Whether operations of `view` are answered here: listed, synced and unsealed.
     package var isServing: Bool { isServing(without: []) }
@@ -46,7 +49,7 @@ package struct Replica: Hashable, Sendable {
     /// The same where `broken` rules are not kept.
     func isServing(without broken: Set<TableRule>) -> Bool {
         (isSynced || broken.contains(.servesWhenSynced))
-            && (!vote.isSealed || broken.contains(.seals)) && successor == nil && !isPart
+            && (!vote.isSealed || broken.contains(.seals)) && successor == nil && !isReshaped
     }
 
     /// Whether nothing is under way: a view in service, with nothing kept for the one before.
@@ -57,7 +60,7 @@ package struct Replica: Hashable, Sendable {
 
     /// The state that may be pulled from here by members of the view that follows `old`.
     package func isSource(of old: ViewID) -> Bool {
-        if view.id == old { return isSynced && (vote.isSealed || successor != nil || isPart) }
+        if view.id == old { return isSynced && (vote.isSealed || successor != nil || isReshaped) }
         return frozen.map { $0.view == old && $0.isSource } ?? false
     }
 
