@@ -36,6 +36,7 @@ extension TableService {
         guard self.given(old, partition, request) == given else {
             return ViewReply(status: .busy, detail: "released")
         }
+        reply.isSynced = isOfAsker(given, partition, request)
         if let floor = replicas[partition]?.floor, floor != .none { reply.floor = floor.bytes }
         return reply
     }
@@ -57,9 +58,25 @@ extension TableService {
         let isSource = replicas[partition]?.isSource(of: old) ?? false
         if isSource || mayTeach(old, request) { return old }
         guard let certificate = adopt(request.certificate, for: old.partition),
-            certificate.recovery != nil, certificate.previous?.id == old
+            certificate.previous?.id == old
         else { return nil }
+        if let replica = replicas[partition], replica.view == certificate.view, replica.isAtRest {
+            return replica.view.id
+        }
+        guard certificate.recovery != nil else { return nil }
         return replicas[partition]?.heritage(for: certificate)
+    }
+
+    /// Whether those are the rows of the very view that the asker enters. Nobody waits for a member
+    /// that left, or lost its store, and it may come back once nothing is kept of the view before
+    /// (`TableService+Releasing`). Then whoever serves the view gives what it has, and one is enough:
+    /// it began with what a quorum gave it, and what has been chosen since was chosen by quorums that
+    /// the asker, which has answered nothing in this view, was not part of.
+    private func isOfAsker(
+        _ given: ViewID, _ partition: Partition, _ request: ViewRequest
+    ) -> Bool {
+        guard !request.certificate.isEmpty, let replica = replicas[partition] else { return false }
+        return replica.isAtRest && replica.view.id == given && request.view?.id != given
     }
 
     /// A learner brings no decision along and takes what is there: rows may be changed behind its

@@ -73,7 +73,7 @@ extension TableService {
         var isDone = false
         do throws(StoreError) {
             if try await clear(for: pull) {
-                isDone = try await carryOut(pull, from: peer)
+                isDone = try await carryOut(pull, from: peer) != .nothing
             }
         } catch {
             logger.warning(

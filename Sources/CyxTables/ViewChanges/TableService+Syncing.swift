@@ -1,22 +1,6 @@
 internal import CyxCore
 internal import CyxTransport
 
-/// One gathering of a partition's state from members of a view.
-struct Pull {
-    /// The view whose state is pulled.
-    var old: ViewID
-    /// As of which view the rows are written here, and of whose partition.
-    var view: ViewID
-    /// Proof of the successor that this peer enters; nil: it only learns.
-    var certificate: ViewCertificate?
-    /// Whether what is here gives way to what the source has, rather than to be added to. What a
-    /// learner was taught may have been deleted and forgotten since (`TableService+Floors`): a new
-    /// member begins with what one sealed source has, and adds what the others have.
-    var replaces = false
-
-    var partition: Partition { view.partition }
-}
-
 /// Entering a view: pulling the frozen state from a quorum of the sealed, synced members of the
 /// view before, never from one (A3); after a recovery, from every survivor (A5).
 extension TableService {
@@ -82,10 +66,15 @@ extension TableService {
             // Who left or is held for dead may still be there, and have what nobody else has.
             let members = replica.certificate.recovery == nil ? replica.certificate.previous : nil
             others += (members?.peers ?? []).filter { $0 != localPeer && !others.contains($0) }
+            // And where nobody has waited for this peer, the view's members have all of it.
+            others += replica.view.peers.filter { $0 != localPeer && !others.contains($0) }
             for peer in others where sources < needed {
-                if try await carryOut(pull, from: peer) {
+                switch try await carryOut(pull, from: peer) {
+                case .nothing: break
+                case .share:
                     sources += 1
                     pull.replaces = false
+                case .all: sources = needed
                 }
                 guard isWanted(pull) else { return false }
             }
@@ -170,16 +159,17 @@ extension TableService {
         return replicas[partition]?.certificate == certificate
     }
 
-    /// Pulls what one source has and this peer has not, page by page; false if it could not give
-    /// all of it. A page that is the same at both travels as a hash.
-    func carryOut(_ pull: Pull, from peer: PeerID) async throws(StoreError) -> Bool {
+    /// Pulls what one source has and this peer has not, page by page. A page that is the same at both
+    /// travels as a hash.
+    func carryOut(_ pull: Pull, from peer: PeerID) async throws(StoreError) -> Gathered {
         let old = pull.old
         let range = StorageKey.rows(of: pull.partition)
         var from = range.from
         var attempts = 0
+        var isAll = true
         while true {
             let page = try await pageHere(from: from, to: range.to)
-            guard isWanted(pull) else { return false }
+            guard isWanted(pull) else { return .nothing }
             let request = ViewRequest(
                 operation: .pull, view: ViewReference(old),
                 certificate: pull.certificate?.bytes ?? [], key: from, end: page.end,
@@ -191,7 +181,7 @@ extension TableService {
                 from = page.end
             case .done:
                 guard let reply, let next = try await absorb(reply, from, range.to, pull) else {
-                    return false
+                    return .nothing
                 }
                 count(reply.rows.count, isLesson: pull.certificate == nil)
                 from = next
@@ -199,10 +189,10 @@ extension TableService {
                 adopt(reply?.certificate ?? [], for: old.partition)
                 enterKnownView(old.partition)
                 enterKnownView(pull.partition)
-                return false
+                return .nothing
             case nil:
                 attempts += 1
-                guard attempts < ViewChanges.pullAttempts else { return false }
+                guard attempts < ViewChanges.pullAttempts else { return .nothing }
                 continue
             default:
                 logger.debug(
@@ -211,10 +201,11 @@ extension TableService {
                         ("peer", "\(peer)"), ("partition", "\(pull.partition)"),
                         ("detail", reply?.detail ?? ""),
                     ])
-                return false
+                return .nothing
             }
             attempts = 0
-            if from == range.to { return true }
+            isAll = isAll && reply?.isSynced == true
+            if from == range.to { return isAll ? .all : .share }
         }
     }
 
