@@ -15,13 +15,13 @@ import linearizability
 import losses
 import recovery
 import upkeep
-from collection import pins
+from collection import leases, pins
 from harness import Cases, Devnet, expect
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
-    "pins": pins,
+    "pins": pins, "leases": leases,
 }
 
 
