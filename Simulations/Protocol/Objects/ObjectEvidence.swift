@@ -104,9 +104,10 @@ struct ObjectEvidence {
         }
     }
 
-    /// What is not as it should be when all is at rest, nil: nothing. `live`: what heads reach.
+    /// What is not as it should be when all is at rest, nil: nothing. `live`: what heads reach, but for
+    /// those of an account with a lease, of whose segments others say where they should lie.
     func unrest(_ live: [SegmentPlacement], _ world: ObjectWorld) -> (name: String, what: String)? {
-        let reached = Set(live.map(\.segment))
+        let reached = world.leasedSegments.union(live.map(\.segment))
         for placement in live {
             let segment = placement.segment
             guard segments.contains(segment) else {

@@ -31,14 +31,20 @@ final class ObjectPeer: Sendable {
     let isStoring: Bool
     /// Whether it is a member that only writes, and nothing true (`LyingMember`).
     let isLyingWriter: Bool
+    /// Whether it is the gateway of an account with a lease (`LeasedAccount`).
+    let isLeased: Bool
     private let key: SigningKey
     private let state = Mutex(State())
 
-    init(machine: SimulatedPeer, zone: String, isStoring: Bool, isLyingWriter: Bool = false) {
+    init(
+        machine: SimulatedPeer, zone: String, isStoring: Bool, isLyingWriter: Bool = false,
+        isLeased: Bool = false
+    ) {
         self.machine = machine
         self.zone = zone
         self.isStoring = isStoring
         self.isLyingWriter = isLyingWriter
+        self.isLeased = isLeased
         key = SigningKey(
             seed: BLAKE3.deriveKey(
                 context: "cyxcloud simulated objects", [UInt8(machine.index)], count: 32))
@@ -142,7 +148,11 @@ final class ObjectPeer: Sendable {
     }
 
     private func runGateway(_ tables: TableService, _ context: ObjectContext) async throws {
-        let gateway = ObjectGateway(context: context, accountSeed: ObjectWorld.accountSeed)
+        let gateway =
+            isLeased
+            ? ObjectGateway(
+                context: context, accountSeed: LeasedAccount.seed, lease: LeasedAccount.length)
+            : ObjectGateway(context: context, accountSeed: ObjectWorld.accountSeed)
         state.withLock { $0.gateway = gateway }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await tables.run() }

@@ -16,13 +16,14 @@ struct ObjectOutcome: SeedOutcome, Sendable {
 
 /// One seed: the network grows to its size, faults and clients go on for some seconds, then all is
 /// taken back and must come to rest, with everything where it belongs and no garbage left. One seed of
-/// eight begins with one storage peer and ends with one (`growAndShrink`).
+/// eight begins with one storage peer and ends with one (`growAndShrink`), in another an account has a
+/// lease that ends (`endLease`).
 enum ObjectRun {
     private static let faults = Duration.seconds(12)
     static let recovery = Duration.seconds(120)
     /// Where a disk has lost shards in silence: what nobody reads only audits find, one a period and
     /// peer, of some thirty shards.
-    private static let silentRecovery = recovery * 8
+    static let silentRecovery = recovery * 8
     static let pace = Duration.milliseconds(20)
     /// How often the disks are looked at in between.
     static let looks = Duration.seconds(2)
@@ -32,7 +33,9 @@ enum ObjectRun {
         favouring kinds: [ObjectNemesis] = [], lies: [MemberLie] = [], printed: LogLevel? = nil
     ) -> ObjectOutcome {
         let world = ObjectWorld(seed: seed, without: broken, printed: printed)
-        let growsFromOne = seed % 8 == 0 && broken.isEmpty && kinds.isEmpty && lies.isEmpty
+        let isPlain = broken.isEmpty && kinds.isEmpty && lies.isEmpty
+        let growsFromOne = seed % 8 == 0 && isPlain
+        let hasLease = seed % 8 == 4 && isPlain
         let storers = growsFromOne ? 1 : ObjectWorld.storers
         for _ in 0..<storers { world.addPeer(storing: true) }
         for _ in 0..<ObjectWorld.gateways { world.addPeer(storing: false) }
@@ -45,9 +48,15 @@ enum ObjectRun {
         } else if growsFromOne {
             growAndShrink(world, clients, &outcome)
         } else {
-            underFaults(
-                world, clients,
-                ObjectAdversary(world: world, clients: clients, favouring: kinds), lies, &outcome)
+            var account = hasLease ? LeasedAccount(world: world, clients: clients) : nil
+            if account?.begin() == false {
+                clients.with { $0.violate("Converge", "nothing could be stored under a lease") }
+            } else {
+                underFaults(
+                    world, clients,
+                    ObjectAdversary(world: world, clients: clients, favouring: kinds), lies,
+                    &account, &outcome)
+            }
         }
         outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
         outcome.trace = world.world.trace
@@ -63,7 +72,7 @@ enum ObjectRun {
 
     private static func underFaults(
         _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: ObjectAdversary,
-        _ lies: [MemberLie], _ outcome: inout ObjectOutcome
+        _ lies: [MemberLie], _ account: inout LeasedAccount?, _ outcome: inout ObjectOutcome
     ) {
         var adversary = adversary
         var liar = LyingMember(world: world, clients: clients, favouring: lies)
@@ -72,6 +81,7 @@ enum ObjectRun {
         while world.world.now < end {
             adversary.step()
             liar?.step()
+            account?.step()
             clients.step()
             world.world.run(for: pace)
             if nextLook <= world.world.now {
@@ -86,9 +96,16 @@ enum ObjectRun {
             if clients.with({ !$0.violations.isEmpty }) { break }
         }
         adversary.stop()
+        account?.start()
         outcome.faults = adversary.counts.merging(liar?.counts ?? [:], uniquingKeysWith: +)
+        if let account, account.crashes > 0 {
+            outcome.faults["crash of a gateway with a lease"] = account.crashes
+        }
         if clients.with({ !$0.violations.isEmpty }) { return }
         rest(world, clients, &adversary)
+        if var account, clients.with({ $0.violations.isEmpty }) {
+            endLease(world, clients, &account, &outcome)
+        }
     }
 
     /// Waits until all is as it should be without faults, and says what is not.

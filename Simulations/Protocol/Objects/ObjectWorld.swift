@@ -23,6 +23,8 @@ final class ObjectWorld: Sendable {
     let timings: ObjectTimings
     let broken: Set<ObjectRule>
     private let state = Mutex<[ObjectPeer]>([])
+    /// Segments of the account with a lease, if there is one.
+    private let leased = Mutex<Set<SegmentID>>([])
     let direct = DirectPeers()
     let forgeries = Forgeries()
 
@@ -68,6 +70,8 @@ final class ObjectWorld: Sendable {
         timings.collection.sweep = (.milliseconds(100), .seconds(5))
         timings.collection.recheck = .seconds(10)
         timings.collection.trash = .seconds(6)
+        timings.leases.grace = .seconds(6)
+        timings.leases.settle = .seconds(8)
         return timings
     }()
 
@@ -98,17 +102,29 @@ final class ObjectWorld: Sendable {
 
     var peers: [ObjectPeer] { state.withLock { $0 } }
     var storers: [ObjectPeer] { peers.filter { $0.isStoring && !$0.isGone } }
-    var gateways: [ObjectPeer] { peers.filter { !$0.isStoring && !$0.isLyingWriter } }
+    var gateways: [ObjectPeer] {
+        peers.filter { !$0.isStoring && !$0.isLyingWriter && !$0.isLeased }
+    }
+
+    /// Custodians of a row that know what has been chosen.
+    static let quorum = 3
+    /// For how long a holder goes by a lease that it read: what it remembers, and the reading itself.
+    var leaseMemory: Duration { timings.leases.memory + tables.timings.operationTimeout * 2 }
+
+    var leasedSegments: Set<SegmentID> { leased.withLock { $0 } }
+    func setLeased(_ segments: Set<SegmentID>) { leased.withLock { $0 = segments } }
 
     func peer(_ id: PeerID) -> ObjectPeer? { peers.first { $0.id == id } }
 
     /// Adds a machine, starts it and lets everyone know it; the first one founds the network.
     @discardableResult
-    func addPeer(storing: Bool, lying: Bool = false) -> ObjectPeer {
+    func addPeer(
+        storing: Bool, lying: Bool = false, leased: Bool = false
+    ) -> ObjectPeer {
         let number = peers.count
         let peer = ObjectPeer(
             machine: world.addPeer(), zone: storing ? "zone\(number % Self.zones)" : "",
-            isStoring: storing, isLyingWriter: lying)
+            isStoring: storing, isLyingWriter: lying, isLeased: leased)
         state.withLock { $0.append(peer) }
         peer.boot(self, isFounder: number == 0)
         world.run(limit: .seconds(2)) { peer.isUp }
