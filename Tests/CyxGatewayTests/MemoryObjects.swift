@@ -16,7 +16,7 @@ final class MemoryObjects: ObjectService {
         var key: String
         var options: PutOptions
         var started: WallTime
-        var parts: [Int: (info: PartInfo, bytes: [UInt8])] = [:]
+        var parts: [Int: (info: PartInfo, nonce: [UInt8], bytes: [UInt8])] = [:]
     }
 
     struct Bucket {
@@ -86,19 +86,22 @@ final class MemoryObjects: ObjectService {
     }
 
     private func commit(
-        _ key: String, in bucket: String, _ options: PutOptions, _ bytes: [UInt8], etag: String
+        _ key: String, in bucket: String, _ options: PutOptions, _ bytes: [UInt8], etag: String,
+        parts: [ObjectPart] = []
     ) throws -> ObjectInfo {
         var info = ObjectInfo(
             key: key, size: UInt64(bytes.count), etag: etag, modified: time(),
             headers: options.headers, checksums: options.checksums, cid: "bafkfake",
             redundancy: "rs(10,4)")
         info.attributes = options.attributes
+        info.parts = parts
         return try add(Stored(info: info, bytes: bytes), in: bucket) { old in
             switch options.condition {
             case .none: break
             case .absent: if old != nil { throw ObjectError.preconditionFailed }
             case .matches(let etag):
-                if old?.etag != etag { throw ObjectError.preconditionFailed }
+                guard let old else { throw ObjectError.noSuchKey }
+                guard etag == "*" || old.etag == etag else { throw ObjectError.preconditionFailed }
             }
         }
     }
@@ -328,6 +331,12 @@ final class MemoryObjects: ObjectService {
         return id
     }
 
+    func upload(_ id: String, key: String, in bucket: String) async throws -> UploadInfo {
+        let found = try found(id, key, bucket)
+        return UploadInfo(
+            id: id, key: key, started: found.started, headers: found.options.headers)
+    }
+
     private func found(_ upload: String, _ key: String, _ bucket: String) throws -> Upload {
         guard let found = try found(bucket).uploads[upload], found.key == key else {
             throw ObjectError.noSuchUpload
@@ -336,14 +345,18 @@ final class MemoryObjects: ObjectService {
     }
 
     func putPart(
-        _ number: Int, upload: String, key: String, in bucket: String, body: any ByteSource
+        _ number: Int, upload: String, key: String, in bucket: String, options: PartOptions,
+        body: any ByteSource
     ) async throws -> PartInfo {
-        _ = try found(upload, key, bucket)
-        let bytes = try await read(body)
+        let upload = try await self.upload(upload, key: key, in: bucket)
+        let bytes = try await read(try options.prepare?(upload) ?? body)
         let info = PartInfo(
             number: number, size: UInt64(bytes.count),
-            etag: Hex.encode(MD5.hash(bytes)), modified: time())
-        state.withLock { $0[bucket]?.uploads[upload]?.parts[number] = (info, bytes) }
+            etag: Hex.encode(MD5.hash(bytes)), modified: time(),
+            checksums: options.checksumsAtEnd?() ?? [:])
+        state.withLock {
+            $0[bucket]?.uploads[upload.id]?.parts[number] = (info, options.nonce, bytes)
+        }
         return info
     }
 
@@ -352,11 +365,13 @@ final class MemoryObjects: ObjectService {
     }
 
     func completeUpload(
-        _ upload: String, key: String, in bucket: String, parts: [(number: Int, etag: String)]
+        _ upload: String, key: String, in bucket: String, parts: [(number: Int, etag: String)],
+        options completion: CompletionOptions
     ) async throws -> ObjectInfo {
         let found = try found(upload, key, bucket)
         var bytes: [UInt8] = []
         var hashes: [UInt8] = []
+        var chosen: [(info: PartInfo, nonce: [UInt8], bytes: [UInt8])] = []
         for (index, part) in parts.enumerated() {
             guard let stored = found.parts[part.number], stored.info.etag == part.etag else {
                 throw ObjectError.invalidPart("part \(part.number) was not uploaded")
@@ -364,11 +379,21 @@ final class MemoryObjects: ObjectService {
             if index < parts.count - 1, stored.bytes.count < MemoryObjects.minimumPartBytes {
                 throw ObjectError.partTooSmall(number: part.number, size: stored.info.size)
             }
+            chosen.append(stored)
             bytes += stored.bytes
             hashes += Hex.decode(stored.info.etag) ?? []
         }
         let etag = Hex.encode(MD5.hash(hashes)) + "-\(parts.count)"
-        let info = try commit(key, in: bucket, found.options, bytes, etag: etag)
+        var options = found.options
+        options.condition = completion.condition
+        options.checksums = try completion.checksums?(chosen.map(\.info)) ?? [:]
+        let algorithm = options.checksums.keys.first
+        let kept = chosen.map { part in
+            ObjectPart(
+                number: part.info.number, size: part.info.size,
+                checksums: part.info.checksums.filter { $0.key == algorithm }, nonce: part.nonce)
+        }
+        let info = try commit(key, in: bucket, options, bytes, etag: etag, parts: kept)
         state.withLock { $0[bucket]?.uploads[upload] = nil }
         return info
     }
@@ -380,7 +405,9 @@ final class MemoryObjects: ObjectService {
 
     func uploads(in bucket: String) async throws -> [UploadInfo] {
         try found(bucket).uploads.map {
-            UploadInfo(id: $0.key, key: $0.value.key, started: $0.value.started)
+            UploadInfo(
+                id: $0.key, key: $0.value.key, started: $0.value.started,
+                headers: $0.value.options.headers)
         }
     }
 }

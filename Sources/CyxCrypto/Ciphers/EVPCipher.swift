@@ -7,6 +7,7 @@ struct EVPAlgorithm: Sendable {
     static let chaCha20Poly1305 = EVPAlgorithm("ChaCha20-Poly1305")
     static let aes128ECB = EVPAlgorithm("AES-128-ECB")
     static let aes256ECB = EVPAlgorithm("AES-256-ECB")
+    static let aes256CTR = EVPAlgorithm("AES-256-CTR")
     static let chaCha20 = EVPAlgorithm("ChaCha20")
 
     /// Never changed and never freed.

@@ -28,6 +28,10 @@ struct CheckedBody: ByteSource {
     }
 
     var length: UInt64 { check.length }
+    var promisedAlgorithm: ChecksumAlgorithm? { check.promisedAlgorithm }
+
+    /// Has a checksum computed that the request itself may not give.
+    mutating func compute(_ algorithm: ChecksumAlgorithm) { check.compute(algorithm) }
 
     mutating func next() async throws -> [UInt8]? {
         while !hasEnded {

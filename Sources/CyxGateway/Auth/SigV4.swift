@@ -32,29 +32,13 @@ struct SigV4Claim: Sendable {
 
     // MARK: Reading
 
-    /// Reads the signature of a request; throws `AccessDenied` if it has none.
-    init(_ request: HTTPRequest, _ query: S3Query) throws(S3Error) {
-        if let authorization = request.headers["authorization"] {
-            guard query["X-Amz-Signature"] == nil else {
-                throw .invalidArgument("Only one auth mechanism allowed: header and query have one")
-            }
-            try self.init(authorization: authorization, request)
-        } else if query["X-Amz-Algorithm"] != nil {
-            try self.init(presigned: query, request)
-        } else {
-            throw .accessDenied("The request is not signed; this gateway has no anonymous access")
-        }
-    }
-
-    private init(authorization: String, _ request: HTTPRequest) throws(S3Error) {
+    /// Reads `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`.
+    init(authorization: String, _ request: HTTPRequest) throws(S3Error) {
         let malformed = S3Error(
             "AuthorizationHeaderMalformed", 400,
             "The authorization header is not AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, "
                 + "Signature=…")
         guard authorization.hasPrefix(SigningScope.algorithm + " ") else {
-            if authorization.hasPrefix("AWS ") {
-                throw .invalidRequest("Signature version 2 is not supported; use version 4")
-            }
             throw malformed
         }
         var fields: [Substring: Substring] = [:]
@@ -79,7 +63,8 @@ struct SigV4Claim: Sendable {
         payload = try SigV4Claim.payload(hash)
     }
 
-    private init(presigned query: S3Query, _ request: HTTPRequest) throws(S3Error) {
+    /// Reads a presigned URL.
+    init(presigned query: S3Query, _ request: HTTPRequest) throws(S3Error) {
         func field(_ name: String) throws(S3Error) -> String {
             guard let value = query[name] else {
                 throw S3Error(
@@ -151,7 +136,7 @@ struct SigV4Claim: Sendable {
         return text
     }
 
-    private static func payload(_ hash: String) throws(S3Error) -> PayloadSigning {
+    static func payload(_ hash: String) throws(S3Error) -> PayloadSigning {
         switch hash {
         case "UNSIGNED-PAYLOAD": return .unsigned
         case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD":
@@ -174,10 +159,9 @@ struct SigV4Claim: Sendable {
 
     /// Throws unless the time is near `now`, or inside a presigned URL's life.
     func checkTime(_ now: WallTime) throws(S3Error) {
-        let ahead = time.milliseconds - now.milliseconds
-        let skew = SigV4Claim.maximumSkew.nanoseconds / 1_000_000
         if let expires {
-            guard ahead <= skew else {
+            let skew = SigV4Claim.maximumSkew.nanoseconds / 1_000_000
+            guard time.milliseconds - now.milliseconds <= skew else {
                 throw .accessDenied("Request is not yet valid: it is dated \(time.rfc3339)")
             }
             let end = WallTime(milliseconds: time.milliseconds + expires * 1000)
@@ -187,7 +171,14 @@ struct SigV4Claim: Sendable {
                     "Request has expired: the link expired at \(end.rfc3339) (\(hours) h ago); "
                         + "make a new one")
             }
-        } else if abs(ahead) > skew {
+        } else {
+            try SigV4Claim.checkSkew(of: time, now)
+        }
+    }
+
+    static func checkSkew(of time: WallTime, _ now: WallTime) throws(S3Error) {
+        let skew = maximumSkew.nanoseconds / 1_000_000
+        guard abs(time.milliseconds - now.milliseconds) <= skew else {
             throw S3Error(
                 "RequestTimeTooSkewed", 403,
                 "The difference between the request time and the current time is too large: "

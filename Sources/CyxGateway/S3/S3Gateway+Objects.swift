@@ -4,43 +4,85 @@ internal import CyxObjects
 internal import CyxS3
 
 extension S3Gateway {
+    /// What one request may write at a time (S3).
+    private static let maximumPutBytes: UInt64 = 5 << 30
+
+    static func checkSize(_ length: UInt64) throws(S3Error) {
+        guard length <= maximumPutBytes else {
+            throw S3Error(
+                "EntityTooLarge", 400,
+                "Your proposed upload of \(length) bytes exceeds the maximum allowed size of "
+                    + "\(maximumPutBytes); upload it in parts")
+        }
+    }
+
     func putObject(_ call: Call) async throws -> HTTPResponse {
+        try S3Gateway.checkSize(call.body.length)
         var options = PutOptions()
         options.headers = try S3Headers.stored(from: call.headers)
         options.condition = try S3Headers.putCondition(call.headers)
         options.size = call.body.length
         let outcome = call.body.outcome
         options.checksumsAtEnd = { outcome.checksums }
+        var body: any ByteSource = call.body
+        let key = try CustomerKey(call.headers)
+        if let key {
+            let cipher = CustomerCipher(key, random: environment.random)
+            cipher.store(in: &options.headers)
+            body = cipher.encrypting(body, blocking: environment.blocking)
+        }
         let info = try await call.service.put(
-            call.key, in: call.bucket, options: options, body: call.body)
+            call.key, in: call.bucket, options: options, body: body)
         var headers = HTTPHeaders([("etag", "\"\(info.etag)\"")])
-        S3Headers.addChecksums(outcome.checksums, to: &headers)
+        S3Headers.addObjectChecksums(outcome.checksums, to: &headers)
+        S3Headers.addPlaced(info.headers, to: &headers)
+        key?.describe(in: &headers)
         S3Headers.addPlacement(info, to: &headers)
         return HTTPResponse(status: 200, headers: headers)
     }
 
+    // MARK: Reading
+
     func headObject(_ call: Call) async throws -> HTTPResponse {
-        try describe(try await call.service.head(call.key, in: call.bucket), call)
+        try S3Gateway.checkRead(call)
+        return try describe(try await call.service.head(call.key, in: call.bucket), call)
     }
 
     /// Answers a HEAD for the version that `info` tells of.
     func describe(_ info: ObjectInfo, _ call: Call) throws -> HTTPResponse {
+        let key = try CustomerKey(call.headers)
+        _ = try cipher(of: info, key)
         if let status = S3Headers.readStatus(info, call.headers) {
             return try conditional(status, info, call)
         }
-        var headers = S3Headers.describing(info, call)
-        guard let range = try resolve(S3Headers.range(call.headers["range"]), info.size) else {
-            return HTTPResponse(status: 200, headers: headers, body: .head(length: info.size))
+        let wanted = try WantedBytes(of: info, call)
+        let bytes: Range<UInt64>
+        do throws(ObjectError) {
+            bytes = try wanted.range.resolved(size: info.size)
+        } catch {
+            throw S3Error(error)
         }
-        headers.add("content-range", S3Gateway.contentRange(range, info.size))
+        var headers = S3Headers.describing(info, call)
+        wanted.describe(info, bytes, call, in: &headers)
+        key?.describe(in: &headers)
         return HTTPResponse(
-            status: 206, headers: headers, body: .head(length: UInt64(range.count)))
+            status: wanted.isPartial ? 206 : 200, headers: headers,
+            body: .head(length: UInt64(bytes.count)))
     }
 
     func getObject(_ call: Call) async throws -> HTTPResponse {
-        try await give(
+        try S3Gateway.checkRead(call)
+        return try await give(
             call, info: { try await call.service.head(call.key, in: call.bucket) },
             body: { try await call.service.get(call.key, in: call.bucket, range: $0) })
+    }
+
+    /// How an object is encrypted is the writer's to say.
+    private static func checkRead(_ call: Call) throws(S3Error) {
+        guard !call.headers.contains(S3Headers.encryptionName) else {
+            throw .invalidArgument(
+                "x-amz-server-side-encryption header is not supported for this operation.")
+        }
     }
 
     /// Answers a GET for the version that the two closures read.
@@ -48,50 +90,60 @@ extension S3Gateway {
         _ call: Call, info: () async throws -> ObjectInfo,
         body: (ByteRange) async throws -> ObjectBody
     ) async throws -> HTTPResponse {
-        let wanted = S3Headers.range(call.headers["range"])
-        let conditions = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
-        if conditions.contains(where: { call.headers.contains($0) }) {
+        let key = try CustomerKey(call.headers)
+        var wanted = WantedBytes(call)
+        var seen: ObjectInfo?
+        if WantedBytes.needsHead(call) {
             let info = try await info()
+            _ = try cipher(of: info, key)
             if let status = S3Headers.readStatus(info, call.headers) {
                 return try conditional(status, info, call)
             }
+            wanted = try WantedBytes(of: info, call)
+            seen = info
         }
-        let body = try await body(wanted)
-        var headers = S3Headers.describing(body.info, call)
-        let isPartial = wanted != .whole
-        if isPartial {
-            headers.add("content-range", S3Gateway.contentRange(body.range, body.info.size))
+        let found = try await body(wanted.range)
+        if let seen, wanted.part != nil, seen.cid != found.info.cid || seen.etag != found.info.etag
+        {
+            // The offsets are those of parts that another write has replaced meanwhile.
+            throw S3Error(.conflict)
         }
+        var source = found.source
+        if let cipher = try cipher(of: found.info, key) {
+            source = cipher.decrypting(
+                source, of: found.info, from: found.range.lowerBound,
+                blocking: environment.blocking)
+        }
+        var headers = S3Headers.describing(found.info, call)
+        wanted.describe(found.info, found.range, call, in: &headers)
+        key?.describe(in: &headers)
         return HTTPResponse(
-            status: isPartial ? 206 : 200, headers: headers,
-            body: .stream(length: UInt64(body.range.count), body.source))
+            status: wanted.isPartial ? 206 : 200, headers: headers,
+            body: .stream(length: UInt64(found.range.count), source))
+    }
+
+    /// What decrypts the object, if it is encrypted with a customer's key: then the request must
+    /// bring that key, and else none.
+    func cipher(of info: ObjectInfo, _ key: CustomerKey?) throws(S3Error) -> CustomerCipher? {
+        guard let key else {
+            guard !CustomerCipher.isUsed(by: info.headers) else {
+                throw .invalidRequest(
+                    "The object was stored using a form of Server Side Encryption. The correct "
+                        + "parameters must be provided to retrieve the object.")
+            }
+            return nil
+        }
+        guard let cipher = try CustomerCipher(key, stored: info.headers) else {
+            throw .invalidRequest("The encryption parameters are not applicable to this object.")
+        }
+        return cipher
     }
 
     private func conditional(
         _ status: Int, _ info: ObjectInfo, _ call: Call
     ) throws(S3Error) -> HTTPResponse {
         guard status == 304 else { throw .preconditionFailed }
-        // Without checksums: clients would look for the body that they belong to.
-        var info = info
-        info.checksums = [:]
         return HTTPResponse(status: 304, headers: S3Headers.describing(info, call))
-    }
-
-    /// The offsets that `range` means in an object of `size` bytes; nil for all of it.
-    private func resolve(_ range: ByteRange, _ size: UInt64) throws(S3Error) -> Range<UInt64>? {
-        switch range {
-        case .whole: return nil
-        case .from(let first, let last):
-            guard first < size else { throw S3Error(.invalidRange(size: size)) }
-            return first..<(last.map { min($0, size - 1) + 1 } ?? size)
-        case .last(let count):
-            guard count > 0, size > 0 else { throw S3Error(.invalidRange(size: size)) }
-            return (size - min(count, size))..<size
-        }
-    }
-
-    private static func contentRange(_ range: Range<UInt64>, _ size: UInt64) -> String {
-        "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"
     }
 
     // MARK: Delete
@@ -136,56 +188,5 @@ extension S3Gateway {
                     }
                 }
             })
-    }
-
-    // MARK: Copy
-
-    /// Reads the source and writes the copy; the bytes pass through this gateway.
-    func copyObject(_ call: Call) async throws -> HTTPResponse {
-        let source = try await openCopySource(call, .whole)
-        var options = PutOptions()
-        switch call.headers["x-amz-metadata-directive"] ?? "COPY" {
-        case "COPY": options.headers = source.info.headers
-        case "REPLACE": options.headers = try S3Headers.stored(from: call.headers)
-        default: throw S3Error.invalidArgument("Unknown metadata directive.")
-        }
-        options.checksums = source.info.checksums
-        options.condition = try S3Headers.putCondition(call.headers)
-        options.size = source.info.size
-        let info = try await call.service.put(
-            call.key, in: call.bucket, options: options, body: source.source)
-        return S3Gateway.xml(
-            XMLWriter.document("CopyObjectResult") { xml in
-                xml.element("LastModified", info.modified.rfc3339)
-                xml.element("ETag", "\"\(info.etag)\"")
-            })
-    }
-
-    /// The object that `x-amz-copy-source` names, if its conditions hold.
-    func openCopySource(_ call: Call, _ range: ByteRange) async throws -> ObjectBody {
-        let (bucket, key) = try S3Gateway.copySource(call.headers["x-amz-copy-source"] ?? "")
-        let body = try await call.service.get(key, in: bucket, range: range)
-        let prefix = "x-amz-copy-source-"
-        if S3Headers.readStatus(body.info, call.headers, prefix: prefix) != nil {
-            throw S3Error.preconditionFailed
-        }
-        return body
-    }
-
-    static func copySource(_ header: String) throws(S3Error) -> (bucket: String, key: String) {
-        let parts = header.split(separator: "?", maxSplits: 1)
-        guard let path = parts.first else {
-            throw .invalidArgument("x-amz-copy-source must be /bucket/key, percent-encoded")
-        }
-        if parts.count > 1, parts[1] != "versionId=null" {
-            throw .notImplemented("CopyObject with versionId")
-        }
-        let decoded = try S3Request.decode(path.hasPrefix("/") ? path.dropFirst() : path)
-        let names = decoded.split(
-            separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard names.count == 2, !names[0].isEmpty, !names[1].isEmpty else {
-            throw .invalidArgument("x-amz-copy-source must be /bucket/key, percent-encoded")
-        }
-        return (String(names[0]), String(names[1]))
     }
 }

@@ -104,17 +104,16 @@ package struct S3Gateway: Sendable {
     ) throws(S3Error) -> Call {
         do throws(S3Error) {
             let query = try S3Query(target: http.target)
-            let claim = try SigV4Claim(http, query)
+            let claim = try RequestClaim(http, query)
             guard let account = accounts[claim.accessKey] else {
                 throw S3Error(
                     "InvalidAccessKeyId", 403,
                     "No such access key here: \(claim.accessKey) (a key of another network?)")
             }
-            try claim.checkTime(environment.wallTime())
-            let signingKey = claim.scope.key(secret: account.secret)
-            try claim.check(http, query, signingKey: signingKey)
+            let check = try claim.check(
+                http, query, hostSuffix: settings.hostSuffix, secret: account.secret,
+                environment.wallTime())
             let request = try S3Request(http, hostSuffix: settings.hostSuffix)
-            let check = try PayloadCheck(http, claim, signingKey: signingKey)
             return Call(
                 request: request, service: account.service, accessKey: claim.accessKey,
                 body: CheckedBody(body, check, blocking: environment.blocking))
@@ -147,6 +146,7 @@ package struct S3Gateway: Sendable {
         case .deleteObject: try await deleteObject(call)
         case .copyObject: try await copyObject(call)
         case .getObjectTagging: try await getObjectTagging(call)
+        case .getObjectAttributes: try await getObjectAttributes(call)
         case .createMultipartUpload: try await createMultipartUpload(call)
         case .uploadPart: try await uploadPart(call)
         case .uploadPartCopy: try await uploadPartCopy(call)

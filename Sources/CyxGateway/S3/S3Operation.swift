@@ -7,7 +7,7 @@ enum S3Operation: Equatable, Sendable {
     case getBucketLocation, getBucketVersioning, getBucketAcl
     case listObjects, listObjectsV2, listMultipartUploads, deleteObjects
     case getObject, headObject, putObject, deleteObject, copyObject
-    case getObjectAcl, getObjectTagging
+    case getObjectAcl, getObjectTagging, getObjectAttributes
     case createMultipartUpload, uploadPart, uploadPartCopy, listParts
     case completeMultipartUpload, abortMultipartUpload
     /// Of ours, not of S3: sub-resources `cyx-pin` of an object, `cyx-pins` and `cyx-pin=ID` of the
@@ -90,6 +90,7 @@ enum S3Operation: Equatable, Sendable {
         case ("GET", "Acl", false): return .getBucketAcl
         case ("GET", "Acl", true): return .getObjectAcl
         case ("GET", "Tagging", true): return .getObjectTagging
+        case ("GET", "Attributes", true): return .getObjectAttributes
         case ("GET", "Versions", false): return .unsupported("ListObjectVersions")
         default: break
         }

@@ -36,7 +36,7 @@ struct S3Request: Sendable {
         self.key = key
     }
 
-    private static func virtualBucket(_ host: String?, _ suffix: String?) -> String? {
+    static func virtualBucket(_ host: String?, _ suffix: String?) -> String? {
         guard let suffix, let host else { return nil }
         let name = host.prefix { $0 != ":" }
         guard name.hasSuffix("." + suffix) else { return nil }

@@ -208,6 +208,8 @@ package struct HeadRow: ProtobufMessage {
     package var attributes: [String: [UInt8]] = [:]
     /// Grows with every change of the attributes.
     package var revision: UInt64 = 0
+    /// The parts that were joined into it, in order.
+    package var parts: [ObjectPartRow] = []
 
     package init() {}
 
@@ -234,7 +236,8 @@ package struct HeadRow: ProtobufMessage {
         hasEarlier: Bool = false,
         earlierNull: [UInt8] = [],
         attributes: [String: [UInt8]] = [:],
-        revision: UInt64 = 0
+        revision: UInt64 = 0,
+        parts: [ObjectPartRow] = []
     ) {
         self.key = key
         self.size = size
@@ -259,6 +262,7 @@ package struct HeadRow: ProtobufMessage {
         self.earlierNull = earlierNull
         self.attributes = attributes
         self.revision = revision
+        self.parts = parts
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -313,6 +317,8 @@ package struct HeadRow: ProtobufMessage {
                     &self.attributes, key: ProtobufString.self, value: ProtobufBytes.self)
             case 23:
                 try reader.read(&self.revision, as: ProtobufUInt64.self)
+            case 30:
+                try reader.readRepeated(&self.parts, as: ProtobufNested<ObjectPartRow>.self)
             default: try reader.skip()
             }
         }
@@ -348,6 +354,54 @@ package struct HeadRow: ProtobufMessage {
             self.attributes, field: 22,
             key: ProtobufString.self, value: ProtobufBytes.self)
         writer.write(self.revision, field: 23, as: ProtobufUInt64.self)
+        writer.writeRepeated(self.parts, field: 30, as: ProtobufNested<ObjectPartRow>.self)
+    }
+}
+
+/// One part of an object that was uploaded in parts.
+package struct ObjectPartRow: ProtobufMessage {
+    package var number: UInt32 = 0
+    package var size: UInt64 = 0
+    /// Of the object's algorithm, where it has one.
+    package var checksum: [UInt8] = []
+    /// What the part was encrypted with beside its customer's key, if it was.
+    package var nonce: [UInt8] = []
+
+    package init() {}
+
+    package init(
+        number: UInt32 = 0,
+        size: UInt64 = 0,
+        checksum: [UInt8] = [],
+        nonce: [UInt8] = []
+    ) {
+        self.number = number
+        self.size = size
+        self.checksum = checksum
+        self.nonce = nonce
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.number, as: ProtobufUInt32.self)
+            case 2:
+                try reader.read(&self.size, as: ProtobufUInt64.self)
+            case 3:
+                try reader.read(&self.checksum, as: ProtobufBytes.self)
+            case 4:
+                try reader.read(&self.nonce, as: ProtobufBytes.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.number, field: 1, as: ProtobufUInt32.self)
+        writer.write(self.size, field: 2, as: ProtobufUInt64.self)
+        writer.write(self.checksum, field: 3, as: ProtobufBytes.self)
+        writer.write(self.nonce, field: 4, as: ProtobufBytes.self)
     }
 }
 
@@ -919,6 +973,9 @@ package struct PartRow: ProtobufMessage {
     package var modifiedMs: Int64 = 0
     package var chunks: [ManifestChunk] = []
     package var segments: [PlacedSegment] = []
+    package var checksums: [String: String] = [:]
+    /// What it was encrypted with beside its customer's key, if it was.
+    package var nonce: [UInt8] = []
 
     package init() {}
 
@@ -928,7 +985,9 @@ package struct PartRow: ProtobufMessage {
         md5: [UInt8] = [],
         modifiedMs: Int64 = 0,
         chunks: [ManifestChunk] = [],
-        segments: [PlacedSegment] = []
+        segments: [PlacedSegment] = [],
+        checksums: [String: String] = [:],
+        nonce: [UInt8] = []
     ) {
         self.number = number
         self.size = size
@@ -936,6 +995,8 @@ package struct PartRow: ProtobufMessage {
         self.modifiedMs = modifiedMs
         self.chunks = chunks
         self.segments = segments
+        self.checksums = checksums
+        self.nonce = nonce
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -953,6 +1014,11 @@ package struct PartRow: ProtobufMessage {
                 try reader.readRepeated(&self.chunks, as: ProtobufNested<ManifestChunk>.self)
             case 6:
                 try reader.readRepeated(&self.segments, as: ProtobufNested<PlacedSegment>.self)
+            case 7:
+                try reader.readMap(
+                    &self.checksums, key: ProtobufString.self, value: ProtobufString.self)
+            case 8:
+                try reader.read(&self.nonce, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -965,6 +1031,10 @@ package struct PartRow: ProtobufMessage {
         writer.write(self.modifiedMs, field: 4, as: ProtobufInt64.self)
         writer.writeRepeated(self.chunks, field: 5, as: ProtobufNested<ManifestChunk>.self)
         writer.writeRepeated(self.segments, field: 6, as: ProtobufNested<PlacedSegment>.self)
+        writer.writeMap(
+            self.checksums, field: 7,
+            key: ProtobufString.self, value: ProtobufString.self)
+        writer.write(self.nonce, field: 8, as: ProtobufBytes.self)
     }
 }
 

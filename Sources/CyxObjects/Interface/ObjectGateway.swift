@@ -99,6 +99,15 @@ package actor ObjectGateway: ObjectService {
             info.versionID = bucket.versionID(of: head)
             info.isDeleteMarker = head.deleteMarker
             info.attributes = head.attributes
+            let algorithm = head.checksums.keys.min()
+            info.parts = head.parts.map { part in
+                var found = ObjectPart(
+                    number: Int(part.number), size: part.size, nonce: part.nonce)
+                if let algorithm, !part.checksum.isEmpty {
+                    found.checksums[algorithm] = Base64.encode(part.checksum)
+                }
+                return found
+            }
             return info
         }
     }

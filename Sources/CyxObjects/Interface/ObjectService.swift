@@ -44,13 +44,16 @@ package protocol ObjectService: AnyObject, Sendable {
     func list(_ bucket: String, _ request: ListRequest) async throws -> ObjectListing
 
     func createUpload(_ key: String, in bucket: String, options: PutOptions) async throws -> String
+    /// An upload that can still be completed.
+    func upload(_ id: String, key: String, in bucket: String) async throws -> UploadInfo
     func putPart(
-        _ number: Int, upload: String, key: String, in bucket: String, body: any ByteSource
+        _ number: Int, upload: String, key: String, in bucket: String, options: PartOptions,
+        body: any ByteSource
     ) async throws -> PartInfo
     func parts(upload: String, key: String, in bucket: String) async throws -> [PartInfo]
     func completeUpload(
         _ upload: String, key: String, in bucket: String,
-        parts: [(number: Int, etag: String)]
+        parts: [(number: Int, etag: String)], options: CompletionOptions
     ) async throws -> ObjectInfo
     func abortUpload(_ upload: String, key: String, in bucket: String) async throws
     func uploads(in bucket: String) async throws -> [UploadInfo]
@@ -81,5 +84,20 @@ extension ObjectService {
 
     package func delete(_ key: String, in bucket: String) async throws {
         _ = try await delete(key, version: nil, in: bucket, options: DeleteOptions())
+    }
+
+    package func putPart(
+        _ number: Int, upload: String, key: String, in bucket: String, body: any ByteSource
+    ) async throws -> PartInfo {
+        try await putPart(
+            number, upload: upload, key: key, in: bucket, options: PartOptions(), body: body)
+    }
+
+    package func completeUpload(
+        _ upload: String, key: String, in bucket: String,
+        parts: [(number: Int, etag: String)]
+    ) async throws -> ObjectInfo {
+        try await completeUpload(
+            upload, key: key, in: bucket, parts: parts, options: CompletionOptions())
     }
 }

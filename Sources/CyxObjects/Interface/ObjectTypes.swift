@@ -54,6 +54,9 @@ package struct ObjectInfo: Hashable, Sendable {
     package var isDeleteMarker = false
     /// Whatever the edge keeps with a version and may change later, such as tags: opaque here.
     package var attributes: [String: [UInt8]] = [:]
+    /// The parts that it was uploaded in, in order; none of an object that was put at once, nor in
+    /// listings.
+    package var parts: [ObjectPart] = []
 
     package init(
         key: String, size: UInt64, etag: String, modified: WallTime, headers: [String: String],
@@ -67,6 +70,25 @@ package struct ObjectInfo: Hashable, Sendable {
         self.checksums = checksums
         self.cid = cid
         self.redundancy = redundancy
+    }
+}
+
+/// One of the parts that an object was uploaded in.
+package struct ObjectPart: Hashable, Sendable {
+    package var number: Int
+    package var size: UInt64
+    /// As of an object.
+    package var checksums: [String: String]
+    /// What the caller of `putPart` gave with it.
+    package var nonce: [UInt8]
+
+    package init(
+        number: Int, size: UInt64, checksums: [String: String] = [:], nonce: [UInt8] = []
+    ) {
+        self.number = number
+        self.size = size
+        self.checksums = checksums
+        self.nonce = nonce
     }
 }
 
@@ -167,22 +189,56 @@ package struct PartInfo: Hashable, Sendable {
     package var size: UInt64
     package var etag: String
     package var modified: WallTime
-    package init(number: Int, size: UInt64, etag: String, modified: WallTime) {
+    package var checksums: [String: String]
+
+    package init(
+        number: Int, size: UInt64, etag: String, modified: WallTime,
+        checksums: [String: String] = [:]
+    ) {
         self.number = number
         self.size = size
         self.etag = etag
         self.modified = modified
+        self.checksums = checksums
     }
+}
+
+/// What the writer of a part says beside the bytes.
+package struct PartOptions: Sendable {
+    /// Looks at the upload before anything is read, may refuse, and gives what is stored in the
+    /// place of the body.
+    package var prepare: (@Sendable (UploadInfo) throws -> any ByteSource)?
+    /// The part's checksums; called at most once, after the body has ended.
+    package var checksumsAtEnd: (@Sendable () -> [String: String])?
+    /// At most 32 bytes that come back with the part of the completed object.
+    package var nonce: [UInt8] = []
+    package init() {}
+}
+
+/// What the completion of an upload says beside its parts.
+package struct CompletionOptions: Sendable {
+    /// Evaluated inside the commit.
+    package var condition: PutCondition = .none
+    /// Looks at the parts that were chosen, in order, before anything is changed, and makes the
+    /// object's checksums of theirs.
+    package var checksums: (@Sendable ([PartInfo]) throws -> [String: String])?
+    package init() {}
 }
 
 package struct UploadInfo: Hashable, Sendable {
     package var id: String
     package var key: String
     package var started: WallTime
-    package init(id: String, key: String, started: WallTime) {
+    /// What `createUpload` was given for the object.
+    package var headers: [String: String]
+
+    package init(
+        id: String, key: String, started: WallTime, headers: [String: String] = [:]
+    ) {
         self.id = id
         self.key = key
         self.started = started
+        self.headers = headers
     }
 }
 

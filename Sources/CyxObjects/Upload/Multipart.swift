@@ -10,6 +10,8 @@ enum MultipartLimits {
     static let partNumbers = 1...10_000
     /// Bytes of the ID that S3 shows in hexadecimal.
     static let idBytes = 16
+    /// What the caller may have kept with a part: of 10,000 of them the head must hold it.
+    static let nonceBytes = 32
 }
 
 /// An upload's rows, as one of its parts' writers sees them.
@@ -62,13 +64,16 @@ extension ObjectGateway {
     }
 
     package func putPart(
-        _ number: Int, upload: String, key: String, in bucket: String, body: any ByteSource
+        _ number: Int, upload: String, key: String, in bucket: String, options: PartOptions,
+        body: any ByteSource
     ) async throws -> PartInfo {
+        precondition(options.nonce.count <= MultipartLimits.nonceBytes, "a nonce has 32 bytes")
         guard MultipartLimits.partNumbers.contains(number) else {
             throw ObjectError.invalidPart("part numbers go from 1 to 10000")
         }
         let handle = try await self.upload(upload, key, in: bucket)
         guard handle.upload.state == .open else { throw ObjectError.noSuchUpload }
+        let body = try options.prepare?(handle.upload.info) ?? body
         let writer = ObjectWriter(
             context: context, keys: keys, bucket: handle.bucket.keys,
             reference: handle.reference, takesInline: false)
@@ -85,7 +90,8 @@ extension ObjectGateway {
         let part = PartRow(
             number: UInt32(number), size: content.size, md5: content.md5,
             modifiedMs: context.environment.wallTime().milliseconds, chunks: content.chunks,
-            segments: content.segments.map(\.placed))
+            segments: content.segments.map(\.placed),
+            checksums: options.checksumsAtEnd?() ?? [:], nonce: options.nonce)
         let sealed = store.seal(part, at: row)
         let replaced: PartRow?
         do throws(TableError) {
@@ -111,6 +117,16 @@ extension ObjectGateway {
             .segments(segments, [handle.reference], hints: []), in: store(handle.bucket))
     }
 
+    package func upload(
+        _ id: String, key: String, in bucket: String
+    ) async throws -> UploadInfo {
+        let handle = try await upload(id, key, in: bucket)
+        guard handle.upload.state == .open || handle.upload.state == .completing else {
+            throw ObjectError.noSuchUpload
+        }
+        return handle.upload.info
+    }
+
     private func partRows(of handle: UploadHandle) async throws -> [(key: RowKey, part: PartRow)] {
         try await withTables { () async throws(TableError) in
             try await store(handle.bucket).parts(of: handle.id, at: handle.position)
@@ -134,9 +150,7 @@ extension ObjectGateway {
             guard let upload = row.state.value.flatMap({ store.upload($0, at: row.key) }),
                 upload.state == .open || upload.state == .completing
             else { return nil }
-            return UploadInfo(
-                id: upload.upload, key: upload.key,
-                started: WallTime(milliseconds: upload.startedMs))
+            return upload.info
         }.sorted { first, second in
             first.key == second.key
                 ? first.id < second.id
@@ -146,7 +160,7 @@ extension ObjectGateway {
 
     package func completeUpload(
         _ upload: String, key: String, in bucket: String,
-        parts requested: [(number: Int, etag: String)]
+        parts requested: [(number: Int, etag: String)], options: CompletionOptions
     ) async throws -> ObjectInfo {
         let handle = try await self.upload(upload, key, in: bucket)
         switch handle.upload.state {
@@ -159,7 +173,13 @@ extension ObjectGateway {
         }
         let rows = try await partRows(of: handle)
         let chosen = try MultipartSelection.choose(requested, from: rows.map(\.part))
-        var head = MultipartSelection.head(of: handle.upload, chosen)
+        if options.condition != .none, handle.upload.state == .open {
+            // Leaves the upload as it is where the condition is false already.
+            let head = try await readHead(key, in: handle.bucket)
+            if let refusal = options.condition.refusal(head) { throw refusal }
+        }
+        let checksums = try options.checksums?(chosen.map(\.info)) ?? handle.upload.checksums
+        var head = MultipartSelection.head(of: handle.upload, chosen, checksums: checksums)
         if !context.keeps(.namesUploads) { head.upload = "" }
         let chunks = chosen.flatMap(\.chunks)
         head.write = newVersion(of: key, in: handle.bucket).write
@@ -176,7 +196,8 @@ extension ObjectGateway {
             code: MultipartSelection.code(of: chosen), in: handle.bucket)
         let current: HeadRow
         do {
-            current = try await commit(head, in: handle.bucket) { _ in nil }
+            let condition = options.condition
+            current = try await commit(head, in: handle.bucket) { condition.refusal($0) }
         } catch let failure as CommitUnknown {
             // The head may yet take effect: a repetition finds out.
             throw failure.error
@@ -293,7 +314,14 @@ extension PartRow {
     var info: PartInfo {
         PartInfo(
             number: Int(number), size: size, etag: Hex.encode(md5),
-            modified: WallTime(milliseconds: modifiedMs))
+            modified: WallTime(milliseconds: modifiedMs), checksums: checksums)
+    }
+}
+
+extension UploadRow {
+    var info: UploadInfo {
+        UploadInfo(
+            id: upload, key: key, started: WallTime(milliseconds: startedMs), headers: headers)
     }
 }
 

@@ -31,12 +31,21 @@ enum MultipartSelection {
 
     /// The head, but for what `prepare` fills in. Its ETag is the MD5 of the parts' MD5s and their
     /// number, as S3 has it.
-    static func head(of upload: UploadRow, _ parts: [PartRow]) -> HeadRow {
+    static func head(
+        of upload: UploadRow, _ parts: [PartRow], checksums: [String: String]
+    ) -> HeadRow {
         var head = HeadRow(
             key: upload.key, size: parts.reduce(0) { $0 + $1.size },
             etag: Hex.encode(MD5.hash(parts.flatMap(\.md5))) + "-\(parts.count)")
         head.headers = upload.headers
-        head.checksums = upload.checksums
+        head.checksums = checksums
+        // One checksum of each part is kept: that of the object's algorithm.
+        let algorithm = checksums.keys.min()
+        head.parts = parts.map { part in
+            let checksum = algorithm.flatMap { part.checksums[$0] }.flatMap { Base64.decode($0) }
+            return ObjectPartRow(
+                number: part.number, size: part.size, checksum: checksum ?? [], nonce: part.nonce)
+        }
         head.attributes = upload.attributes
         head.upload = upload.upload
         return head

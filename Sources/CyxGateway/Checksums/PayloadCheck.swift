@@ -11,6 +11,8 @@ struct PayloadCheck: Sendable {
     private var declared: [ChecksumAlgorithm: String] = [:]
     private var running: [(algorithm: ChecksumAlgorithm, sum: RunningChecksum)] = []
     private var trailing: [ChecksumAlgorithm] = []
+    /// Those that are computed although nobody told what they must come to.
+    private var unpromised: Set<ChecksumAlgorithm> = []
     private var signedHash: String?
     private var payloadDigest: SHA256?
     private var md5: (expected: [UInt8], digest: MD5)?
@@ -23,7 +25,29 @@ struct PayloadCheck: Sendable {
     let length: UInt64
 
     init(_ request: HTTPRequest, _ claim: SigV4Claim, signingKey: [UInt8]) throws(S3Error) {
-        switch claim.payload {
+        let signing = AWSChunkedDecoder.Signing(
+            key: signingKey, timestamp: claim.timestamp, scope: claim.scope.text,
+            previous: claim.signature)
+        try self.init(request, claim.payload, chunks: signing)
+    }
+
+    /// Of a request whose signature does not cover its body: it may still be framed, and vouched for
+    /// by its own checksums.
+    init(unsigned request: HTTPRequest) throws(S3Error) {
+        let payload = try request.headers["x-amz-content-sha256"].map {
+            text throws(S3Error) in try SigV4Claim.payload(text)
+        }
+        if case .chunked(isSigned: true, _)? = payload {
+            throw .invalidRequest("Signed chunks need a request that is signed with version 4")
+        }
+        try self.init(request, payload ?? .unsigned, chunks: nil)
+    }
+
+    private init(
+        _ request: HTTPRequest, _ payload: PayloadSigning,
+        chunks signing: AWSChunkedDecoder.Signing?
+    ) throws(S3Error) {
+        switch payload {
         case .unsigned:
             length = try PayloadCheck.declaredLength(request)
         case .sha256(let hash):
@@ -39,9 +63,6 @@ struct PayloadCheck: Sendable {
                     "A STREAMING- payload needs x-amz-decoded-content-length")
             }
             length = decoded
-            let signing = AWSChunkedDecoder.Signing(
-                key: signingKey, timestamp: claim.timestamp, scope: claim.scope.text,
-                previous: claim.signature)
             decoder = AWSChunkedDecoder(
                 signing: isSigned ? signing : nil, hasTrailer: hasTrailer, decodedLength: decoded)
             if hasTrailer { try readTrailerNames(request) }
@@ -64,7 +85,7 @@ struct PayloadCheck: Sendable {
             else {
                 throw .invalidRequest("The value specified in the x-amz-trailer header is invalid")
             }
-            guard !trailing.contains(algorithm) else { continue }
+            guard trailing.isEmpty else { throw PayloadCheck.severalChecksums }
             trailing.append(algorithm)
             running.append((algorithm, RunningChecksum(algorithm)))
         }
@@ -76,19 +97,55 @@ struct PayloadCheck: Sendable {
             guard Base64.decode(value)?.count == algorithm.byteCount else {
                 throw .invalidRequest("Value for \(algorithm.header) header is invalid.")
             }
-            guard !trailing.contains(algorithm) else {
-                throw .invalidRequest("Expecting a single \(algorithm.header) header or trailer")
-            }
+            guard running.isEmpty else { throw PayloadCheck.severalChecksums }
             declared[algorithm] = value
             running.append((algorithm, RunningChecksum(algorithm)))
         }
+        try checkAnnouncement(request)
         if let text = request.headers["content-md5"] {
             guard let expected = Base64.decode(text), expected.count == 16 else {
                 throw S3Error(
-                    "InvalidDigest", 400, "The Content-MD5 you specified is not valid base 64")
+                    "InvalidDigest", 400,
+                    "The Content-MD5 you specified was invalid: not 16 bytes in base 64")
             }
             md5 = (expected, MD5())
         }
+    }
+
+    private static let severalChecksums = S3Error.invalidRequest(
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+
+    /// SDKs announce in a header of its own which checksum will come.
+    private func checkAnnouncement(_ request: HTTPRequest) throws(S3Error) {
+        guard let text = request.headers["x-amz-sdk-checksum-algorithm"] else { return }
+        guard let announced = ChecksumAlgorithm(rawValue: text.lowercased()) else {
+            throw .invalidRequest(
+                "Value for x-amz-sdk-checksum-algorithm header is invalid: \(text)")
+        }
+        guard length > 0 || !running.isEmpty else { return }
+        guard let first = running.first else {
+            if request.headers.contains("content-md5") { return }
+            throw .invalidRequest(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+                    + "x-amz-trailer headers were found.")
+        }
+        guard first.algorithm == announced else {
+            throw .invalidRequest(
+                "Value for x-amz-sdk-checksum-algorithm header does not match the checksum's own "
+                    + "header, \(first.algorithm.header)")
+        }
+    }
+
+    /// Has a checksum computed beside those that the request vouches for.
+    mutating func compute(_ algorithm: ChecksumAlgorithm) {
+        guard !running.contains(where: { $0.algorithm == algorithm }) else { return }
+        running.append((algorithm, RunningChecksum(algorithm)))
+        unpromised.insert(algorithm)
+    }
+
+    /// The algorithm that the request vouches for its body by.
+    var promisedAlgorithm: ChecksumAlgorithm? {
+        running.first { !unpromised.contains($0.algorithm) }?.algorithm
     }
 
     /// Whether a piece costs more than passing it on.
@@ -133,6 +190,10 @@ struct PayloadCheck: Sendable {
         }
         for (algorithm, sum) in running {
             let computed = Base64.encode(sum.finish())
+            if unpromised.contains(algorithm) {
+                checksums[algorithm.rawValue] = computed
+                continue
+            }
             guard let expected = declared[algorithm] ?? trailer(algorithm) else {
                 throw S3Error(
                     "MalformedTrailerError", 400, "The trailer \(algorithm.header) did not come")

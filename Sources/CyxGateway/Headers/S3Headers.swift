@@ -14,8 +14,21 @@ enum S3Headers {
     /// All user metadata of an object, names and values together (S3's limit).
     static let maximumMetadataBytes = 2048
 
+    /// Names under which the gateway keeps what no answer shows.
+    static let hiddenPrefix = "cyx-"
+
     /// What is stored beside an object.
     static func stored(from headers: HTTPHeaders) throws(S3Error) -> [String: String] {
+        try described(from: headers).merging(try placed(from: headers)) { $1 }
+    }
+
+    /// Whether a stored header describes the content, and goes with it when it is copied.
+    static func isDescription(_ name: String) -> Bool {
+        kept.contains(name) || name.hasPrefix(metadataPrefix)
+    }
+
+    /// What the writer says of the content.
+    static func described(from headers: HTTPHeaders) throws(S3Error) -> [String: String] {
         var stored: [String: String] = [:]
         var metadataBytes = 0
         for field in headers.fields {
@@ -48,6 +61,9 @@ enum S3Headers {
             guard value == "*" else {
                 throw .notImplemented("If-None-Match with an ETag on a write")
             }
+            guard !headers.contains("if-match") else {
+                throw .notImplemented("If-None-Match together with If-Match on a write")
+            }
             return .absent
         }
         if let value = headers["if-match"] { return .matches(etag: unquoted(value)) }
@@ -66,14 +82,12 @@ enum S3Headers {
             ("last-modified", CivilDate(info.modified).http),
             ("accept-ranges", "bytes"),
         ])
-        for (name, value) in info.headers.sorted(by: { $0.key < $1.key }) {
+        for (name, value) in info.headers.sorted(by: { $0.key < $1.key })
+        where !name.hasPrefix(hiddenPrefix) {
             headers.add(name, value)
         }
         if info.headers["content-type"] == nil {
             headers.add("content-type", "binary/octet-stream")
-        }
-        if call.headers["x-amz-checksum-mode"] == "ENABLED", call.headers["range"] == nil {
-            addChecksums(info.checksums, to: &headers)
         }
         addPlacement(info, to: &headers)
         for item in call.query.items where item.name.hasPrefix("response-") {
@@ -81,12 +95,6 @@ enum S3Headers {
             if kept.contains(name) { headers.set(name, item.value) }
         }
         return headers
-    }
-
-    static func addChecksums(_ checksums: [String: String], to headers: inout HTTPHeaders) {
-        for (name, value) in checksums.sorted(by: { $0.key < $1.key }) {
-            headers.add("x-amz-checksum-\(name)", value)
-        }
     }
 
     /// How the object lies in the network: `rs(10,4)` survives the loss of 4 peers.
@@ -104,54 +112,5 @@ enum S3Headers {
         guard redundancy.hasPrefix("rs("), redundancy.hasSuffix(")") else { return nil }
         let numbers = redundancy.dropFirst(3).dropLast().split(separator: ",")
         return numbers.count == 2 ? Int(numbers[1].trimmingSpaces()) : nil
-    }
-
-    // MARK: Conditions and ranges of reads
-
-    /// RFC 9110 §13.2.2, for an object that exists. Returns the status to answer instead of 200.
-    static func readStatus(
-        _ info: ObjectInfo, _ headers: HTTPHeaders, prefix: String = ""
-    ) -> Int? {
-        let modified = info.modified.milliseconds / 1000
-        func date(_ name: String) -> Int64? {
-            headers[prefix + name].flatMap { CivilDate(http: $0) }
-                .map { $0.wallTime.milliseconds / 1000 }
-        }
-        if let tags = headers[prefix + "if-match"] {
-            if !matches(tags, info.etag) { return 412 }
-        } else if let limit = date("if-unmodified-since"), modified > limit {
-            return 412
-        }
-        if let tags = headers[prefix + "if-none-match"] {
-            if matches(tags, info.etag) { return 304 }
-        } else if let limit = date("if-modified-since"), modified <= limit {
-            return 304
-        }
-        return nil
-    }
-
-    static func matches(_ tags: String, _ etag: String) -> Bool {
-        tags.split(separator: ",").contains { tag in
-            var tag = String(tag.trimmingSpaces())
-            if tag == "*" { return true }
-            if tag.hasPrefix("W/") { tag.removeFirst(2) }
-            return unquoted(tag) == etag
-        }
-    }
-
-    /// One range of `bytes=`; what is not that is ignored, as RFC 9110 §14.2 lets a server do.
-    static func range(_ text: String?) -> ByteRange {
-        guard let text, text.hasPrefix("bytes=") else { return .whole }
-        let ends = text.dropFirst(6).split(
-            separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-        guard ends.count == 2 else { return .whole }
-        let (first, last) = (ends[0].trimmingSpaces(), ends[1].trimmingSpaces())
-        guard (first + last).utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= $0 })
-        else { return .whole }
-        if first.isEmpty { return UInt64(last).map { .last($0) } ?? .whole }
-        guard let start = UInt64(first) else { return .whole }
-        if last.isEmpty { return .from(start, through: nil) }
-        guard let end = UInt64(last), end >= start else { return .whole }
-        return .from(start, through: end)
     }
 }

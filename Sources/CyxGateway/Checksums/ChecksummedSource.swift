@@ -1,0 +1,26 @@
+internal import CyxCore
+internal import CyxCrypto
+
+/// Bytes on their way, with a checksum computed of them that is known at their end.
+struct ChecksummedSource: ByteSource {
+    private var base: any ByteSource
+    private let algorithm: ChecksumAlgorithm
+    private var running: RunningChecksum
+    private let outcome: CheckedBody.Outcome
+
+    init(_ base: any ByteSource, _ algorithm: ChecksumAlgorithm, _ outcome: CheckedBody.Outcome) {
+        self.base = base
+        self.algorithm = algorithm
+        running = RunningChecksum(algorithm)
+        self.outcome = outcome
+    }
+
+    mutating func next() async throws -> [UInt8]? {
+        guard let bytes = try await base.next() else {
+            outcome.checksums = [algorithm.rawValue: Base64.encode(running.finish())]
+            return nil
+        }
+        bytes.withUnsafeBytes { running.update($0) }
+        return bytes
+    }
+}

@@ -1,0 +1,44 @@
+internal import CyxHTTP
+internal import CyxObjects
+internal import CyxS3
+
+/// Checksums in answers. An object has one at most, by the algorithm's name in lower case.
+extension S3Headers {
+    /// Without the type, as of a part.
+    static func addChecksums(_ checksums: [String: String], to headers: inout HTTPHeaders) {
+        for (name, value) in checksums.sorted(by: { $0.key < $1.key }) {
+            headers.add("x-amz-checksum-\(name)", value)
+        }
+    }
+
+    static func addObjectChecksums(_ checksums: [String: String], to headers: inout HTTPHeaders) {
+        addChecksums(checksums, to: &headers)
+        if let value = checksums.values.first {
+            headers.add("x-amz-checksum-type", ChecksumType(of: value).rawValue)
+        }
+    }
+
+    /// `ChecksumCRC32` and so on.
+    static func write(_ xml: inout XMLWriter, checksums: [String: String]) {
+        for (name, value) in checksums.sorted(by: { $0.key < $1.key }) {
+            xml.element("Checksum\(name.uppercased())", value)
+        }
+    }
+
+    static func writeObjectChecksums(_ xml: inout XMLWriter, _ checksums: [String: String]) {
+        write(&xml, checksums: checksums)
+        if let value = checksums.values.first {
+            xml.element("ChecksumType", ChecksumType(of: value).rawValue)
+        }
+    }
+
+    /// Which checksums an object in a listing has.
+    static func writeAlgorithms(_ xml: inout XMLWriter, _ checksums: [String: String]) {
+        for name in checksums.keys.sorted() {
+            xml.element("ChecksumAlgorithm", name.uppercased())
+        }
+        if let value = checksums.values.first {
+            xml.element("ChecksumType", ChecksumType(of: value).rawValue)
+        }
+    }
+}
