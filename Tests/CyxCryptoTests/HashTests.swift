@@ -55,6 +55,28 @@ struct HashTests {
                 == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
     }
 
+    /// Wherever the digits are cut, the two pieces' checks make that of the CRC catalogue.
+    @Test func crcsOfPiecesAreJoinedWithoutTheirBytes() {
+        let digits = HashTests.digits
+        for cut in 0...digits.count {
+            let (first, second) = (Array(digits[..<cut]), Array(digits[cut...]))
+            let count = UInt64(second.count)
+            #expect(
+                CRC.crc32(CRC.crc32(first), joinedWith: CRC.crc32(second), of: count)
+                    == 0xcbf4_3926)
+            #expect(
+                CRC.crc32c(CRC.crc32c(first), joinedWith: CRC.crc32c(second), of: count)
+                    == 0xe306_9283)
+            #expect(
+                CRC.crc64NVME(CRC.crc64NVME(first), joinedWith: CRC.crc64NVME(second), of: count)
+                    == 0xae8b_1486_0a79_9888)
+        }
+        let long = [UInt8](repeating: 0x5a, count: 1_000_003)
+        #expect(
+            CRC.crc64NVME(CRC.crc64NVME(digits), joinedWith: CRC.crc64NVME(long), of: 1_000_003)
+                == CRC.crc64NVME(digits + long))
+    }
+
     /// The check values of the CRC catalogue: the digits 1 to 9.
     @Test func checksMatchTheCatalogue() {
         #expect(CRC.crc32(HashTests.digits) == 0xcbf4_3926)

@@ -176,6 +176,8 @@ extension HeadRow {
         var head = self
         head.data = []
         head.manifest = []
+        // Listings do not tell of parts, and there may be ten thousand of them.
+        head.parts = []
         return head
     }
 }
