@@ -52,6 +52,8 @@ package struct HTTPRequest: Sendable {
     package var target: String
     package var headers: HTTPHeaders
     package var received: Instant
+    /// Who is at the other end of the connection: a proxy, if there is one before us.
+    package var remote: SocketAddress?
 
     package init(method: String, target: String, headers: HTTPHeaders, received: Instant) {
         self.method = method

@@ -83,7 +83,21 @@ private func onClosed(
 extension HTTPServer {
     func opened(_ connection: UnsafeMutableRawPointer, _ descriptor: Int32) {
         connections[connection] = HTTPConnection(
-            descriptor: descriptor, idleSince: environment.now())
+            descriptor: descriptor, remote: HTTPServer.remote(of: descriptor),
+            idleSince: environment.now())
+    }
+
+    /// The address at the other end of a connection (getpeername(2)).
+    private static func remote(of descriptor: Int32) -> SocketAddress? {
+        var ip: (UInt64, UInt64) = (0, 0)
+        var port: UInt16 = 0
+        let found = withUnsafeMutableBytes(of: &ip) { bytes in
+            cyx_http_remote(
+                descriptor, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), &port)
+        }
+        guard found != 0 else { return nil }
+        let value = UInt128(UInt64(bigEndian: ip.0)) << 64 | UInt128(UInt64(bigEndian: ip.1))
+        return SocketAddress(ip: value, port: port)
     }
 
     /// A request line came in. Returns the exchange, retained.
@@ -149,8 +163,9 @@ extension HTTPServer {
         guard HTTPServer.hasOneLength(headers) else {
             return refuse(exchange, on: connection, status: 400)
         }
-        let request = HTTPRequest(
+        var request = HTTPRequest(
             method: method, target: exchange.target, headers: headers, received: exchange.began)
+        request.remote = connections[connection]?.remote
         exchange.request = request
         // Without a body the library calls again at once, and only then keeps the connection open.
         let hasBody = request.contentLength != 0

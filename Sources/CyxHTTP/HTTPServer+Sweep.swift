@@ -4,6 +4,7 @@ internal import Glibc
 /// An open connection and what it is doing, for the limits on slow clients.
 struct HTTPConnection {
     let descriptor: Int32
+    let remote: SocketAddress?
     /// When it was opened, or its last request ended.
     var idleSince: Instant
     var hasServed = false

@@ -13,8 +13,9 @@ typedef struct server {
     cyx_http_callbacks callbacks;
 } server;
 
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
 int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bound_port) {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     struct sockaddr_storage storage;
     memset(&storage, 0, sizeof storage);
     socklen_t size;
@@ -47,6 +48,24 @@ int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bou
         family == AF_INET ? ((struct sockaddr_in *)&storage)->sin_port
                           : ((struct sockaddr_in6 *)&storage)->sin6_port);
     return descriptor;
+}
+
+int cyx_http_remote(int descriptor, uint8_t *ip, uint16_t *port) {
+    struct sockaddr_storage storage;
+    socklen_t size = sizeof storage;
+    if (getpeername(descriptor, (struct sockaddr *)&storage, &size) != 0) return 0;
+    if (storage.ss_family == AF_INET) {
+        const struct sockaddr_in *address = (const struct sockaddr_in *)&storage;
+        memcpy(ip, mapped, 12);
+        memcpy(ip + 12, &address->sin_addr, 4);
+        *port = ntohs(address->sin_port);
+        return 1;
+    }
+    if (storage.ss_family != AF_INET6) return 0;
+    const struct sockaddr_in6 *address = (const struct sockaddr_in6 *)&storage;
+    memcpy(ip, &address->sin6_addr, 16);
+    *port = ntohs(address->sin6_port);
+    return 1;
 }
 
 // Percent escapes stay as they are: keys are decoded once, by who knows what they are.

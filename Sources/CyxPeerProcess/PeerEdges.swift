@@ -48,9 +48,12 @@ struct PeerEdges: Sendable {
             var known = S3Accounts()
             for (entry, store) in zip(accounts, stores) {
                 known[entry.accessKey] = S3Accounts.Account(
-                    secret: entry.secretKey, service: store)
+                    name: entry.name, secret: entry.secretKey, service: store)
             }
-            let gateway = S3Gateway(environment: environment, accounts: known)
+            var settings = S3Gateway.Settings()
+            settings.objectsBelongToBucketOwner = configuration.objectsBelongToBucketOwner
+            let gateway = S3Gateway(
+                environment: environment, accounts: known, settings: settings)
             s3 = try HTTPServer(
                 environment: environment, reactor: reactor,
                 listen: try SocketAddress(parsing: configuration.s3Listen),

@@ -18,17 +18,22 @@ final class DiscardedLog: LogSink {
     ) {}
 }
 
-/// A gateway with an account `demo` over memory, served on a loopback port while `body` runs.
+/// A gateway with the accounts `demo` and `other` over memory, served on a loopback port while
+/// `body` runs.
 struct GatewayHarness {
     static let accessKey = "demo"
     static let secretKey = "demo-secret"
+    static let otherKey = "other"
+    static let otherSecret = "other-secret"
 
     var environment: Environment
     var objects: MemoryObjects
+    var others: MemoryObjects
     var port: UInt16
 
     static func run(
         port: UInt16 = 0, sink: any LogSink = DiscardedLog(),
+        settings: S3Gateway.Settings = S3Gateway.Settings(),
         _ body: @Sendable (GatewayHarness) async throws -> Void
     ) async throws {
         let reactor = try Reactor()
@@ -43,16 +48,24 @@ struct GatewayHarness {
             reactor: reactor, storage: NoStorage(), blocking: pool, sink: sink,
             metrics: MetricsRegistry())
         let objects = MemoryObjects { reactor.wallTime() }
+        let others = MemoryObjects(account: AccountID(Digest(8, 8, 8, 8)), names: objects.names) {
+            reactor.wallTime()
+        }
         var accounts = S3Accounts()
-        accounts[accessKey] = S3Accounts.Account(secret: secretKey, service: objects)
-        let gateway = S3Gateway(environment: environment, accounts: accounts)
+        accounts[accessKey] = S3Accounts.Account(
+            name: "demo", secret: secretKey, service: objects)
+        accounts[otherKey] = S3Accounts.Account(
+            name: "other", secret: otherSecret, service: others)
+        let gateway = S3Gateway(
+            environment: environment, accounts: accounts, settings: settings)
         let server = try HTTPServer(
             environment: environment, reactor: reactor,
             listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port),
             incompleteBody: gateway.incompleteBody
         ) { request, body in try await gateway.handle(request, body) }
         let harness = GatewayHarness(
-            environment: environment, objects: objects, port: server.localAddress.port)
+            environment: environment, objects: objects, others: others,
+            port: server.localAddress.port)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: reactor) { try await server.run() }
             do {

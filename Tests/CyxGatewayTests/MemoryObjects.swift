@@ -31,17 +31,31 @@ final class MemoryObjects: ObjectService {
     let state = Mutex<[String: Bucket]>([:])
     let pinned = Mutex<[String: (pin: PinInfo, stored: Stored)]>([:])
     let time: @Sendable () -> WallTime
-    let account = AccountID(Digest(7, 7, 7, 7))
+    let account: AccountID
+    let names: BucketNames
     private let lastUpload = Atomic<Int>(0)
 
-    init(time: @escaping @Sendable () -> WallTime) {
+    /// Whose each bucket is, of accounts that share a network.
+    final class BucketNames: Sendable {
+        let owners = Mutex<[String: AccountID]>([:])
+    }
+
+    init(
+        account: AccountID = AccountID(Digest(7, 7, 7, 7)), names: BucketNames = BucketNames(),
+        time: @escaping @Sendable () -> WallTime
+    ) {
         self.time = time
+        self.account = account
+        self.names = names
     }
 
     func createBucket(_ name: String, settings: BucketSettings) async throws -> BucketInfo {
         let info = BucketInfo(name: name, created: time(), settings: settings)
         return try state.withLock { buckets in
-            guard buckets[name] == nil else { throw ObjectError.bucketExists }
+            try names.owners.withLock { owners in
+                guard owners[name] == nil else { throw ObjectError.bucketExists }
+                owners[name] = account
+            }
             buckets[name] = Bucket(info: info)
             return info
         }
@@ -52,6 +66,7 @@ final class MemoryObjects: ObjectService {
             guard let bucket = buckets[name] else { throw ObjectError.noSuchBucket }
             guard bucket.objects.isEmpty else { throw ObjectError.bucketNotEmpty }
             buckets[name] = nil
+            names.owners.withLock { $0[name] = nil }
         }
     }
 
@@ -261,7 +276,7 @@ final class MemoryObjects: ObjectService {
     }
 
     func owner(of bucket: String) async throws -> AccountID? {
-        state.withLock { $0[bucket] == nil ? nil : account }
+        names.owners.withLock { $0[bucket] }
     }
 
     func updateBucket(

@@ -45,7 +45,8 @@ def main():
     for name in options.only:
         print(f"--- {name}", flush=True)
         if name == "clients":
-            with Devnet(options.programs, 14) as devnet:
+            accounts = ["other:other:other-secret"]
+            with Devnet(options.programs, 14, accounts=accounts) as devnet:
                 cases.run("S3 clients, unmodified", lambda: drive_clients(devnet.endpoint))
         else:
             SUITES[name].run(cases, options.programs)

@@ -90,6 +90,7 @@ enum S3Headers {
             headers.add("content-type", "binary/octet-stream")
         }
         addPlacement(info, to: &headers)
+        addKept(with: info, call, to: &headers)
         for item in call.query.items where item.name.hasPrefix("response-") {
             let name = String(item.name.dropFirst("response-".count))
             if kept.contains(name) { headers.set(name, item.value) }

@@ -8,7 +8,7 @@ extension S3Gateway {
         let buckets = try await call.service.buckets()
         return S3Gateway.xml(
             XMLWriter.document("ListAllMyBucketsResult") { xml in
-                writeOwner(&xml, call)
+                writeOwner(&xml, id: call.owner)
                 xml.element("Buckets") { xml in
                     for bucket in buckets.sorted(by: { isBefore($0.name, $1.name) }) {
                         xml.element("Bucket") { xml in
@@ -28,13 +28,49 @@ extension S3Gateway {
             let root = try S3Gateway.parse(document)
             guard root.name == "CreateBucketConfiguration" else { throw S3Error.malformedXML }
         }
+        let settings = try newSettings(call)
         do {
-            _ = try await call.service.createBucket(call.bucket)
+            _ = try await call.service.createBucket(call.bucket, settings: settings)
         } catch ObjectError.bucketExists {
             throw await existingBucketError(call)
         }
         return HTTPResponse(
             status: 200, headers: HTTPHeaders([("location", "/\(call.bucket)")]))
+    }
+
+    /// What the headers of a CreateBucket set: the ACL, whose the objects are, and whether versions
+    /// can be locked.
+    private func newSettings(_ call: Call) throws(S3Error) -> BucketSettings {
+        let headers = call.headers
+        var bucket = BucketSettings()
+        let asked = headers["x-amz-object-ownership"]
+        var ownership: ObjectOwnership? =
+            settings.objectsBelongToBucketOwner ? .bucketOwnerEnforced : nil
+        if let asked {
+            guard let known = ObjectOwnership(rawValue: asked) else {
+                throw .invalidArgument("Invalid x-amz-object-ownership header: \(asked)")
+            }
+            ownership = known
+        }
+        bucket.documents[DocumentName.ownership] = ownership?.document
+        let list: AccessControlList?
+        do throws(DocumentFault) {
+            list = try RequestedACL { headers[$0] }?.list(
+                owner: call.owner, bucketOwner: call.owner)
+        } catch {
+            throw S3Error(error)
+        }
+        if let list, list != .private(owner: call.owner) {
+            guard ownership != .bucketOwnerEnforced else {
+                throw S3Gateway.aclsWithEnforcedOwnership
+            }
+            bucket.documents[DocumentName.acl] = list.document { _ in nil }
+        }
+        if headers["x-amz-bucket-object-lock-enabled"]?.lowercased() == "true" {
+            bucket.versioning = .enabled
+            bucket.documents[DocumentName.objectLock] = ObjectLockConfiguration().document
+        }
+        return bucket
     }
 
     /// Says whether the name is the account's own or somebody else's.
@@ -72,44 +108,7 @@ extension S3Gateway {
         return S3Gateway.xml(XMLWriter.emptyDocument("VersioningConfiguration"))
     }
 
-    /// The owner alone, with full control: what S3 says of buckets and objects without an ACL.
-    func getAcl(_ call: Call) async throws -> HTTPResponse {
-        if let key = call.request.key {
-            _ = try await call.service.head(key, in: call.bucket)
-        } else {
-            _ = try await call.service.bucket(call.bucket)
-        }
-        return S3Gateway.xml(
-            XMLWriter.document("AccessControlPolicy") { xml in
-                writeOwner(&xml, call)
-                xml.element("AccessControlList") { xml in
-                    xml.element("Grant") { xml in
-                        let attributes =
-                            "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
-                            + "xsi:type=\"CanonicalUser\""
-                        xml.element("Grantee", attributes: attributes) { xml in
-                            xml.element("ID", call.accessKey)
-                            xml.element("DisplayName", call.accessKey)
-                        }
-                        xml.element("Permission", "FULL_CONTROL")
-                    }
-                }
-            })
-    }
-
-    func getObjectTagging(_ call: Call) async throws -> HTTPResponse {
-        _ = try await call.service.head(call.key, in: call.bucket)
-        return S3Gateway.xml(XMLWriter.document("Tagging") { $0.element("TagSet") { _ in } })
-    }
-
     // MARK: Shared
-
-    func writeOwner(_ xml: inout XMLWriter, _ call: Call) {
-        xml.element("Owner") { xml in
-            xml.element("ID", call.accessKey)
-            xml.element("DisplayName", call.accessKey)
-        }
-    }
 
     static func parse(_ document: [UInt8]) throws(S3Error) -> XMLElement {
         do {

@@ -17,6 +17,7 @@ extension S3Gateway {
         options.headers =
             (described ?? source.info.headers.filter { S3Headers.isDescription($0.key) })
             .merging(placed) { $1 }
+        options.attributes = S3Gateway.attributes(of: call, copying: source.info)
         options.condition = try S3Headers.putCondition(call.headers)
         options.size = source.info.size
         let outcome = CheckedBody.Outcome()
@@ -108,7 +109,8 @@ extension S3Gateway {
     func openCopySource(_ call: Call, _ range: ByteRange) async throws -> ObjectBody {
         let (bucket, name) = try S3Gateway.copySource(call.headers["x-amz-copy-source"] ?? "")
         let key = try CustomerKey(call.headers, prefix: CustomerKey.copySourcePrefix)
-        var body = try await call.service.get(name, in: bucket, range: range)
+        let service = call.source ?? call.service
+        var body = try await service.get(name, in: bucket, range: range)
         if let cipher = try cipher(of: body.info, key) {
             body.source = cipher.decrypting(
                 body.source, of: body.info, from: body.range.lowerBound,

@@ -127,7 +127,7 @@ extension S3Gateway {
                 xml.element("ETag", "\"\(object.etag)\"")
                 S3Headers.writeAlgorithms(&xml, object.checksums)
                 xml.element("Size", object.size)
-                if showsOwner { writeOwner(&xml, call) }
+                if showsOwner { writeOwner(&xml, call, of: object) }
                 xml.element("StorageClass", S3Headers.storageClass(object.headers))
             }
         }

@@ -20,6 +20,7 @@ extension S3Gateway {
         try S3Gateway.checkSize(call.body.length)
         var options = PutOptions()
         options.headers = try S3Headers.stored(from: call.headers)
+        options.attributes = call.attributes
         options.condition = try S3Headers.putCondition(call.headers)
         options.size = call.body.length
         let outcome = call.body.outcome
@@ -38,6 +39,7 @@ extension S3Gateway {
         S3Headers.addPlaced(info.headers, to: &headers)
         key?.describe(in: &headers)
         S3Headers.addPlacement(info, to: &headers)
+        S3Headers.addExpiration(of: info, call, to: &headers)
         return HTTPResponse(status: 200, headers: headers)
     }
 
@@ -169,6 +171,10 @@ extension S3Gateway {
         var deleted: [String] = []
         for key in keys {
             do {
+                guard try await isAllowed(.write("DeleteObject"), call, key: key) else {
+                    failures.append((key, .denied))
+                    continue
+                }
                 try await call.service.delete(key, in: call.bucket)
                 deleted.append(key)
             } catch let error as ObjectError {

@@ -13,15 +13,34 @@ package struct S3Gateway: Sendable {
         package var hostSuffix: String?
         /// What GetBucketLocation tells.
         package var region = "auto"
+        /// Whose the objects are that others write into a bucket which is created without a word on
+        /// it: the bucket owner's, as in S3 since 2023, or the writer's, as before.
+        package var objectsBelongToBucketOwner = true
         package init() {}
     }
 
     /// An authenticated request on its way to its operation.
     struct Call: Sendable {
         var request: S3Request
+        /// Whose objects the operation works with: the bucket owner's, once `authorize` has let it.
         var service: any ObjectService
-        var accessKey: String
+        /// Who asks; nil: nobody in particular.
+        var account: S3Accounts.Account?
         var body: CheckedBody
+
+        // What `authorize` adds.
+        var bucketInfo: BucketInfo?
+        var access: BucketAccess?
+        /// Where the source of a copy is, if elsewhere than the bucket.
+        var source: (any ObjectService)?
+        /// What is to be kept with the object that the operation writes.
+        var attributes: [String: [UInt8]] = [:]
+        /// The body, if the decision needed it.
+        var document: [UInt8]?
+
+        var requester: PolicyRequester {
+            account.map { .account(id: $0.id, name: $0.name) } ?? .anonymous
+        }
 
         var headers: HTTPHeaders { request.http.headers }
         var query: S3Query { request.query }
@@ -48,11 +67,11 @@ package struct S3Gateway: Sendable {
         _ request: HTTPRequest, _ body: HTTPRequestBody
     ) async throws -> HTTPResponse {
         let requestID = Hex.encode(environment.random.bytes(8)).uppercased()
-        var operationName = "Unknown"
+        var trace = Trace()
         var response: HTTPResponse
         var code = "OK"
         do {
-            response = try await answer(request, body, &operationName)
+            response = try await answer(request, body, &trace)
         } catch {
             let refusal = try describe(error)
             code = refusal.code
@@ -60,8 +79,16 @@ package struct S3Gateway: Sendable {
         }
         response.headers.set("x-amz-request-id", requestID)
         response.headers.set("server", "cyxcloud")
-        record(request, response, operationName, code)
+        for field in trace.headers.fields { response.headers.set(field.name, field.value) }
+        record(request, response, trace.operation, code)
         return response
+    }
+
+    /// What is known of a request whatever becomes of it.
+    private struct Trace {
+        var operation = "Unknown"
+        /// What every answer must say, a refusal too.
+        var headers = HTTPHeaders()
     }
 
     /// Answers a client that ended its half of the connection before its body.
@@ -86,17 +113,31 @@ package struct S3Gateway: Sendable {
     }
 
     private func answer(
-        _ request: HTTPRequest, _ body: HTTPRequestBody, _ operationName: inout String
+        _ request: HTTPRequest, _ body: HTTPRequestBody, _ trace: inout Trace
     ) async throws -> HTTPResponse {
-        let call = try authenticate(request, body)
+        if request.method == "OPTIONS" {
+            trace.operation = "OptionsObject"
+            return try await preflight(request)
+        }
+        var call = try authenticate(request, body)
         let operation = try S3Operation(call.request)
-        operationName = operation.name
+        trace.operation = operation.name
         if let bucket = call.request.bucket, operation == .createBucket,
             let objection = S3Request.objection(to: bucket)
         {
             throw S3Error("InvalidBucketName", 400, "The bucket name is not valid: \(objection)")
         }
-        return try await perform(operation, call)
+        defer { trace.headers = corsHeaders(call) }
+        try await authorize(operation, &call)
+        do {
+            return try await perform(operation, call)
+        } catch ObjectError.noSuchKey where !isCopy(operation) && !mayKnowOfAbsence(call) {
+            throw S3Error.denied
+        }
+    }
+
+    private func isCopy(_ operation: S3Operation) -> Bool {
+        operation == .copyObject || operation == .uploadPartCopy
     }
 
     private func authenticate(
@@ -104,6 +145,7 @@ package struct S3Gateway: Sendable {
     ) throws(S3Error) -> Call {
         do throws(S3Error) {
             let query = try S3Query(target: http.target)
+            guard S3Gateway.isSigned(http, query) else { return try anonymous(http, body) }
             let claim = try RequestClaim(http, query)
             guard let account = accounts[claim.accessKey] else {
                 throw S3Error(
@@ -115,7 +157,7 @@ package struct S3Gateway: Sendable {
                 environment.wallTime())
             let request = try S3Request(http, hostSuffix: settings.hostSuffix)
             return Call(
-                request: request, service: account.service, accessKey: claim.accessKey,
+                request: request, service: account.service, account: account,
                 body: CheckedBody(body, check, blocking: environment.blocking))
         } catch {
             if error.status == 403 {
@@ -127,6 +169,23 @@ package struct S3Gateway: Sendable {
         }
     }
 
+    /// Whether a request says in any of S3's ways who it is from.
+    private static func isSigned(_ http: HTTPRequest, _ query: S3Query) -> Bool {
+        http.headers.contains("authorization")
+            || ["X-Amz-Algorithm", "X-Amz-Signature", "AWSAccessKeyId", "Signature"]
+                .contains { query.has($0) }
+    }
+
+    /// A request from anybody, who may do what a bucket's owner lets everybody do.
+    private func anonymous(_ http: HTTPRequest, _ body: HTTPRequestBody) throws(S3Error) -> Call {
+        guard let service = accounts.anyService else { throw .denied }
+        let request = try S3Request(http, hostSuffix: settings.hostSuffix)
+        let check = try PayloadCheck(unsigned: http)
+        return Call(
+            request: request, service: service, account: nil,
+            body: CheckedBody(body, check, blocking: environment.blocking))
+    }
+
     private func perform(_ operation: S3Operation, _ call: Call) async throws -> HTTPResponse {
         switch operation {
         case .listBuckets: try await listBuckets(call)
@@ -135,7 +194,6 @@ package struct S3Gateway: Sendable {
         case .headBucket: try await headBucket(call)
         case .getBucketLocation: try await getBucketLocation(call)
         case .getBucketVersioning: try await getBucketVersioning(call)
-        case .getBucketAcl, .getObjectAcl: try await getAcl(call)
         case .listObjects: try await listObjects(call)
         case .listObjectsV2: try await listObjectsV2(call)
         case .listMultipartUploads: try await listMultipartUploads(call)
@@ -145,7 +203,6 @@ package struct S3Gateway: Sendable {
         case .putObject: try await putObject(call)
         case .deleteObject: try await deleteObject(call)
         case .copyObject: try await copyObject(call)
-        case .getObjectTagging: try await getObjectTagging(call)
         case .getObjectAttributes: try await getObjectAttributes(call)
         case .createMultipartUpload: try await createMultipartUpload(call)
         case .uploadPart: try await uploadPart(call)
@@ -159,6 +216,14 @@ package struct S3Gateway: Sendable {
         case .headPin: try await headPin(call)
         case .deletePin: try await deletePin(call)
         case .unsupported(let name): throw S3Error.notImplemented(name)
+        default:
+            if let response = try await performOnDocument(operation, call) {
+                response
+            } else if let response = try await performOnObjectDocument(operation, call) {
+                response
+            } else {
+                throw S3Error.notImplemented(operation.name)
+            }
         }
     }
 

@@ -4,12 +4,25 @@ internal import CyxHTTP
 enum S3Operation: Equatable, Sendable {
     case listBuckets
     case createBucket, deleteBucket, headBucket
-    case getBucketLocation, getBucketVersioning, getBucketAcl
+    case getBucketLocation, getBucketVersioning
     case listObjects, listObjectsV2, listMultipartUploads, deleteObjects
     case getObject, headObject, putObject, deleteObject, copyObject
-    case getObjectAcl, getObjectTagging, getObjectAttributes
+    case getObjectAttributes
     case createMultipartUpload, uploadPart, uploadPartCopy, listParts
     case completeMultipartUpload, abortMultipartUpload
+    /// Sub-resources that are documents.
+    case getBucketAcl, putBucketAcl, getObjectAcl, putObjectAcl
+    case getBucketPolicy, putBucketPolicy, deleteBucketPolicy, getBucketPolicyStatus
+    case getPublicAccessBlock, putPublicAccessBlock, deletePublicAccessBlock
+    case getBucketOwnershipControls, putBucketOwnershipControls, deleteBucketOwnershipControls
+    case getBucketCors, putBucketCors, deleteBucketCors
+    case getBucketTagging, putBucketTagging, deleteBucketTagging
+    case getObjectTagging, putObjectTagging, deleteObjectTagging
+    case getBucketLifecycleConfiguration, putBucketLifecycleConfiguration, deleteBucketLifecycle
+    case getBucketEncryption, putBucketEncryption, deleteBucketEncryption
+    case getObjectLockConfiguration, putObjectLockConfiguration
+    case getObjectRetention, putObjectRetention, getObjectLegalHold, putObjectLegalHold
+    case getBucketRequestPayment, getBucketLogging, getBucketAccelerateConfiguration
     /// Of ours, not of S3: sub-resources `cyx-pin` of an object, `cyx-pins` and `cyx-pin=ID` of the
     /// service.
     case createPin, listPins, getPin, headPin, deletePin
@@ -87,13 +100,11 @@ enum S3Operation: Equatable, Sendable {
         switch (method, name, isObject) {
         case ("GET", "Location", false): return .getBucketLocation
         case ("GET", "Versioning", false): return .getBucketVersioning
-        case ("GET", "Acl", false): return .getBucketAcl
-        case ("GET", "Acl", true): return .getObjectAcl
-        case ("GET", "Tagging", true): return .getObjectTagging
         case ("GET", "Attributes", true): return .getObjectAttributes
         case ("GET", "Versions", false): return .unsupported("ListObjectVersions")
         default: break
         }
+        if let found = onDocument(name, method, isObject: isObject) { return found }
         let verb =
             switch method {
             case "PUT", "POST": "Put"

@@ -9,6 +9,10 @@ extension S3Gateway {
     func createMultipartUpload(_ call: Call) async throws -> HTTPResponse {
         var options = PutOptions()
         options.headers = try S3Headers.stored(from: call.headers)
+        options.attributes = call.attributes
+        if let id = call.requester.id, id != call.owner {
+            options.headers[S3Headers.initiator] = id
+        }
         let checksum = try UploadChecksum(requested: call.headers)
         checksum?.store(in: &options.headers)
         let key = try CustomerKey(call.headers)

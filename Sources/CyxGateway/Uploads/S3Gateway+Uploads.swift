@@ -101,8 +101,8 @@ extension S3Gateway {
                     xml.element("Upload") { xml in
                         xml.element("Key", shown(upload.key))
                         xml.element("UploadId", upload.id)
-                        writeInitiator(&xml, call)
-                        writeOwner(&xml, call)
+                        writeInitiator(&xml, call, of: upload)
+                        writeOwner(&xml, id: call.owner)
                         xml.element("StorageClass", S3Headers.storageClass(upload.headers))
                         xml.element("Initiated", upload.started.rfc3339)
                         UploadChecksum(upload.headers)?.write(&xml)
@@ -129,8 +129,8 @@ extension S3Gateway {
                 xml.element("Bucket", call.bucket)
                 xml.element("Key", call.key)
                 xml.element("UploadId", id)
-                writeInitiator(&xml, call)
-                writeOwner(&xml, call)
+                writeInitiator(&xml, call, of: upload)
+                writeOwner(&xml, id: call.owner)
                 xml.element("StorageClass", S3Headers.storageClass(upload.headers))
                 UploadChecksum(upload.headers)?.write(&xml)
                 xml.element("PartNumberMarker", marker)
@@ -149,10 +149,12 @@ extension S3Gateway {
             })
     }
 
-    private func writeInitiator(_ xml: inout XMLWriter, _ call: Call) {
-        xml.element("Initiator") { xml in
-            xml.element("ID", call.accessKey)
-            xml.element("DisplayName", call.accessKey)
-        }
+    private func writeInitiator(_ xml: inout XMLWriter, _ call: Call, of upload: UploadInfo) {
+        writeOwner(&xml, id: upload.headers[S3Headers.initiator] ?? call.owner, as: "Initiator")
     }
+}
+
+extension S3Headers {
+    /// Who began an upload, where that is not the bucket's owner.
+    static let initiator = hiddenPrefix + "initiator"
 }

@@ -34,6 +34,9 @@ typedef struct cyx_http_limits {
 // Listens on 16 bytes of IPv6 (or IPv4-mapped) address; returns the descriptor or minus errno.
 int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bound_port);
 
+// Fills in the 16 bytes of the IPv6 (or IPv4-mapped) address at the other end; returns 0 without one.
+int cyx_http_remote(int descriptor, uint8_t *ip, uint16_t *port);
+
 // Starts a daemon without threads on a listening descriptor, which it owns from then on. Null if it
 // could not. The callbacks are copied.
 void *cyx_http_start(int descriptor, const cyx_http_callbacks *callbacks, cyx_http_limits limits);

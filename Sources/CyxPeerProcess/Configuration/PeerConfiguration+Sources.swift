@@ -23,6 +23,10 @@ extension PeerConfiguration {
             FlagSpec("secret-key", "KEY", "its secret (CYX_SECRET_KEY); generated when absent"),
             FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
             FlagSpec(
+                "s3-ownership", "NAME",
+                "of objects in new buckets: BucketOwnerEnforced or ObjectWriter "
+                    + "(BucketOwnerEnforced)"),
+            FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
             FlagSpec("congestion", "NAME", "congestion control: cubic or bbr (cubic)"),
@@ -36,7 +40,7 @@ extension PeerConfiguration {
     private static let plainFlags = [
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
-        "profile", "congestion", "log-level", "qlog", "lease",
+        "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.

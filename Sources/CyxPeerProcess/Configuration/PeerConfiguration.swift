@@ -34,6 +34,9 @@ struct PeerConfiguration: Equatable {
     /// First S3 account of a new gateway; generated when absent.
     var firstAccount: S3Account?
     var moreAccounts: [S3Account] = []
+    /// Whether objects in buckets that are created without a word on it belong to the bucket's owner,
+    /// so that there are no ACLs, or to their writers.
+    var objectsBelongToBucketOwner = true
     /// For how long at a time the gateway's accounts have their data kept; nil: for ever.
     var lease: Duration?
     var profile = Profile.production
@@ -109,6 +112,12 @@ extension PeerConfiguration {
             guard let length = Units.parseDuration(text), length >= PeerConfiguration.leaseMin
             else { throw refuse("a time of 3s or more, such as 90d") }
             lease = length
+        case "s3-ownership":
+            switch text {
+            case "BucketOwnerEnforced": objectsBelongToBucketOwner = true
+            case "ObjectWriter": objectsBelongToBucketOwner = false
+            default: throw refuse("one of BucketOwnerEnforced, ObjectWriter")
+            }
         case "bootstrap":
             bootstrap = []
             for part in text.split(separator: ",") {

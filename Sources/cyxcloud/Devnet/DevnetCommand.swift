@@ -14,6 +14,10 @@ enum DevnetCommand {
                 FlagSpec("access-key", "KEY", "S3 key (made at the first start)"),
                 FlagSpec("secret-key", "KEY", "its secret, 8 bytes or more"),
                 FlagSpec("account", "NAME:ACCESS:SECRET", "a further S3 account", repeats: true),
+                FlagSpec(
+                    "s3-ownership", "NAME",
+                    "of objects in new buckets: BucketOwnerEnforced or ObjectWriter "
+                        + "(BucketOwnerEnforced)"),
                 FlagSpec("allocated", "SIZE", "space per peer (an equal share of what is free)"),
                 FlagSpec("cyxpeer", "PATH", "the peer's program (the one beside this)"),
             ] + Command.globalFlags),

@@ -21,6 +21,7 @@ import boto3
 
 import s3_object_cases  # noqa: F401 - registers its cases, in this order
 import s3_request_cases  # noqa: F401
+import s3_access_cases  # noqa: F401
 from s3_gateway import CASES, Gateway, MIB, case, expect, random_bytes
 
 
@@ -92,6 +93,8 @@ def main():
     parser.add_argument("--endpoint", default="http://127.0.0.1:9000")
     parser.add_argument("--access-key", default="demo")
     parser.add_argument("--secret-key", default="demo-secret")
+    parser.add_argument("--other-access-key", default="other", help="of another account")
+    parser.add_argument("--other-secret-key", default="other-secret")
     parser.add_argument("--verbose", action="store_true", help="print tracebacks")
     parser.add_argument("cases", nargs="*", help="names of cases; all without any")
     arguments = parser.parse_args()
@@ -102,6 +105,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         gateway = Gateway(
             arguments.endpoint, arguments.access_key, arguments.secret_key, folder)
+        gateway.other_access_key = arguments.other_access_key
+        gateway.other_secret_key = arguments.other_secret_key
         try:
             socket.create_connection((gateway.host, gateway.port), timeout=10).close()
         except OSError as error:

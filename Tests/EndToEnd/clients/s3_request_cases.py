@@ -217,9 +217,8 @@ def operations_that_are_missing(g):
     with refused("NotImplemented", 501):
         g.s3.get_bucket_replication(Bucket=g.bucket)
     with refused("NotImplemented", 501):
-        g.s3.put_bucket_cors(
-            Bucket=g.bucket,
-            CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]})
+        g.s3.put_bucket_website(
+            Bucket=g.bucket, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
 
 
 @case
