@@ -101,23 +101,11 @@ struct SigV4Claim: Sendable {
         credential: String, signedHeaders: String, signature: String, timestamp: String,
         expires: Int64?
     ) throws(S3Error) {
-        let parts = credential.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count >= 5, parts[parts.count - 1] == SigningScope.terminator,
-            parts[parts.count - 2] == "s3"
-        else {
-            throw S3Error(
-                expires == nil
-                    ? "AuthorizationHeaderMalformed" : "AuthorizationQueryParametersError", 400,
-                "The credential must be KEY/DATE/REGION/s3/aws4_request")
-        }
-        guard let date = CivilDate(basic: timestamp), timestamp.hasPrefix(parts[parts.count - 4])
-        else {
+        (accessKey, scope) = try SigV4Claim.credential(credential, isHeader: expires == nil)
+        guard let date = CivilDate(basic: timestamp), timestamp.hasPrefix(scope.day) else {
             throw .accessDenied(
                 "The date must be like 20130524T000000Z and be of the credential's day")
         }
-        accessKey = parts[..<(parts.count - 4)].joined(separator: "/")
-        scope = SigningScope(
-            day: String(parts[parts.count - 4]), region: String(parts[parts.count - 3]))
         self.signedHeaders = signedHeaders.split(separator: ";").map(String.init)
         self.signature = signature
         self.timestamp = timestamp
@@ -125,6 +113,25 @@ struct SigV4Claim: Sendable {
         time = date.wallTime
         payload = .unsigned
         payloadHash = ""
+    }
+
+    /// Takes `KEY/DATE/REGION/s3/aws4_request` apart.
+    static func credential(
+        _ text: String, isHeader: Bool
+    ) throws(S3Error) -> (accessKey: String, scope: SigningScope) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count >= 5, parts[parts.count - 1] == SigningScope.terminator,
+            parts[parts.count - 2] == "s3"
+        else {
+            throw S3Error(
+                isHeader ? "AuthorizationHeaderMalformed" : "AuthorizationQueryParametersError",
+                400, "The credential must be KEY/DATE/REGION/s3/aws4_request")
+        }
+        return (
+            parts[..<(parts.count - 4)].joined(separator: "/"),
+            SigningScope(
+                day: String(parts[parts.count - 4]), region: String(parts[parts.count - 3]))
+        )
     }
 
     private static func timestamp(of request: HTTPRequest) throws(S3Error) -> String {

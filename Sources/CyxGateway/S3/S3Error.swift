@@ -34,6 +34,12 @@ struct S3Error: Error, Equatable {
         S3Error("NotImplemented", 501, "\(operation): see the compatibility page")
     }
 
+    static func unknown(accessKey: String) -> S3Error {
+        S3Error(
+            "InvalidAccessKeyId", 403,
+            "No such access key here: \(accessKey) (a key of another network?)")
+    }
+
     static let malformedXML = S3Error(
         "MalformedXML", 400,
         "The XML is not well-formed, has a DOCTYPE, is over 2 MiB or not what this operation takes")

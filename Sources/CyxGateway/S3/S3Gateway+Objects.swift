@@ -5,7 +5,7 @@ internal import CyxS3
 
 extension S3Gateway {
     /// What one request may write at a time (S3).
-    private static let maximumPutBytes: UInt64 = 5 << 30
+    static let maximumPutBytes: UInt64 = 5 << 30
 
     static func checkSize(_ length: UInt64) throws(S3Error) {
         guard length <= maximumPutBytes else {
@@ -151,7 +151,9 @@ extension S3Gateway {
     // MARK: Delete
 
     func deleteObject(_ call: Call) async throws -> HTTPResponse {
-        try await call.service.delete(call.key, in: call.bucket)
+        let condition = try DeleteCondition(call.headers)
+        _ = try await call.service.delete(
+            call.key, version: nil, in: call.bucket, options: condition.options)
         return HTTPResponse(status: 204)
     }
 
@@ -161,7 +163,8 @@ extension S3Gateway {
         var call = call
         let root = try S3Gateway.parse(
             try await call.body.collect(limit: XMLReader.maximumBytes))
-        let keys = root.children(named: "Object").map { $0.text(of: "Key") ?? "" }
+        let objects = root.children(named: "Object")
+        let keys = objects.map { $0.text(of: "Key") ?? "" }
         guard root.name == "Delete", !keys.isEmpty, keys.count <= S3Gateway.maximumDeletes,
             !keys.contains("")
         else { throw S3Error.malformedXML }
@@ -169,14 +172,18 @@ extension S3Gateway {
         _ = try await call.service.bucket(call.bucket)
         var failures: [(key: String, error: S3Error)] = []
         var deleted: [String] = []
-        for key in keys {
+        for (key, element) in zip(keys, objects) {
             do {
                 guard try await isAllowed(.write("DeleteObject"), call, key: key) else {
                     failures.append((key, .denied))
                     continue
                 }
-                try await call.service.delete(key, in: call.bucket)
+                let condition = try DeleteCondition(element)
+                _ = try await call.service.delete(
+                    key, version: nil, in: call.bucket, options: condition.options)
                 deleted.append(key)
+            } catch let error as S3Error {
+                failures.append((key, error))
             } catch let error as ObjectError {
                 failures.append((key, S3Error(error)))
             }

@@ -85,7 +85,7 @@ package struct S3Gateway: Sendable {
     }
 
     /// What is known of a request whatever becomes of it.
-    private struct Trace {
+    struct Trace {
         var operation = "Unknown"
         /// What every answer must say, a refusal too.
         var headers = HTTPHeaders()
@@ -119,6 +119,10 @@ package struct S3Gateway: Sendable {
             trace.operation = "OptionsObject"
             return try await preflight(request)
         }
+        if let boundary = S3Gateway.formBoundary(request) {
+            trace.operation = "PostObject"
+            return try await postObject(request, body, boundary: boundary, &trace)
+        }
         var call = try authenticate(request, body)
         let operation = try S3Operation(call.request)
         trace.operation = operation.name
@@ -148,9 +152,7 @@ package struct S3Gateway: Sendable {
             guard S3Gateway.isSigned(http, query) else { return try anonymous(http, body) }
             let claim = try RequestClaim(http, query)
             guard let account = accounts[claim.accessKey] else {
-                throw S3Error(
-                    "InvalidAccessKeyId", 403,
-                    "No such access key here: \(claim.accessKey) (a key of another network?)")
+                throw S3Error.unknown(accessKey: claim.accessKey)
             }
             let check = try claim.check(
                 http, query, hostSuffix: settings.hostSuffix, secret: account.secret,

@@ -86,6 +86,53 @@ let s3Targets: [FuzzTarget] = [
             try BrokenProperty.check(whole?.count ?? 0 <= bytes.count, "more than was sent")
             return whole != nil
         }),
+    FuzzTarget(
+        name: "s3-form", bytesMax: 4096,
+        seeds: {
+            [
+                formSeed([("key", "user/${filename}"), ("Policy", "e30="), ("signature", "AAAA")]),
+                formSeed([
+                    ("key", "k"), ("policy", "e30="), ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+                    ("x-amz-credential", "A/20130524/us-east-1/s3/aws4_request"),
+                    ("x-amz-date", "20130524T000000Z"), ("x-amz-signature", "00"),
+                ]),
+            ]
+        },
+        decode: { bytes in
+            let whole = try readForm(bytes, step: bytes.count)
+            let single = try readForm(bytes, step: 1)
+            try BrokenProperty.check(whole?.file == single?.file, "it matters where it was cut")
+            let names = whole?.reader.fields.map(\.name)
+            try BrokenProperty.check(
+                names == single?.reader.fields.map(\.name), "it matters where it was cut")
+            guard let whole else { return false }
+            try BrokenProperty.check(whole.file.count <= bytes.count, "more than was sent")
+            let http = HTTPRequest(
+                method: "POST", target: "/b", headers: HTTPHeaders([("host", "h")]),
+                received: Instant(nanoseconds: 0))
+            let form = try taken(S3Error.self) { try PostedForm(whole.reader, http) }
+            guard let form else { return false }
+            let signer = try taken(S3Error.self) { try form.signer { _ in "secret" } }
+            try BrokenProperty.check(signer == nil || signer == .some(nil), "a forged signature")
+            return true
+        }),
+    FuzzTarget(
+        name: "s3-form-policy", bytesMax: 4096,
+        seeds: {
+            [
+                utf8(
+                    "{\"expiration\":\"2030-01-01T00:00:00Z\",\"conditions\":[{\"bucket\":\"b\"},"
+                        + "[\"starts-with\",\"$key\",\"u/\"],[\"content-length-range\",1,9]]}"),
+                utf8("{\"expiration\":\"2030-01-01\",\"conditions\":[[\"eq\",\"$acl\",\"x\"]]}"),
+            ]
+        },
+        decode: { bytes in
+            let policy = try taken(S3Error.self) { try FormPolicy(Base64.encode(bytes)) }
+            guard let policy else { return false }
+            let now = WallTime(milliseconds: 1_369_353_600_000)
+            _ = try taken(S3Error.self) { try policy.check(["bucket": "b", "key": "u/k"], now) }
+            return true
+        }),
 ]
 
 private let authorization =
@@ -157,6 +204,29 @@ private func checkRequest(_ http: HTTPRequest) throws -> Bool {
         }
     }
     return operation != nil
+}
+
+/// A form with those fields and a file; its boundary is `b`.
+private func formSeed(_ fields: [(String, String)]) -> [UInt8] {
+    let parts = fields + [("file\"; filename=\"f", "content")]
+    return utf8(
+        parts.map { "--b\r\nContent-Disposition: form-data; name=\"\($0)\"\r\n\r\n\($1)\r\n" }
+            .joined() + "--b--\r\n")
+}
+
+/// A form that comes in pieces of `step` bytes; nil if it is refused.
+private func readForm(
+    _ bytes: [UInt8], step: Int
+) throws -> (reader: FormReader, file: [UInt8])? {
+    try taken(S3Error.self) {
+        var reader = FormReader(boundary: "b")
+        var file: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: max(step, 1)) {
+            file += try reader.read(Array(bytes[start..<min(start + step, bytes.count)]))
+        }
+        try reader.finish()
+        return (reader, file)
+    }
 }
 
 /// The body of a framed one that comes in pieces of `step` bytes; nil if it is refused.
