@@ -16,6 +16,7 @@ struct PeerEdges: Sendable {
     private let stores: [ObjectGateway]
     private let admin: HTTPServer
     private let s3: HTTPServer?
+    private let lifecycles: LifecycleRunner?
     private let token: String
     private let stop: @Sendable () -> Void
     private let status: StatusMetrics
@@ -52,6 +53,8 @@ struct PeerEdges: Sendable {
             }
             var settings = S3Gateway.Settings()
             settings.objectsBelongToBucketOwner = configuration.objectsBelongToBucketOwner
+            lifecycles = LifecycleRunner(
+                environment: environment, accounts: known, day: configuration.lifecycleDay)
             let gateway = S3Gateway(
                 environment: environment, accounts: known, settings: settings)
             s3 = try HTTPServer(
@@ -62,6 +65,7 @@ struct PeerEdges: Sendable {
             accounts = []
             stores = []
             s3 = nil
+            lifecycles = nil
         }
         let report = StatusReport(peer: peer, stores: stores)
         let recovery = RecoveryAPI(tables: peer.tables)
@@ -169,6 +173,7 @@ struct PeerEdges: Sendable {
             group.addTask { try await admin.run() }
             group.addTask { try await status.run() }
             if let s3 { group.addTask { try await s3.run() } }
+            if let lifecycles { group.addTask { try await lifecycles.run() } }
             for store in stores { group.addTask { try await store.run() } }
             group.addTask { try await leaveWhenEmpty() }
             defer { group.cancelAll() }

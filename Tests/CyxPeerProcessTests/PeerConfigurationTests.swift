@@ -130,6 +130,17 @@ import Testing
         #expect(throws: ConfigurationError.self) { try combine(["--relay-rate", "fast"]) }
     }
 
+    @Test func bucketsMayBeginWithACLs() throws {
+        #expect(try combine().objectsBelongToBucketOwner)
+        #expect(try !combine(["--s3-ownership", "ObjectWriter"]).objectsBelongToBucketOwner)
+        let file = "gateway: {ownership: ObjectWriter, lifecycle_day: 10s}"
+        #expect(try !combine(file: file).objectsBelongToBucketOwner)
+        #expect(try combine(file: file).lifecycleDay == .seconds(10))
+        #expect(try combine().lifecycleDay == .seconds(86_400))
+        #expect(throws: ConfigurationError.self) { try combine(["--s3-ownership", "mine"]) }
+        #expect(throws: ConfigurationError.self) { try combine(["--s3-lifecycle-day", "0s"]) }
+    }
+
     @Test func aLeaseIsATime() throws {
         #expect(try combine().lease == nil)
         #expect(try combine(file: "gateway: {lease: 90d}").lease == .seconds(90 * 86_400))

@@ -66,7 +66,8 @@ import Testing
             RetentionMode.governance, RetentionMode.governance as RetentionMode?, Int64(3), false,
             true
         ),
-        (.governance, .compliance, 2, false, true), (.governance, .governance, 1, false, false),
+        (.governance, .compliance, 2, false, false), (.governance, .compliance, 2, true, true),
+        (.governance, .governance, 1, false, false),
         (.governance, .governance, 1, true, true), (.governance, nil, 0, false, false),
         (.governance, nil, 0, true, true), (.compliance, .compliance, 3, false, true),
         (.compliance, .compliance, 1, true, false), (.compliance, .governance, 3, true, false),

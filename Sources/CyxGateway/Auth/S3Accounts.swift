@@ -39,4 +39,6 @@ package struct S3Accounts: Sendable {
 
     /// Some account's: whose a bucket is, any of them can tell.
     var anyService: (any ObjectService)? { accounts.values.first?.service }
+
+    var services: [any ObjectService] { accounts.values.map(\.service) }
 }

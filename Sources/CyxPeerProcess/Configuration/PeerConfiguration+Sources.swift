@@ -26,6 +26,7 @@ extension PeerConfiguration {
                 "s3-ownership", "NAME",
                 "of objects in new buckets: BucketOwnerEnforced or ObjectWriter "
                     + "(BucketOwnerEnforced)"),
+            FlagSpec("s3-lifecycle-day", "DUR", "how long buckets' lifecycles take a day for (1d)"),
             FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
@@ -41,6 +42,7 @@ extension PeerConfiguration {
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
+        "s3-lifecycle-day",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -92,6 +94,7 @@ extension PeerConfiguration {
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
         "network.admin_key": "admin-key", "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate", "gateway.lease": "lease",
+        "gateway.ownership": "s3-ownership", "gateway.lifecycle_day": "s3-lifecycle-day",
         "profile": "profile", "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",
     ]

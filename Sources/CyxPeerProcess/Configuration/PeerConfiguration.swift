@@ -37,6 +37,8 @@ struct PeerConfiguration: Equatable {
     /// Whether objects in buckets that are created without a word on it belong to the bucket's owner,
     /// so that there are no ACLs, or to their writers.
     var objectsBelongToBucketOwner = true
+    /// How long a day of buckets' lifecycles is; shorter in tests.
+    var lifecycleDay = Duration.seconds(86_400)
     /// For how long at a time the gateway's accounts have their data kept; nil: for ever.
     var lease: Duration?
     var profile = Profile.production
@@ -112,6 +114,11 @@ extension PeerConfiguration {
             guard let length = Units.parseDuration(text), length >= PeerConfiguration.leaseMin
             else { throw refuse("a time of 3s or more, such as 90d") }
             lease = length
+        case "s3-lifecycle-day":
+            guard let length = Units.parseDuration(text), length >= .seconds(1) else {
+                throw refuse("a time of 1s or more, such as 1d")
+            }
+            lifecycleDay = length
         case "s3-ownership":
             switch text {
             case "BucketOwnerEnforced": objectsBelongToBucketOwner = true

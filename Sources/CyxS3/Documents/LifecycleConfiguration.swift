@@ -7,6 +7,8 @@ package struct LifecycleConfiguration: Equatable, Sendable {
     static let maximumRules = 1000
 
     package var rules: [LifecycleRule]
+    /// How long a day is; no document says so, tests have shorter ones.
+    package var dayMilliseconds: Int64 = 86_400_000
 
     package init(parsing bytes: [UInt8]) throws(DocumentFault) {
         let root = try XMLElement.document(bytes, root: "LifecycleConfiguration")
@@ -56,7 +58,7 @@ package struct LifecycleConfiguration: Equatable, Sendable {
             let time: WallTime
             switch rule.expiration {
             case .days(let days):
-                time = LifecycleConfiguration.midnight(object.modified, after: days)
+                time = midnight(object.modified, after: days)
             case .date(let date): time = date
             case .lonelyDeleteMarker, nil: continue
             }
@@ -77,7 +79,7 @@ package struct LifecycleConfiguration: Equatable, Sendable {
             guard let noncurrent = rule.noncurrent, Int64(newer) >= noncurrent.keptVersions ?? 0,
                 rule.filter.matches(key: object.key, size: object.size, tags: object.tags)
             else { continue }
-            let time = LifecycleConfiguration.midnight(since, after: noncurrent.days)
+            let time = midnight(since, after: noncurrent.days)
             first = first.map { min($0, time) } ?? time
         }
         return first
@@ -99,15 +101,15 @@ package struct LifecycleConfiguration: Equatable, Sendable {
         for rule in rules where rule.isEnabled {
             guard let days = rule.abortDays, key.utf8.starts(with: (rule.filter.prefix ?? "").utf8)
             else { continue }
-            let time = LifecycleConfiguration.midnight(started, after: days)
+            let time = midnight(started, after: days)
             if first.map({ time < $0.time }) ?? true { first = (rule, time) }
         }
         return first
     }
 
     /// So many days later, and on to the next midnight (UTC), as S3 counts.
-    static func midnight(_ time: WallTime, after days: Int64) -> WallTime {
-        let day: Int64 = 86_400_000
+    private func midnight(_ time: WallTime, after days: Int64) -> WallTime {
+        let day = dayMilliseconds
         let end = time.milliseconds + days * day
         return WallTime(milliseconds: (end + day - 1) / day * day)
     }

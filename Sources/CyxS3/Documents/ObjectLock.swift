@@ -42,13 +42,11 @@ package struct ObjectRetention: Equatable, Sendable {
         }
     }
 
-    /// Whether `next` may take this one's place: to keep longer, always; to keep less long or less
-    /// firmly, for who may bypass a governance.
+    /// Whether `next` may take this one's place: to keep longer, always; to keep less long or in
+    /// another mode, for who may bypass a governance.
     package func permits(_ next: ObjectRetention?, now: WallTime, bypassing: Bool) -> Bool {
         if until <= now { return true }
-        if let next, next.until >= until, mode == next.mode || next.mode == .compliance {
-            return true
-        }
+        if let next, next.until >= until, mode == next.mode { return true }
         return mode == .governance && bypassing
     }
 }

@@ -18,6 +18,8 @@ enum DevnetCommand {
                     "s3-ownership", "NAME",
                     "of objects in new buckets: BucketOwnerEnforced or ObjectWriter "
                         + "(BucketOwnerEnforced)"),
+                FlagSpec(
+                    "s3-lifecycle-day", "DUR", "how long buckets' lifecycles take a day for (1d)"),
                 FlagSpec("allocated", "SIZE", "space per peer (an equal share of what is free)"),
                 FlagSpec("cyxpeer", "PATH", "the peer's program (the one beside this)"),
             ] + Command.globalFlags),

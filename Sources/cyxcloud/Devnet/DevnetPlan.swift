@@ -17,8 +17,8 @@ struct DevnetPlan {
     var s3Listen: String
     var credentials: Credentials
     var accounts: [String]
-    /// As the gateway's `--s3-ownership`.
-    var ownership: String?
+    /// Flags that the gateway gets as they are.
+    var gatewayFlags: [String] = []
     var program: String
     /// Space that each peer offers.
     var allocatedBytes: UInt64
@@ -32,7 +32,9 @@ struct DevnetPlan {
         zones = min(zones, peers)
         s3Listen = parsed.value("s3-listen") ?? "127.0.0.1:9000"
         accounts = parsed.values["account"] ?? []
-        ownership = parsed.value("s3-ownership")
+        for flag in ["s3-ownership", "s3-lifecycle-day"] {
+            if let value = parsed.value(flag) { gatewayFlags += ["--" + flag, value] }
+        }
         for account in accounts {
             let parts = account.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }) else {
@@ -71,7 +73,7 @@ struct DevnetPlan {
         if peer == 0 {
             words += ["--roles", "storage,gateway", "--s3-listen", s3Listen]
             for account in accounts { words += ["--account", account] }
-            if let ownership { words += ["--s3-ownership", ownership] }
+            words += gatewayFlags
         } else {
             words += ["--roles", "storage"]
         }
