@@ -64,8 +64,10 @@ final class ObjectClients: Sendable {
             guard let gateway = world.gateways.first?.gateway else { return false }
             let machine = world.gateways[0].machine
             do {
-                _ = try world.world.perform(on: machine, limit: .seconds(10)) {
-                    try await gateway.createBucket(ObjectWorld.bucket)
+                var settings = BucketSettings()
+                if world.keepsVersions { settings.versioning = .enabled }
+                _ = try world.world.perform(on: machine, limit: .seconds(10)) { [settings] in
+                    try await gateway.createBucket(ObjectWorld.bucket, settings: settings)
                 }
                 return true
             } catch ObjectError.bucketExists {
@@ -106,6 +108,8 @@ final class ObjectClients: Sendable {
             case ..<46: run(machine) { try await self.put(key, .unchanged, size, gateway) }
             case ..<56: run(machine) { try await self.delete(key, gateway) }
             case ..<68: run(machine) { try await self.list(gateway) }
+            case 84..<92 where world.keepsVersions:
+                run(machine) { try await self.useVersion(of: key, removes: kind < 87, gateway) }
             case 92..<96: run(machine) { try await self.pin(key, gateway) }
             default:
                 run(machine) {
@@ -166,13 +170,19 @@ final class ObjectClients: Sendable {
         let write = ObjectRecords.Write(key: key, value: value)
         let bytes = ObjectRecords.bytes(write, count: size)
         let etag = Hex.encode(MD5.hash(bytes))
-        with { $0.expect(write, bytes, etag: etag) }
+        let began = with { records in
+            records.expect(write, bytes, etag: etag)
+            return records.versions.tick()
+        }
         do {
             let info = try await gateway.put(
                 name, in: ObjectWorld.bucket, options: options, body: FixedBytes(bytes))
             precondition(info.etag == etag, "an ETag is the MD5 of what was put")
             history.finish(operation)
-            with { $0.count("puts acknowledged") }
+            with { records in
+                records.count("puts acknowledged")
+                records.versions.add(key, info, began: began)
+            }
         } catch {
             switch error as? ObjectError {
             case .preconditionFailed? where condition == .absent: history.refuse(operation)
@@ -203,7 +213,7 @@ final class ObjectClients: Sendable {
             while let next = try await source.next() { bytes += next }
             let (whole, etag) = (bytes, body.info.etag)
             with { $0.see(key, operation, whole, etag: etag) }
-        } catch ObjectError.noSuchKey {
+        } catch ObjectError.noSuchKey, ObjectError.deleteMarker {
             with { $0.see(key, operation, nil, etag: nil) }
         }
         with { $0.count("gets answered") }
@@ -377,6 +387,7 @@ final class ObjectClients: Sendable {
         for peer in world.gateways {
             open += with { Array($0.keys.indices) }.map { (name($0), $0, nil, peer) }
             open += with { $0.pins.kept.keys.sorted() }.map { ("the pin \($0)", nil, $0, peer) }
+            if world.keepsVersions { open.append(("the versions", nil, Self.allVersions, peer)) }
             open.append(("the list", nil, nil, peer))
         }
         while !open.isEmpty, world.world.now < deadline {
@@ -385,6 +396,8 @@ final class ObjectClients: Sendable {
                     guard let gateway = entry.peer.gateway else { throw ObjectError.cancelled }
                     if let key = entry.key {
                         try await self.get(key, gateway)
+                    } else if entry.pin == Self.allVersions {
+                        try await self.readVersions(gateway)
                     } else if let pin = entry.pin {
                         try await self.readPin(pin, gateway)
                     } else {

@@ -30,6 +30,7 @@ struct ObjectRecords {
     var counts: [String: Int] = [:]
     var keys: [Key] = []
     private(set) var pins = PinRecords()
+    var versions = VersionRecords()
     private var writes: [Digest: Write] = [:]
     private var etags: [String: Write] = [:]
 
@@ -118,6 +119,33 @@ struct ObjectRecords {
     mutating func miss(pin id: String, _ reason: String) {
         guard pins.kept[id] != nil else { return }
         violate("NoDangling", "what the pin \(id) keeps is gone: \(reason)")
+    }
+
+    // MARK: Versions
+
+    /// What a read of one version gave; nil: nothing. It must be what was put as that version.
+    mutating func see(version: VersionRecords.Name, _ bytes: [UInt8]?) {
+        guard let etag = versions.kept[version]?.etag else { return }
+        check("VersionsKept")
+        count("versions read")
+        guard let bytes else {
+            return violate(
+                "VersionsKept", "version \(version.id) of \(keys[version.key].name) is gone")
+        }
+        guard writes[BLAKE3.hash(bytes)] != etags[etag] else { return }
+        violate("VersionsKept", "version \(version.id) gave \(bytes.count) bytes of another write")
+    }
+
+    /// All versions that a listing shows.
+    mutating func seeAll(_ listed: Set<VersionRecords.Name>, since began: Int) {
+        check("VersionsKept")
+        for version in versions.kept.keys.sorted() where versions.stood(version, before: began) {
+            guard !listed.contains(version) else { continue }
+            violate("VersionsKept", "version \(version.id) is not listed")
+        }
+        for version in listed.sorted() where versions.isGone(version, before: began) {
+            violate("VersionsKept", "version \(version.id) was removed and is listed")
+        }
     }
 
     // MARK: Verdict

@@ -228,11 +228,23 @@ enum ObjectRun {
             for name in names {
                 do {
                     all += try await gateway.placement(of: name, in: ObjectWorld.bucket)
+                } catch ObjectError.deleteMarker {
+                    continue
                 } catch ObjectError.noSuchKey {
                     do {
                         _ = try await gateway.head(name, in: ObjectWorld.bucket)
                         dangling = name
                     } catch ObjectError.noSuchKey { continue }
+                }
+            }
+            if world.keepsVersions {
+                let versions = try await gateway.listVersions(
+                    ObjectWorld.bucket, VersionListRequest()
+                ).versions
+                for version in versions where !version.isLatest && !version.info.isDeleteMarker {
+                    all += try await gateway.placement(
+                        of: version.info.key, version: version.info.versionID,
+                        in: ObjectWorld.bucket)
                 }
             }
             for pin in try await ObjectClients.pins(gateway) {

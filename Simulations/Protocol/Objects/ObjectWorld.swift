@@ -22,6 +22,8 @@ final class ObjectWorld: Sendable {
     let tables: TablesConfiguration
     let timings: ObjectTimings
     let broken: Set<ObjectRule>
+    /// One seed of four has a bucket that keeps versions.
+    let keepsVersions: Bool
     private let state = Mutex<[ObjectPeer]>([])
     /// Segments of the account with a lease, if there is one.
     private let leased = Mutex<Set<SegmentID>>([])
@@ -96,6 +98,7 @@ final class ObjectWorld: Sendable {
         }
         if !broken.contains(.checksSignatures) { tables.validate = ObjectRowRules.validate }
         self.tables = tables
+        keepsVersions = seed % 4 == 3 && broken.isEmpty
         timings = Self.objectTimings
         self.broken = broken
     }

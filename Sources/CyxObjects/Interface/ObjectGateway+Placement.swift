@@ -11,9 +11,11 @@ package struct SegmentPlacement: Hashable, Sendable {
 extension ObjectGateway {
     /// The holders of each segment of an object, as the tables have them now; empty for an object
     /// that lies in its row.
-    package func placement(of key: String, in bucket: String) async throws -> [SegmentPlacement] {
+    package func placement(
+        of key: String, version: String? = nil, in bucket: String
+    ) async throws -> [SegmentPlacement] {
         let handle = try await handle(bucket)
-        guard let head = try await readHead(key, in: handle) else { throw ObjectError.noSuchKey }
+        let head = try await object(key, try VersionSelector(version), in: handle)
         return try await placement(of: head, in: handle)
     }
 
