@@ -39,6 +39,27 @@ extension ObjectClients {
         }
     }
 
+    /// Removes three of four earlier versions, so that what they alone needed must go, and disks do not
+    /// hold so much that audits take long to come by.
+    func settleVersions(limit: Duration) {
+        guard world.keepsVersions, let peer = world.gateways.first, let gateway = peer.gateway
+        else {
+            return
+        }
+        let task = run(peer.machine) {
+            let listing = try await gateway.listVersions(ObjectWorld.bucket, VersionListRequest())
+            let earlier = listing.versions.filter { !$0.isLatest }
+            for (number, version) in earlier.enumerated() where !number.isMultiple(of: 4) {
+                let (key, id) = (version.info.key, version.info.versionID)
+                self.with { $0.versions.giveUp(key: $0.key(named: key), id: id) }
+                _ = try await gateway.delete(
+                    key, version: id, in: ObjectWorld.bucket, options: DeleteOptions())
+                self.with { $0.count("versions removed") }
+            }
+        }
+        world.world.run(limit: limit) { task.result != nil }
+    }
+
     /// Lists all versions and reads those that clients know of.
     func readVersions(_ gateway: ObjectGateway) async throws {
         let began = with { $0.versions.tick() }
@@ -114,6 +135,12 @@ struct VersionRecords {
             return name
         }
         return nil
+    }
+
+    /// Nothing is known any more of what may be removed.
+    mutating func giveUp(key: Int?, id: String?) {
+        guard let key, let id else { return }
+        kept[Name(key: key, id: id)] = nil
     }
 
     mutating func removed(_ name: Name) { gone[name] = tick() }

@@ -34,6 +34,8 @@ struct ObjectRecords {
     private var writes: [Digest: Write] = [:]
     private var etags: [String: Write] = [:]
 
+    func key(named name: String) -> Int? { keys.firstIndex { $0.name == name } }
+
     mutating func count(_ what: String) { counts[what, default: 0] += 1 }
     mutating func check(_ invariant: String) { checks[invariant, default: 0] += 1 }
     mutating func violate(_ invariant: String, _ what: String) {

@@ -125,6 +125,7 @@ enum ObjectRun {
         }
         clients.settleUploads(limit: recovery)
         clients.settlePins(limit: recovery)
+        clients.settleVersions(limit: recovery)
         let unread = clients.readEverything(limit: .seconds(40))
         clients.with { records in
             records.check("AckedDurable")

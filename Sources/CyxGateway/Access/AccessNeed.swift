@@ -104,9 +104,11 @@ extension S3Operation {
         switch self {
         case .deleteBucket: [.bucket("DeleteBucket")]
         case .headBucket, .listObjects, .listObjectsV2: [.list]
+        case .listObjectVersions: [.bucket("ListBucketVersions", .read)]
         case .listMultipartUploads: [.bucket("ListBucketMultipartUploads", .read)]
         case .getBucketLocation: [.bucket("GetBucketLocation")]
         case .getBucketVersioning: [.bucket("GetBucketVersioning")]
+        case .putBucketVersioning: [.bucket("PutBucketVersioning")]
         case .getBucketAcl: [.bucket("GetBucketAcl", .readACL)]
         case .putBucketAcl: [.bucket("PutBucketAcl", .writeACL)]
         case .getBucketPolicy: [.bucket("GetBucketPolicy")]

@@ -8,7 +8,7 @@ extension S3Gateway.Call {
     var isVersioned: Bool { query.has("versionId") }
 
     /// The version that the request names; nil: the current one.
-    var versionID: String? { query["versionId"] }
+    var versionID: String? { request.version }
 
     /// Whose the bucket is.
     var owner: String { access?.owner ?? requester.id ?? "" }
@@ -123,9 +123,11 @@ extension S3Gateway {
         var reading = call
         reading.request.bucket = source.bucket
         reading.request.key = source.key
+        reading.request.version = source.version
         reading.service = call.account?.service ?? call.service
         try await open(&reading)
-        let need = AccessNeed.object("GetObject", .read)
+        let need = AccessNeed.object(
+            source.version == nil ? "GetObject" : "GetObjectVersion", .read)
         guard try await isAllowed(need, reading, key: source.key) else { throw S3Error.denied }
         return reading.service
     }

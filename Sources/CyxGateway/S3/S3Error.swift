@@ -10,6 +10,8 @@ struct S3Error: Error, Equatable {
     var message: String
     /// In seconds, for what is worth trying again.
     var retryAfter: Int?
+    /// Headers of the answer beside those of every error.
+    var headers: [String: String] = [:]
 
     init(_ code: String, _ status: Int, _ message: String, retryAfter: Int? = nil) {
         self.code = code
@@ -60,7 +62,10 @@ struct S3Error: Error, Equatable {
         case .bucketNotEmpty:
             self.init(
                 "BucketNotEmpty", 409, "The bucket still holds objects or unfinished uploads")
-        case .noSuchKey, .deleteMarker: self = .noSuchKey
+        case .noSuchKey: self = .noSuchKey
+        case .deleteMarker(let version, _):
+            self = .noSuchKey
+            headers = ["x-amz-delete-marker": "true", "x-amz-version-id": version]
         case .noSuchVersion:
             self.init("NoSuchVersion", 404, "The specified version does not exist.")
         case .settingsTooLarge:
@@ -110,6 +115,9 @@ struct S3Error: Error, Equatable {
     func response(resource: String, requestID: String, isHead: Bool) -> HTTPResponse {
         var headers = HTTPHeaders()
         if let retryAfter { headers.add("retry-after", String(retryAfter)) }
+        for (name, value) in self.headers.sorted(by: { $0.key < $1.key }) {
+            headers.add(name, value)
+        }
         guard !isHead, status != 304 else {
             return HTTPResponse(status: status, headers: headers)
         }

@@ -32,7 +32,10 @@ extension S3Gateway {
             try ListingQuery.number(
                 call.headers["x-amz-part-number-marker"], "part-number-marker") ?? 0
         let key = try CustomerKey(call.headers)
-        let info = try await call.service.head(call.key, in: call.bucket)
+        let version = call.versionID
+        let info = try await S3Gateway.named(version) {
+            try await call.service.head(call.key, version: version, in: call.bucket)
+        }
         _ = try cipher(of: info, key)
         var response = S3Gateway.xml(
             XMLWriter.document("GetObjectAttributesResponse") { xml in

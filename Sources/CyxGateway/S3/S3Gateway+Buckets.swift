@@ -103,11 +103,6 @@ extension S3Gateway {
         return S3Gateway.xml(XMLWriter.emptyDocument("LocationConstraint"))
     }
 
-    func getBucketVersioning(_ call: Call) async throws -> HTTPResponse {
-        _ = try await call.service.bucket(call.bucket)
-        return S3Gateway.xml(XMLWriter.emptyDocument("VersioningConfiguration"))
-    }
-
     // MARK: Shared
 
     static func parse(_ document: [UInt8]) throws(S3Error) -> XMLElement {

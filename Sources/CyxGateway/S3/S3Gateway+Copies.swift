@@ -41,6 +41,8 @@ extension S3Gateway {
                 xml.element("ETag", "\"\(info.etag)\"")
                 S3Headers.writeObjectChecksums(&xml, info.checksums)
             })
+        S3Headers.addVersion(info.versionID, to: &response.headers)
+        S3Gateway.addSourceVersion(source.info, to: &response.headers)
         S3Headers.addPlaced(info.headers, to: &response.headers)
         key?.describe(in: &response.headers)
         S3Headers.addPlacement(info, to: &response.headers)
@@ -62,7 +64,7 @@ extension S3Gateway {
     ) throws(S3Error) {
         let named = try S3Gateway.copySource(call.headers["x-amz-copy-source"] ?? "")
         let isItself =
-            named.bucket == call.bucket && named.key.utf8.elementsEqual(call.key.utf8)
+            named.version == nil && named.bucket == call.bucket && named.key.utf8.elementsEqual(call.key.utf8)
         let changes =
             replaces || changesPlacement || call.headers.contains(S3Headers.storageClassName)
             || call.headers.contains("x-amz-tagging-directive")
@@ -107,10 +109,18 @@ extension S3Gateway {
 
     /// The object that `x-amz-copy-source` names, decrypted, if its conditions hold.
     func openCopySource(_ call: Call, _ range: ByteRange) async throws -> ObjectBody {
-        let (bucket, name) = try S3Gateway.copySource(call.headers["x-amz-copy-source"] ?? "")
+        let named = try S3Gateway.copySource(call.headers["x-amz-copy-source"] ?? "")
         let key = try CustomerKey(call.headers, prefix: CustomerKey.copySourcePrefix)
         let service = call.source ?? call.service
-        var body = try await service.get(name, in: bucket, range: range)
+        var body: ObjectBody
+        do {
+            body = try await service.get(
+                named.key, version: named.version, in: named.bucket, range: range)
+        } catch ObjectError.deleteMarker where named.version != nil {
+            throw S3Error.invalidRequest(
+                "The source of a copy request may not specifically refer to a delete marker by "
+                    + "version id.")
+        }
         if let cipher = try cipher(of: body.info, key) {
             body.source = cipher.decrypting(
                 body.source, of: body.info, from: body.range.lowerBound,
@@ -123,14 +133,23 @@ extension S3Gateway {
         return body
     }
 
-    static func copySource(_ header: String) throws(S3Error) -> (bucket: String, key: String) {
+    static func addSourceVersion(_ source: ObjectInfo, to headers: inout HTTPHeaders) {
+        guard let version = source.versionID else { return }
+        headers.add("x-amz-copy-source-version-id", version)
+    }
+
+    static func copySource(_ header: String) throws(S3Error) -> CopySource {
         let parts = header.split(separator: "?", maxSplits: 1)
         guard let path = parts.first else {
             throw .invalidArgument(
                 "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
         }
-        if parts.count > 1, parts[1] != "versionId=null" {
-            throw .notImplemented("CopyObject with versionId")
+        var version: String?
+        if parts.count > 1 {
+            guard parts[1].hasPrefix("versionId=") else {
+                throw .invalidArgument("x-amz-copy-source takes no parameter but versionId")
+            }
+            version = try S3Headers.version(String(parts[1].dropFirst("versionId=".count)))
         }
         let decoded = try S3Request.decode(path.hasPrefix("/") ? path.dropFirst() : path)
         let names = decoded.split(
@@ -139,6 +158,13 @@ extension S3Gateway {
             throw .invalidArgument(
                 "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
         }
-        return (String(names[0]), String(names[1]))
+        return CopySource(bucket: String(names[0]), key: String(names[1]), version: version)
     }
+}
+
+/// What `x-amz-copy-source` names.
+struct CopySource: Sendable {
+    var bucket: String
+    var key: String
+    var version: String?
 }

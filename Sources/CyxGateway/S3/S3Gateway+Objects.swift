@@ -35,6 +35,7 @@ extension S3Gateway {
         let info = try await call.service.put(
             call.key, in: call.bucket, options: options, body: body)
         var headers = HTTPHeaders([("etag", "\"\(info.etag)\"")])
+        S3Headers.addVersion(info.versionID, to: &headers)
         S3Headers.addObjectChecksums(outcome.checksums, to: &headers)
         S3Headers.addPlaced(info.headers, to: &headers)
         key?.describe(in: &headers)
@@ -47,7 +48,11 @@ extension S3Gateway {
 
     func headObject(_ call: Call) async throws -> HTTPResponse {
         try S3Gateway.checkRead(call)
-        return try describe(try await call.service.head(call.key, in: call.bucket), call)
+        let version = call.versionID
+        return try describe(
+            try await S3Gateway.named(version) {
+                try await call.service.head(call.key, version: version, in: call.bucket)
+            }, call)
     }
 
     /// Answers a HEAD for the version that `info` tells of.
@@ -74,9 +79,18 @@ extension S3Gateway {
 
     func getObject(_ call: Call) async throws -> HTTPResponse {
         try S3Gateway.checkRead(call)
-        return try await give(
-            call, info: { try await call.service.head(call.key, in: call.bucket) },
-            body: { try await call.service.get(call.key, in: call.bucket, range: $0) })
+        let version = call.versionID
+        return try await S3Gateway.named(version) {
+            try await give(
+                call,
+                info: {
+                    try await call.service.head(call.key, version: version, in: call.bucket)
+                },
+                body: {
+                    try await call.service.get(
+                        call.key, version: version, in: call.bucket, range: $0)
+                })
+        }
     }
 
     /// How an object is encrypted is the writer's to say.
@@ -152,50 +166,102 @@ extension S3Gateway {
 
     func deleteObject(_ call: Call) async throws -> HTTPResponse {
         let condition = try DeleteCondition(call.headers)
-        _ = try await call.service.delete(
-            call.key, version: nil, in: call.bucket, options: condition.options)
-        return HTTPResponse(status: 204)
+        let bypasses = try await bypassesGovernance(call)
+        let outcome = try await delete(
+            call.key, version: call.versionID, condition, bypasses: bypasses, call)
+        var headers = HTTPHeaders()
+        S3Headers.addVersion(outcome.versionID, to: &headers)
+        if outcome.isDeleteMarker { headers.add("x-amz-delete-marker", "true") }
+        return HTTPResponse(status: 204, headers: headers)
+    }
+
+    /// Deletes unless a condition does not hold, or a lock protects the version that is named. A
+    /// delete marker takes nothing away, and so is written whatever is locked.
+    private func delete(
+        _ key: String, version: String?, _ condition: DeleteCondition, bypasses: Bool, _ call: Call
+    ) async throws -> DeleteOutcome {
+        let now = environment.wallTime()
+        var options = condition.options
+        let holds = options.check
+        if version != nil {
+            options.check = { info in
+                try holds?(info)
+                guard let info else { return }
+                let lock = try ObjectLockState(info.attributes)
+                guard lock.permitsDeletion(now: now, bypassing: bypasses) else {
+                    throw S3Error.accessDenied(
+                        "Access Denied because object protected by object lock.")
+                }
+            }
+        }
+        return try await call.service.delete(
+            key, version: version, in: call.bucket, options: options)
     }
 
     private static let maximumDeletes = 1000
+
+    /// What `DeleteObjects` asks of one key.
+    private struct Deletion {
+        var key: String
+        var version: String?
+        var element: XMLElement
+    }
 
     func deleteObjects(_ call: Call) async throws -> HTTPResponse {
         var call = call
         let root = try S3Gateway.parse(
             try await call.body.collect(limit: XMLReader.maximumBytes))
-        let objects = root.children(named: "Object")
-        let keys = objects.map { $0.text(of: "Key") ?? "" }
-        guard root.name == "Delete", !keys.isEmpty, keys.count <= S3Gateway.maximumDeletes,
-            !keys.contains("")
+        let wanted = root.children(named: "Object").map {
+            Deletion(
+                key: $0.text(of: "Key") ?? "", version: $0.text(of: "VersionId"), element: $0)
+        }
+        guard root.name == "Delete", !wanted.isEmpty, wanted.count <= S3Gateway.maximumDeletes,
+            !wanted.contains(where: { $0.key.isEmpty })
         else { throw S3Error.malformedXML }
         let isQuiet = root.text(of: "Quiet") == "true"
         _ = try await call.service.bucket(call.bucket)
-        var failures: [(key: String, error: S3Error)] = []
-        var deleted: [String] = []
-        for (key, element) in zip(keys, objects) {
+        let bypasses = try await bypassesGovernance(call)
+        var failures: [(wanted: Deletion, error: S3Error)] = []
+        var deleted: [(wanted: Deletion, outcome: DeleteOutcome)] = []
+        for wanted in wanted {
             do {
-                guard try await isAllowed(.write("DeleteObject"), call, key: key) else {
-                    failures.append((key, .denied))
+                let version = try S3Headers.version(
+                    wanted.version.flatMap { $0.isEmpty ? nil : $0 })
+                let action = version == nil ? "DeleteObject" : "DeleteObjectVersion"
+                guard try await isAllowed(.write(action), call, key: wanted.key) else {
+                    failures.append((wanted, .denied))
                     continue
                 }
-                let condition = try DeleteCondition(element)
-                _ = try await call.service.delete(
-                    key, version: nil, in: call.bucket, options: condition.options)
-                deleted.append(key)
+                deleted.append(
+                    (
+                        wanted,
+                        try await delete(
+                            wanted.key, version: version, try DeleteCondition(wanted.element),
+                            bypasses: bypasses, call)
+                    ))
             } catch let error as S3Error {
-                failures.append((key, error))
+                failures.append((wanted, error))
             } catch let error as ObjectError {
-                failures.append((key, S3Error(error)))
+                failures.append((wanted, S3Error(error)))
             }
         }
         return S3Gateway.xml(
             XMLWriter.document("DeleteResult") { xml in
-                for key in deleted where !isQuiet {
-                    xml.element("Deleted") { $0.element("Key", key) }
+                for (wanted, outcome) in deleted where !isQuiet {
+                    xml.element("Deleted") { xml in
+                        xml.element("Key", wanted.key)
+                        if let version = wanted.version { xml.element("VersionId", version) }
+                        guard outcome.isDeleteMarker else { return }
+                        xml.element("DeleteMarker", true)
+                        xml.element("DeleteMarkerVersionId", outcome.versionID ?? "null")
+                    }
                 }
                 for failure in failures {
                     xml.element("Error") { xml in
-                        xml.element("Key", failure.key)
+                        xml.element("Key", failure.wanted.key)
+                        if let version = failure.wanted.version {
+                            xml.element("VersionId", version)
+                        }
                         xml.element("Code", failure.error.code)
                         xml.element("Message", failure.error.message)
                     }

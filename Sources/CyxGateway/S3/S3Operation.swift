@@ -4,8 +4,8 @@ internal import CyxHTTP
 enum S3Operation: Equatable, Sendable {
     case listBuckets
     case createBucket, deleteBucket, headBucket
-    case getBucketLocation, getBucketVersioning
-    case listObjects, listObjectsV2, listMultipartUploads, deleteObjects
+    case getBucketLocation, getBucketVersioning, putBucketVersioning
+    case listObjects, listObjectsV2, listObjectVersions, listMultipartUploads, deleteObjects
     case getObject, headObject, putObject, deleteObject, copyObject
     case getObjectAttributes
     case createMultipartUpload, uploadPart, uploadPartCopy, listParts
@@ -101,7 +101,8 @@ enum S3Operation: Equatable, Sendable {
         case ("GET", "Location", false): return .getBucketLocation
         case ("GET", "Versioning", false): return .getBucketVersioning
         case ("GET", "Attributes", true): return .getObjectAttributes
-        case ("GET", "Versions", false): return .unsupported("ListObjectVersions")
+        case ("PUT", "Versioning", false): return .putBucketVersioning
+        case ("GET", "Versions", false): return .listObjectVersions
         default: break
         }
         if let found = onDocument(name, method, isObject: isObject) { return found }
@@ -131,9 +132,6 @@ enum S3Operation: Equatable, Sendable {
         _ method: String, _ query: S3Query, _ request: S3Request
     ) throws(S3Error) -> S3Operation {
         let isCopy = request.http.headers.contains("x-amz-copy-source")
-        if query.has("versionId"), query["versionId"] != "null" {
-            return .unsupported("\(method) with versionId")
-        }
         switch method {
         case "GET": return query.has("uploadId") ? .listParts : .getObject
         case "HEAD": return .headObject

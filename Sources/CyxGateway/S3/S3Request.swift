@@ -10,11 +10,14 @@ struct S3Request: Sendable {
     var query: S3Query
     var bucket: String?
     var key: String?
+    /// The version of the object that it names; nil: the current one.
+    var version: String?
 
     /// `hostSuffix`: with `s3.example.com`, the host `photos.s3.example.com` names the bucket.
     init(_ http: HTTPRequest, hostSuffix: String?) throws(S3Error) {
         self.http = http
         query = try S3Query(target: http.target)
+        version = try S3Headers.version(query["versionId"])
         guard http.target.hasPrefix("/") else {
             throw S3Error("InvalidURI", 400, "The request target must begin with a slash")
         }

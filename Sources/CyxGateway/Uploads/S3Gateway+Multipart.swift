@@ -97,6 +97,7 @@ extension S3Gateway {
                 xml.element("ETag", "\"\(part.etag)\"")
                 S3Headers.write(&xml, checksums: part.checksums)
             })
+        S3Gateway.addSourceVersion(source.info, to: &response.headers)
         key?.describe(in: &response.headers)
         return response
     }
@@ -178,6 +179,7 @@ extension S3Gateway {
                 S3Headers.writeObjectChecksums(&xml, info.checksums)
             })
         S3Headers.addPlaced(info.headers, to: &response.headers)
+        S3Headers.addVersion(info.versionID, to: &response.headers)
         S3Headers.addPlacement(info, to: &response.headers)
         return response
     }

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import os
 import random
+import types
 import urllib.parse
 
 import boto3
@@ -92,10 +93,12 @@ def expect(found, wanted, what="value"):
 
 @contextlib.contextmanager
 def refused(code, status=None):
-    """The block must fail with this S3 code."""
+    """The block must fail with this S3 code; yields what then has the error."""
+    failure = types.SimpleNamespace(error=None)
     try:
-        yield
+        yield failure
     except ClientError as error:
+        failure.error = error
         expect(error.response["Error"]["Code"], code, "code")
         if status is not None:
             expect(error.response["ResponseMetadata"]["HTTPStatusCode"], status, "status")
@@ -109,7 +112,7 @@ def expect_code(answer, status, code):
         raise AssertionError("no %s in %s" % (code, answer[1][:400]))
 
 
-def is_absent(gateway, key):
+def is_absent(gateway, key, bucket=None):
     with refused("404"):
-        gateway.s3.head_object(Bucket=gateway.bucket, Key=key)
+        gateway.s3.head_object(Bucket=bucket or gateway.bucket, Key=key)
     return True
