@@ -64,7 +64,8 @@ extension S3Gateway {
     ) throws(S3Error) {
         let named = try S3Gateway.copySource(call.headers["x-amz-copy-source"] ?? "")
         let isItself =
-            named.version == nil && named.bucket == call.bucket && named.key.utf8.elementsEqual(call.key.utf8)
+            named.version == nil && named.bucket == call.bucket
+            && named.key.utf8.elementsEqual(call.key.utf8)
         let changes =
             replaces || changesPlacement || call.headers.contains(S3Headers.storageClassName)
             || call.headers.contains("x-amz-tagging-directive")

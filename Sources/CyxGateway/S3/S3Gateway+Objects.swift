@@ -228,7 +228,9 @@ extension S3Gateway {
                 let version = try S3Headers.version(
                     wanted.version.flatMap { $0.isEmpty ? nil : $0 })
                 let action = version == nil ? "DeleteObject" : "DeleteObjectVersion"
-                guard try await isAllowed(.write(action), call, key: wanted.key) else {
+                let isAllowed = try await isAllowed(
+                    .write(action), call, key: wanted.key, version: version)
+                guard isAllowed else {
                     failures.append((wanted, .denied))
                     continue
                 }

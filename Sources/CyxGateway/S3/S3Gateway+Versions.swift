@@ -100,9 +100,9 @@ extension S3Gateway {
             if !info.isDeleteMarker {
                 xml.element("ETag", "\"\(info.etag)\"")
                 xml.element("Size", info.size)
-                xml.element("StorageClass", "STANDARD")
+                xml.element("StorageClass", S3Headers.storageClass(info.headers))
             }
-            writeOwner(&xml, call)
+            writeOwner(&xml, call, of: info)
         }
     }
 }
