@@ -12,6 +12,7 @@ struct StatusMetrics: Sendable {
     private let available: Gauge
     private let survives: Gauge
     private let partitions: Gauge
+    private let bits: Gauge
     private let lag: Gauge
 
     init(peer: PeerAssembly, report: StatusReport) {
@@ -22,6 +23,7 @@ struct StatusMetrics: Sendable {
         available = metrics.gauge("cyxcloud_network_available")
         survives = metrics.gauge("cyxcloud_network_survives_losses")
         partitions = metrics.gauge("cyxcloud_table_partitions")
+        bits = metrics.gauge("cyxcloud_table_partition_bits")
         lag = metrics.gauge("cyxcloud_table_sync_lag_seconds")
         // There from the start, so that a rate has something to begin with.
         _ = metrics.counter("cyxcloud_table_view_changes_total")
@@ -35,6 +37,7 @@ struct StatusMetrics: Sendable {
             available.set(tables.unavailablePartitions == 0 && verdict.isReadable ? 1 : 0)
             survives.set(Double(losses))
             partitions.set(Double(tables.partitions))
+            bits.set(Double(tables.partitionBits))
             lag.set(tables.lag.inSeconds)
             try await peer.environment.sleep(for: StatusMetrics.interval)
         }

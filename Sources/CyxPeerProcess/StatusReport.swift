@@ -52,6 +52,7 @@ struct StatusReport: Sendable {
                 "tables",
                 .object([
                     ("partitions", number(tables.partitions)),
+                    ("partition_bits", number(tables.partitionBits)),
                     ("full", number(tables.fullPartitions)),
                     ("unavailable", number(tables.unavailablePartitions)),
                     ("changing", number(tables.changing)), ("epoch", number(tables.epoch)),

@@ -141,6 +141,18 @@ import Testing
         #expect(throws: ConfigurationError.self) { try combine(["--s3-lifecycle-day", "0s"]) }
     }
 
+    @Test func onlyADevnetBeginsWithOtherPartitions() throws {
+        #expect(try combine().genesisBits == 8)
+        let devnet = try combine(
+            ["--genesis-bits", "4"], file: "profile: devnet\nnetwork: {genesis_bits: 2}")
+        #expect(devnet.genesisBits == 4)
+        let message = "genesis-bits needs the profile devnet"
+        #expect(throws: ConfigurationError(message)) { try combine(["--genesis-bits", "4"]) }
+        #expect(throws: ConfigurationError.self) {
+            try combine(["--genesis-bits", "9"], file: "profile: devnet")
+        }
+    }
+
     @Test func aLeaseIsATime() throws {
         #expect(try combine().lease == nil)
         #expect(try combine(file: "gateway: {lease: 90d}").lease == .seconds(90 * 86_400))

@@ -15,7 +15,9 @@ TARGET = 14
 class Network:
     """Peers started by hand, as an operator would, on free ports of loopback."""
 
-    def __init__(self, programs, data=None, listen=lambda: "127.0.0.1:0"):
+    def __init__(self, programs, data=None, listen=lambda: "127.0.0.1:0", common=()):
+        """`common`: flags of all peers."""
+        self.common = common
         self.programs = pathlib.Path(programs)
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="cyx-growth-"))
         self.key = self.data / "network.key"
@@ -31,7 +33,7 @@ class Network:
             str(self.programs / "cyxpeer"), "--data-dir", str(peer.folder),
             "--listen", self.listen(), "--admin-listen", "127.0.0.1:0", "--zone", f"z{index % 7}",
             "--network-key", str(self.key), "--profile", "devnet",
-            *(flags or ("--allocated", "4GiB")),
+            *self.common, *(flags or ("--allocated", "4GiB")),
         ]
         if self.peers:
             peer.command += ["--bootstrap", self.peers[0].read("listen")]

@@ -17,11 +17,12 @@ import recovery
 import upkeep
 from collection import leases, pins
 from harness import Cases, Devnet, expect
+from partitions import splits
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
-    "pins": pins, "leases": leases,
+    "pins": pins, "leases": leases, "splits": splits,
 }
 
 

@@ -30,6 +30,9 @@ extension PeerConfiguration {
             FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
+            FlagSpec(
+                "genesis-bits", "N",
+                "of a devnet, the same at all peers: begin with 2^N partitions (8)"),
             FlagSpec("congestion", "NAME", "congestion control: cubic or bbr (cubic)"),
             FlagSpec("qlog", "DIR", "write a qlog trace of each connection into DIR (off)"),
             FlagSpec("log-level", "LEVEL", "debug, info, warning or error (info)"),
@@ -42,7 +45,7 @@ extension PeerConfiguration {
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
-        "s3-lifecycle-day",
+        "s3-lifecycle-day", "genesis-bits",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -68,6 +71,10 @@ extension PeerConfiguration {
         default:
             throw ConfigurationError(
                 "--access-key and --secret-key belong together; the secret needs 8 bytes or more")
+        }
+        // Peers that begin with others would never find each other's partitions.
+        guard configuration.profile == .devnet || configuration.genesisBits == 8 else {
+            throw ConfigurationError("genesis-bits needs the profile devnet")
         }
         return configuration
     }
@@ -95,7 +102,8 @@ extension PeerConfiguration {
         "network.admin_key": "admin-key", "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate", "gateway.lease": "lease",
         "gateway.ownership": "s3-ownership", "gateway.lifecycle_day": "s3-lifecycle-day",
-        "profile": "profile", "transport.congestion": "congestion", "log_level": "log-level",
+        "profile": "profile", "network.genesis_bits": "genesis-bits",
+        "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",
     ]
 

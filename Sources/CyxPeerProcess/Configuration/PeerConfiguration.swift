@@ -42,6 +42,8 @@ struct PeerConfiguration: Equatable {
     /// For how long at a time the gateway's accounts have their data kept; nil: for ever.
     var lease: Duration?
     var profile = Profile.production
+    /// Bits of the prefixes of the partitions that a network begins with; all its peers have to agree.
+    var genesisBits: UInt8 = 8
     var congestion = CongestionAlgorithm.cubic
     var logLevel = LogLevel.info
     /// Where traces of connections go; nil for none.
@@ -125,6 +127,9 @@ extension PeerConfiguration {
             case "ObjectWriter": objectsBelongToBucketOwner = false
             default: throw refuse("one of BucketOwnerEnforced, ObjectWriter")
             }
+        case "genesis-bits":
+            guard let bits = UInt8(text), bits <= 8 else { throw refuse("a number from 0 to 8") }
+            genesisBits = bits
         case "bootstrap":
             bootstrap = []
             for part in text.split(separator: ",") {
