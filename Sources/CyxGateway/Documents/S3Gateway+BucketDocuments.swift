@@ -6,6 +6,7 @@ internal import CyxS3
 /// Sub-resources of a bucket that are documents: written, read back and taken away.
 extension S3Gateway {
     /// Carries out what concerns a document of a bucket; nil if `operation` is about something else.
+    @inline(never)
     func performOnDocument(
         _ operation: S3Operation, _ call: Call
     ) async throws -> HTTPResponse? {
@@ -40,6 +41,7 @@ extension S3Gateway {
     }
 
     /// Documents that say what becomes of objects.
+    @inline(never)
     private func performOnRules(
         _ operation: S3Operation, _ call: Call
     ) async throws -> HTTPResponse? {

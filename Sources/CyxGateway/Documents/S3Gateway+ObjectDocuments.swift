@@ -6,6 +6,7 @@ internal import CyxS3
 /// Tags, retention and legal hold of object versions.
 extension S3Gateway {
     /// Carries out what concerns a document of an object; nil if `operation` is about something else.
+    @inline(never)
     func performOnObjectDocument(
         _ operation: S3Operation, _ call: Call
     ) async throws -> HTTPResponse? {

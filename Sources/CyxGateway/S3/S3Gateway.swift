@@ -188,49 +188,6 @@ package struct S3Gateway: Sendable {
             body: CheckedBody(body, check, blocking: environment.blocking))
     }
 
-    private func perform(_ operation: S3Operation, _ call: Call) async throws -> HTTPResponse {
-        switch operation {
-        case .listBuckets: try await listBuckets(call)
-        case .createBucket: try await createBucket(call)
-        case .deleteBucket: try await deleteBucket(call)
-        case .headBucket: try await headBucket(call)
-        case .getBucketLocation: try await getBucketLocation(call)
-        case .getBucketVersioning: try await getBucketVersioning(call)
-        case .putBucketVersioning: try await putBucketVersioning(call)
-        case .listObjects: try await listObjects(call)
-        case .listObjectsV2: try await listObjectsV2(call)
-        case .listObjectVersions: try await listObjectVersions(call)
-        case .listMultipartUploads: try await listMultipartUploads(call)
-        case .deleteObjects: try await deleteObjects(call)
-        case .getObject: try await getObject(call)
-        case .headObject: try await headObject(call)
-        case .putObject: try await putObject(call)
-        case .deleteObject: try await deleteObject(call)
-        case .copyObject: try await copyObject(call)
-        case .getObjectAttributes: try await getObjectAttributes(call)
-        case .createMultipartUpload: try await createMultipartUpload(call)
-        case .uploadPart: try await uploadPart(call)
-        case .uploadPartCopy: try await uploadPartCopy(call)
-        case .listParts: try await listParts(call)
-        case .completeMultipartUpload: try await completeMultipartUpload(call)
-        case .abortMultipartUpload: try await abortMultipartUpload(call)
-        case .createPin: try await createPin(call)
-        case .listPins: try await listPins(call)
-        case .getPin: try await getPin(call)
-        case .headPin: try await headPin(call)
-        case .deletePin: try await deletePin(call)
-        case .unsupported(let name): throw S3Error.notImplemented(name)
-        default:
-            if let response = try await performOnDocument(operation, call) {
-                response
-            } else if let response = try await performOnObjectDocument(operation, call) {
-                response
-            } else {
-                throw S3Error.notImplemented(operation.name)
-            }
-        }
-    }
-
     /// What to answer for an error; rethrows what nobody is left to hear.
     private func describe(_ error: any Error) throws -> S3Error {
         switch error {
