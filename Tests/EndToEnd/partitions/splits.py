@@ -92,8 +92,7 @@ class Splits:
         wait_until("all partitions to split", lambda: self.has_split(BITS + 1), 60, poll_s=0.5)
         took = time.monotonic() - begun
         time.sleep(3)
-        for writer in self.writers:
-            writer.stopping.set()
+        self.stop()
         for writer in self.writers:
             writer.join(timeout=120)
             expect(not writer.is_alive() and writer.problem is None, f"a client: {writer.problem}")
@@ -105,8 +104,13 @@ class Splits:
         count = sum(writer.written for writer in self.writers)
         return f"{took:.1f} s, {count} objects written, the slowest put and get {slowest:.2f} s"
 
+    def stop(self):
+        for writer in self.writers:
+            writer.stopping.set()
+
     def read(self):
         """Through disks alone as well: every peer starts again."""
+        self.stop()
         for writer in self.writers:
             writer.check()
         for peer in self.network.peers:
@@ -129,6 +133,5 @@ def run(cases, programs):
         cases.run("20 peers have 32, and clients notice nothing", splits.grow)
         cases.run("everything is there, also after all have started again", splits.read)
     finally:
-        for writer in splits.writers:
-            writer.stopping.set()
+        splits.stop()
         splits.network.stop()
