@@ -187,6 +187,20 @@ import Testing
         #expect(error?.code == "AccessDenied")
     }
 
+    @Test func rulesFollowTheDocuments() throws {
+        let cache = BucketRulesCache()
+        var info = BucketInfo(name: "photos", created: WallTime(milliseconds: 0))
+        #expect(try cache.rules(of: info, owner: Self.owner).access.policy == nil)
+        info.settings.documents[DocumentName.policy] = Self.policy("Allow")
+        let first = try cache.rules(of: info, owner: Self.owner)
+        #expect(first.access.policy?.isPublic == true)
+        info.settings.documents[DocumentName.policy] = Self.policy("Allow", Self.bob)
+        #expect(try cache.rules(of: info, owner: Self.owner).access.policy?.isPublic == false)
+        #expect(try cache.rules(of: info, owner: Self.bob).access.owner == Self.bob)
+        info.settings.documents = [:]
+        #expect(try cache.rules(of: info, owner: Self.owner).access.policy == nil)
+    }
+
     // MARK: What an answer depends on
 
     @Test func objectsAreLookedAtOnlyWhereTheyCount() throws {

@@ -36,56 +36,61 @@ struct AccessNeed: Equatable, Sendable {
     }
 }
 
+extension S3Request {
+    /// Whether the request names a version.
+    var isVersioned: Bool { version != nil }
+}
+
 extension S3Operation {
     /// What each operation on a bucket or an object needs, before anything is looked at. Nil where
     /// only the owner's account may, whatever a policy says; empty where it needs but an account.
-    func needs(of call: S3Gateway.Call) -> [AccessNeed]? {
+    func needs(of request: S3Request) -> [AccessNeed]? {
         switch self {
         case .listBuckets, .createBucket, .listPins, .getPin, .headPin, .deletePin: return []
         case .createPin: return nil
         case .unsupported: return [.bucket("ListBucket")]
-        case .getObject, .headObject, .getObjectAttributes: return [reading(call)]
+        case .getObject, .headObject, .getObjectAttributes: return [reading(request)]
         case .putObject, .copyObject, .createMultipartUpload:
-            return [.write("PutObject")] + S3Operation.extras(call)
+            return [.write("PutObject")] + S3Operation.extras(request.http.headers)
         case .uploadPart, .uploadPartCopy, .completeMultipartUpload: return [.write("PutObject")]
         case .abortMultipartUpload: return [.write("AbortMultipartUpload")]
         case .listParts: return [.write("ListMultipartUploadParts")]
         case .deleteObject:
-            return [.write(call.isVersioned ? "DeleteObjectVersion" : "DeleteObject")]
+            return [.write(request.isVersioned ? "DeleteObjectVersion" : "DeleteObject")]
         // Asked for each key when it is its turn.
         case .deleteObjects: return []
-        default: return bucketNeeds ?? objectNeeds(call)
+        default: return bucketNeeds ?? objectNeeds(request)
         }
     }
 
-    private func reading(_ call: S3Gateway.Call) -> AccessNeed {
-        .object(call.isVersioned ? "GetObjectVersion" : "GetObject", .read)
+    private func reading(_ request: S3Request) -> AccessNeed {
+        .object(request.isVersioned ? "GetObjectVersion" : "GetObject", .read)
     }
 
     /// What a writer says beside the bytes needs to be allowed as well.
-    private static func extras(_ call: S3Gateway.Call) -> [AccessNeed] {
+    private static func extras(_ headers: HTTPHeaders) -> [AccessNeed] {
         var needs: [AccessNeed] = []
-        if call.headers.fields.contains(where: {
+        if headers.fields.contains(where: {
             $0.name == "x-amz-acl" || $0.name.hasPrefix("x-amz-grant-")
         }) {
             needs.append(.write("PutObjectAcl"))
         }
-        if call.headers.contains("x-amz-tagging") {
+        if headers.contains("x-amz-tagging") {
             needs.append(.object("PutObjectTagging"))
         }
-        if call.headers.contains("x-amz-object-lock-mode")
-            || call.headers.contains("x-amz-object-lock-retain-until-date")
+        if headers.contains("x-amz-object-lock-mode")
+            || headers.contains("x-amz-object-lock-retain-until-date")
         {
             needs.append(.object("PutObjectRetention"))
         }
-        if call.headers.contains("x-amz-object-lock-legal-hold") {
+        if headers.contains("x-amz-object-lock-legal-hold") {
             needs.append(.object("PutObjectLegalHold"))
         }
         return needs
     }
 
-    private func objectNeeds(_ call: S3Gateway.Call) -> [AccessNeed]? {
-        let version = call.isVersioned ? "Version" : ""
+    private func objectNeeds(_ request: S3Request) -> [AccessNeed]? {
+        let version = request.isVersioned ? "Version" : ""
         switch self {
         case .getObjectAcl: return [.object("GetObject\(version)Acl", .readACL)]
         case .putObjectAcl: return [.object("PutObject\(version)Acl", .writeACL)]

@@ -4,9 +4,6 @@ internal import CyxObjects
 internal import CyxS3
 
 extension S3Gateway.Call {
-    /// Whether the request names a version.
-    var isVersioned: Bool { query.has("versionId") }
-
     /// The version that the request names; nil: the current one.
     var versionID: String? { request.version }
 
@@ -22,12 +19,12 @@ extension S3Gateway {
             guard call.account != nil else { throw S3Error.denied }
             return
         }
-        try await open(&call)
+        try await open(&call, expecting: "x-amz-expected-bucket-owner")
         if operation == .putObjectTagging {
             call.document = try await call.body.collect(limit: S3Gateway.maximumDocumentBytes)
         }
         let isOwner = call.requester.id == call.owner
-        guard let needs = operation.needs(of: call) else {
+        guard let needs = operation.needs(of: call.request) else {
             guard isOwner else { throw S3Error.denied }
             return
         }
@@ -51,13 +48,14 @@ extension S3Gateway {
     /// Of what is read before the decision.
     static let maximumDocumentBytes = 128 << 10
 
-    /// Has the call go on with the bucket's owner's objects, as far as the requester may.
-    private func open(_ call: inout Call) async throws {
+    /// Has the call go on with the bucket's owner's objects, as far as the requester may. `header`
+    /// may say whose the bucket must be.
+    private func open(_ call: inout Call, expecting header: String) async throws {
         let (info, owner) = try await bucket(call.bucket, for: call)
         call.service = owner.service
         call.bucketInfo = info
-        call.access = try BucketAccess(info, owner: owner.id)
-        if let expected = call.headers["x-amz-expected-bucket-owner"], expected != owner.id {
+        call.rules = try rules.rules(of: info, owner: owner.id)
+        if let expected = call.headers[header], expected != owner.id {
             throw S3Error.denied
         }
     }
@@ -125,7 +123,7 @@ extension S3Gateway {
         reading.request.key = source.key
         reading.request.version = source.version
         reading.service = call.account?.service ?? call.service
-        try await open(&reading)
+        try await open(&reading, expecting: "x-amz-source-expected-bucket-owner")
         let need = AccessNeed.object(
             source.version == nil ? "GetObject" : "GetObjectVersion", .read)
         guard try await isAllowed(need, reading, key: source.key) else { throw S3Error.denied }

@@ -48,12 +48,7 @@ extension S3Gateway {
         guard let service = accounts.anyService else { return nil }
         guard let id = try await service.owner(of: bucket) else { throw ObjectError.noSuchBucket }
         guard let owner = accounts.account(id: id.hex) else { return nil }
-        return S3Gateway.cors(of: try await owner.service.bucket(bucket))
-    }
-
-    private static func cors(of info: BucketInfo?) -> CORSConfiguration? {
-        guard let bytes = info?.settings.documents[DocumentName.cors] else { return nil }
-        do { return try CORSConfiguration(parsing: bytes) } catch { return nil }
+        return try rules.rules(of: try await owner.service.bucket(bucket), owner: owner.id).cors
     }
 
     private static func add(
@@ -75,7 +70,7 @@ extension S3Gateway {
         let method =
             call.headers["access-control-request-method"] ?? call.request.http.method
         guard let origin = call.headers["origin"],
-            let rule = S3Gateway.cors(of: call.bucketInfo)?.rule(origin: origin, method: method)
+            let rule = call.rules?.cors?.rule(origin: origin, method: method)
         else { return headers }
         S3Gateway.add(rule, origin, to: &headers)
         return headers

@@ -183,18 +183,10 @@ extension S3Headers {
     static func addExpiration(
         of info: ObjectInfo, _ call: S3Gateway.Call, to headers: inout HTTPHeaders
     ) {
-        guard let bytes = call.bucketInfo?.settings.documents[DocumentName.lifecycle] else {
-            return
-        }
-        do {
-            let lifecycle = try LifecycleConfiguration(parsing: bytes)
-            let subject = LifecycleConfiguration.Subject(
-                key: info.key, size: info.size, tags: TagSet(of: info).tags,
-                modified: info.modified)
-            guard let found = lifecycle.expiration(of: subject) else { return }
-            headers.add("x-amz-expiration", LifecycleConfiguration.header(found))
-        } catch {
-            // An answer without the header is as good: it only informs.
-        }
+        guard let lifecycle = call.rules?.lifecycle else { return }
+        let subject = LifecycleConfiguration.Subject(
+            key: info.key, size: info.size, tags: TagSet(of: info).tags, modified: info.modified)
+        guard let found = lifecycle.expiration(of: subject) else { return }
+        headers.add("x-amz-expiration", LifecycleConfiguration.header(found))
     }
 }

@@ -30,13 +30,15 @@ package struct S3Gateway: Sendable {
 
         // What `authorize` adds.
         var bucketInfo: BucketInfo?
-        var access: BucketAccess?
+        var rules: BucketRules?
         /// Where the source of a copy is, if elsewhere than the bucket.
         var source: (any ObjectService)?
         /// What is to be kept with the object that the operation writes.
         var attributes: [String: [UInt8]] = [:]
         /// The body, if the decision needed it.
         var document: [UInt8]?
+
+        var access: BucketAccess? { rules?.access }
 
         var requester: PolicyRequester {
             account.map { .account(id: $0.id, name: $0.name) } ?? .anonymous
@@ -53,6 +55,7 @@ package struct S3Gateway: Sendable {
     let environment: Environment
     let accounts: S3Accounts
     let settings: Settings
+    let rules = BucketRulesCache()
 
     package init(
         environment: Environment, accounts: S3Accounts, settings: Settings = Settings()

@@ -1,7 +1,7 @@
 /// The actions of S3 that policies may name, and what they are done to.
 enum PolicyActions {
     /// On `arn:aws:s3:::bucket/key`.
-    static let ofObjects: Set<String> = lowercased([
+    static let ofObjects = lowercased([
         "AbortMultipartUpload", "BypassGovernanceRetention", "DeleteObject",
         "DeleteObjectTagging", "DeleteObjectVersion", "DeleteObjectVersionTagging", "GetObject",
         "GetObjectAcl", "GetObjectAttributes", "GetObjectLegalHold", "GetObjectRetention",
@@ -15,7 +15,7 @@ enum PolicyActions {
     ])
 
     /// On `arn:aws:s3:::bucket`.
-    static let ofBuckets: Set<String> = lowercased([
+    static let ofBuckets = lowercased([
         "CreateBucket", "DeleteBucket", "DeleteBucketOwnershipControls", "DeleteBucketPolicy",
         "DeleteBucketWebsite", "GetAccelerateConfiguration", "GetAnalyticsConfiguration",
         "GetBucketAcl", "GetBucketCORS", "GetBucketLocation", "GetBucketLogging",
@@ -36,17 +36,14 @@ enum PolicyActions {
         "TagResource", "UntagResource", "ListTagsForResource",
     ])
 
-    private static func lowercased(_ names: [String]) -> Set<String> {
-        Set(names.map { "s3:" + $0.lowercased() })
+    private static func lowercased(_ names: [String]) -> [[UInt8]] {
+        names.map { Array("s3:\($0)".lowercased().utf8) }
     }
 
     /// What a pattern of actions means: nil if there is no such action.
     static func reach(of pattern: PolicyPattern) -> (objects: Bool, buckets: Bool)? {
-        let none = PolicyContext(requester: .anonymous, action: "", resource: "")
-        func hits(_ actions: Set<String>) -> Bool {
-            actions.contains { pattern.matches($0, in: none, ignoringCase: true) }
-        }
-        let (objects, buckets) = (hits(ofObjects), hits(ofBuckets))
+        let objects = pattern.matchesAny(of: ofObjects)
+        let buckets = pattern.matchesAny(of: ofBuckets)
         return objects || buckets ? (objects, buckets) : nil
     }
 }

@@ -27,6 +27,13 @@ struct PolicyPattern: Equatable, Sendable {
         return PolicyPattern.matches(tokens, PolicyPattern.folded(subject, ignoringCase))
     }
 
+    /// Which of `names`, all in lower case, the pattern means; variables mean nothing here.
+    func matchesAny(of names: [[UInt8]]) -> Bool {
+        let none = PolicyContext(requester: .anonymous, action: "", resource: "")
+        guard let tokens = tokens(none, wildcards: true, true) else { return false }
+        return names.contains { PolicyPattern.matches(tokens, $0) }
+    }
+
     private static func folded(_ text: String, _ ignoringCase: Bool) -> [UInt8] {
         Array((ignoringCase ? text.lowercased() : text).utf8)
     }
