@@ -165,11 +165,16 @@ import Testing
         let form = try form([
             ("key", "user/${filename}/${filename}"), ("acl", "public-read"),
             ("Content-Type", "text/x"), ("x-amz-meta-A", "b"), ("other", "c"),
+            (
+                "tagging",
+                "<Tagging><TagSet><Tag><Key>a b</Key><Value>c=d</Value></Tag></TagSet></Tagging>"
+            ),
         ])
         #expect(form.key == "user/My\"File.txt/My\"File.txt")
         #expect(form.headers["x-amz-acl"] == "public-read")
         #expect(form.headers["content-type"] == "text/x")
         #expect(form.headers["x-amz-meta-a"] == "b")
+        #expect(form.headers["x-amz-tagging"] == "a%20b=c%3Dd")
         #expect(!form.headers.contains("other"))
         for fields in [[], [("key", "")]] {
             let error = #expect(throws: S3Error.self) { try self.form(fields) }

@@ -1,4 +1,5 @@
 import CyxCore
+import CyxCrypto
 import CyxObjects
 import CyxOverlay
 import CyxStorage
@@ -58,6 +59,80 @@ import Testing
         #expect(try world.perform { try await $0.uploads(in: "bucket") }.isEmpty)
         // A retry of the completion finds what the first one made.
         #expect(try complete(upload, parts, world).etag == info.etag)
+    }
+
+    /// What a gateway keeps with parts comes back with the object: their sizes, the checksum of the
+    /// object's algorithm, and nonces.
+    @Test func anObjectTellsOfItsParts() throws {
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        var parts: [PartInfo] = []
+        for (number, size) in [(3, 5 << 20), (8, 10)] {
+            parts.append(
+                try world.perform { gateway in
+                    var options = PartOptions()
+                    options.checksumsAtEnd = {
+                        ["crc32": Base64.encode([0, 0, 0, UInt8(number)]), "sha1": "AAAA"]
+                    }
+                    options.nonce = [UInt8(number)]
+                    options.prepare = { upload in
+                        #expect(upload.headers == ["content-type": "image/png"])
+                        return Pieces(noise(size, seed: UInt64(number)), of: 1 << 18)
+                    }
+                    return try await gateway.putPart(
+                        number, upload: upload, key: "key", in: "bucket", options: options,
+                        body: Pieces([1, 2, 3], of: 1))
+                })
+        }
+        #expect(parts[0].checksums["crc32"] == Base64.encode([0, 0, 0, 3]))
+        let chosen = parts.map { ($0.number, $0.etag) }
+        let info = try world.perform { gateway in
+            var options = CompletionOptions()
+            options.checksums = { found in
+                #expect(found.map(\.number) == [3, 8])
+                return ["crc32": "joined"]
+            }
+            return try await gateway.completeUpload(
+                upload, key: "key", in: "bucket", parts: chosen, options: options)
+        }
+        #expect(info.checksums == ["crc32": "joined"])
+        let found = try world.perform { try await $0.head("key", in: "bucket") }
+        #expect(
+            found.parts == [
+                ObjectPart(
+                    number: 3, size: 5 << 20,
+                    checksums: ["crc32": Base64.encode([0, 0, 0, 3])], nonce: [3]),
+                ObjectPart(
+                    number: 8, size: 10, checksums: ["crc32": Base64.encode([0, 0, 0, 8])],
+                    nonce: [8]),
+            ])
+        #expect(try world.get("key") == noise(5 << 20, seed: 3) + noise(10, seed: 8))
+        let listed = try world.perform { try await $0.list("bucket", ListRequest()) }
+        #expect(listed.objects.map(\.parts) == [[]])
+    }
+
+    @Test func aCompletionMayHaveAConditionAndRefuseItsParts() throws {
+        struct Refusal: Error {}
+        let world = try ObjectWorld(storers: 3)
+        let upload = try begin(world)
+        let info = try part(1, upload, noise(100), world)
+        let chosen = [(info.number, info.etag)]
+        func complete(_ options: CompletionOptions) throws -> ObjectInfo {
+            try world.perform { gateway in
+                try await gateway.completeUpload(
+                    upload, key: "key", in: "bucket", parts: chosen, options: options)
+            }
+        }
+        var options = CompletionOptions()
+        options.checksums = { _ in throw Refusal() }
+        #expect(throws: Refusal.self) { _ = try complete(options) }
+        options = CompletionOptions()
+        options.condition = .matches(etag: "*")
+        #expect(throws: ObjectError.noSuchKey) { _ = try complete(options) }
+        // Neither changed anything: the upload still takes parts.
+        _ = try part(2, upload, noise(100), world)
+        options.condition = .absent
+        #expect(try complete(options).size == 100)
     }
 
     @Test func wrongCompletionsAreRefused() throws {

@@ -44,6 +44,28 @@ enum RequestClaim: Sendable {
         }
     }
 
+    /// What a presigned URL may say in its query in the place of a header: SDKs move these there, so
+    /// that whoever has the link need not know them.
+    private static let hoistedPrefixes = [
+        "x-amz-acl", "x-amz-copy-source", "x-amz-grant-", "x-amz-meta-",
+        "x-amz-metadata-directive", "x-amz-object-lock-", "x-amz-server-side-encryption",
+        "x-amz-storage-class", "x-amz-tagging", "x-amz-website-redirect-location",
+    ]
+
+    /// The request with the headers that are in its signed query.
+    func completed(_ http: HTTPRequest, _ query: S3Query) -> HTTPRequest {
+        guard case .version4(let claim) = self, claim.expires != nil else { return http }
+        var http = http
+        for item in query.items {
+            let name = item.name.lowercased()
+            guard RequestClaim.hoistedPrefixes.contains(where: { name.hasPrefix($0) }),
+                !http.headers.contains(name)
+            else { continue }
+            http.headers.add(name, item.value)
+        }
+        return http
+    }
+
     /// Throws unless the request was made about `now` by who has the secret. Returns what its body
     /// must keep to.
     func check(

@@ -45,11 +45,25 @@ struct PostedForm: Sendable {
         for (name, value) in fields {
             if name == "acl" {
                 headers.add("x-amz-acl", value)
+            } else if name == "tagging" {
+                headers.add("x-amz-tagging", try PostedForm.tags(value))
             } else if name.hasPrefix("x-amz-") || PostedForm.plainHeaders.contains(name) {
                 headers.add(name, value)
             }
         }
         self.headers = headers
+    }
+
+    /// A form has its tags as a document, a put as a query.
+    private static func tags(_ document: String) throws(S3Error) -> String {
+        do throws(DocumentFault) {
+            let set = try TagSet(parsing: Array(document.utf8), of: .object)
+            return set.tags.map {
+                PercentEncoding.encode($0.key) + "=" + PercentEncoding.encode($0.value)
+            }.joined(separator: "&")
+        } catch {
+            throw S3Error(error)
+        }
     }
 
     static func lacks(_ name: String) -> S3Error {

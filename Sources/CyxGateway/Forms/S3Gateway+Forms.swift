@@ -84,6 +84,7 @@ extension S3Gateway {
         }
         let info = try await call.service.put(form.key, in: bucket, options: options, body: body)
         var response = answer(to: form, info, bucket)
+        S3Headers.addVersion(info.versionID, to: &response.headers)
         S3Headers.addObjectChecksums(info.checksums, to: &response.headers)
         S3Headers.addPlaced(info.headers, to: &response.headers)
         key?.describe(in: &response.headers)

@@ -1,16 +1,36 @@
 internal import CyxCore
+internal import CyxCrypto
 internal import CyxHTTP
 internal import CyxObjects
 internal import CyxS3
 
 extension S3Gateway {
     func listBuckets(_ call: Call) async throws -> HTTPResponse {
+        let prefix = call.query["prefix"] ?? ""
+        var after = ""
+        if let token = call.query["continuation-token"], !token.isEmpty {
+            guard let bytes = Base64.decode(token),
+                let name = String(validating: bytes, as: UTF8.self)
+            else { throw S3Error.invalidArgument("The continuation token provided is incorrect") }
+            after = name
+        }
+        let limit = try ListingQuery.number(call.query["max-buckets"], "max-buckets") ?? .max
+        guard limit > 0 else {
+            throw S3Error.invalidArgument("Argument max-buckets must be an integer from 1 to 10000")
+        }
         let buckets = try await call.service.buckets()
+            .filter { $0.name.hasPrefix(prefix) && isBefore(after, $0.name) }
+            .sorted { isBefore($0.name, $1.name) }
+        let shown = buckets.prefix(limit)
         return S3Gateway.xml(
             XMLWriter.document("ListAllMyBucketsResult") { xml in
                 writeOwner(&xml, id: call.owner)
+                if !prefix.isEmpty { xml.element("Prefix", prefix) }
+                if let last = shown.last, shown.count < buckets.count {
+                    xml.element("ContinuationToken", Base64.encode(Array(last.name.utf8)))
+                }
                 xml.element("Buckets") { xml in
-                    for bucket in buckets.sorted(by: { isBefore($0.name, $1.name) }) {
+                    for bucket in shown {
                         xml.element("Bucket") { xml in
                             xml.element("Name", bucket.name)
                             xml.element("CreationDate", bucket.created.rfc3339)

@@ -7,6 +7,7 @@ extension S3Gateway {
     /// Reads the source and writes the copy; the bytes pass through this gateway.
     func copyObject(_ call: Call) async throws -> HTTPResponse {
         let replaces = try S3Gateway.replaces(call.headers, "metadata")
+        _ = try S3Gateway.replaces(call.headers, "tagging")
         let placed = try S3Headers.placed(from: call.headers)
         let key = try CustomerKey(call.headers)
         try checkChange(call, replaces: replaces, changesPlacement: !placed.isEmpty || key != nil)

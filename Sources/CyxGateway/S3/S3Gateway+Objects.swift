@@ -99,6 +99,12 @@ extension S3Gateway {
             throw .invalidArgument(
                 "x-amz-server-side-encryption header is not supported for this operation.")
         }
+        // Else a public object could be served as whatever a stranger's link says that it is.
+        let overrides = call.query.items.contains { $0.name.hasPrefix("response-") }
+        guard call.account != nil || !overrides else {
+            throw .invalidRequest(
+                "Request specific response headers cannot be used for anonymous GET requests.")
+        }
     }
 
     /// Answers a GET for the version that the two closures read.

@@ -160,7 +160,8 @@ package struct S3Gateway: Sendable {
             let check = try claim.check(
                 http, query, hostSuffix: settings.hostSuffix, secret: account.secret,
                 environment.wallTime())
-            let request = try S3Request(http, hostSuffix: settings.hostSuffix)
+            let request = try S3Request(
+                claim.completed(http, query), hostSuffix: settings.hostSuffix)
             return Call(
                 request: request, service: account.service, account: account,
                 body: CheckedBody(body, check, blocking: environment.blocking))

@@ -123,7 +123,12 @@ enum S3Operation: Equatable, Sendable {
         case "PUT": return .createBucket
         case "DELETE": return .deleteBucket
         case "POST" where query.has("delete"): return .deleteObjects
-        case "POST": return .unsupported("PostObject")
+        case "POST":
+            // A form that can be told is answered before this.
+            throw S3Error(
+                "PreconditionFailed", 412,
+                "At least one of the pre-conditions you specified did not hold: Bucket POST must "
+                    + "be of the enclosure-type multipart/form-data")
         default: throw .methodNotAllowed(method)
         }
     }

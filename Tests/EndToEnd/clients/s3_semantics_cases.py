@@ -11,6 +11,10 @@ import json
 import urllib.request
 import zlib
 
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 from s3_gateway import MIB, case, expect, is_absent, random_bytes, refused
 
 
@@ -47,6 +51,34 @@ def signature_version_2(g):
             expect(error.code, 403, "status")
     with refused("SignatureDoesNotMatch", 403):
         g.client(secret_key="wrong", signature_version="s3").list_buckets()
+
+
+@case
+def links_that_carry_headers(g):
+    # As SDKs for Go do it: what would be signed headers stands in the query, signed as well.
+    request = AWSRequest("PUT", "%s/%s/hoisted" % (g.endpoint, g.bucket), params={
+        "x-amz-meta-colour": "green", "x-amz-storage-class": "STANDARD_IA"})
+    S3SigV4QueryAuth(
+        Credentials(g.access_key, g.secret_key), "s3", "auto", expires=60).add_auth(request)
+    put = urllib.request.Request(request.prepare().url, data=b"x", method="PUT")
+    urllib.request.urlopen(put, timeout=30).close()
+    head = g.s3.head_object(Bucket=g.bucket, Key="hoisted")
+    expect((head["Metadata"], head["StorageClass"]), ({"colour": "green"}, "STANDARD_IA"), "head")
+
+
+@case
+def buckets_are_listed_in_pages(g):
+    names = [g.bucket + end for end in ("-p1", "-p2", "-p3")]
+    for name in names:
+        g.s3.create_bucket(Bucket=name)
+    first = g.s3.list_buckets(Prefix=g.bucket + "-p", MaxBuckets=2)
+    expect([entry["Name"] for entry in first["Buckets"]], names[:2], "first page")
+    rest = g.s3.list_buckets(
+        Prefix=g.bucket + "-p", MaxBuckets=2, ContinuationToken=first["ContinuationToken"])
+    expect([entry["Name"] for entry in rest["Buckets"]], names[2:], "second page")
+    expect("ContinuationToken" in rest, False, "more")
+    for name in names:
+        g.s3.delete_bucket(Bucket=name)
 
 
 @case
@@ -257,6 +289,7 @@ def forms_of_browsers(g):
         answer = post(g, dict(fields, key="form/size"), data)
         expect((answer[0], code in answer[1]), (400, True), answer[1])
     is_absent(g, "form/size")
+    expect(post(g, {"key": "form/anybody"})[0], 403, "status of a form that nobody signed")
     late = dict(policy_fields(g, conditions, -10), key="form/k")
     expect(post(g, late)[0], 403, "status of an expired form")
     target = "http://example.com/done"
