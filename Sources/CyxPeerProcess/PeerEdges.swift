@@ -53,6 +53,7 @@ struct PeerEdges: Sendable {
             }
             var settings = S3Gateway.Settings()
             settings.objectsBelongToBucketOwner = configuration.objectsBelongToBucketOwner
+            settings.hostSuffix = configuration.s3Domain
             lifecycles = LifecycleRunner(
                 environment: environment, accounts: known, day: configuration.lifecycleDay)
             let gateway = S3Gateway(

@@ -46,6 +46,8 @@ import Testing
         let found = try request(
             "/a/b", host: "photos.s3.example.com:9000", suffix: "s3.example.com")
         #expect(found.bucket == "photos")
+        let mixed = try request("/a", host: "Photos.S3.example.com", suffix: "s3.example.com")
+        #expect(mixed.bucket == "photos")
         #expect(found.key == "a/b")
         #expect(try request("/a/b", host: "s3.example.com", suffix: "s3.example.com").bucket == "a")
     }

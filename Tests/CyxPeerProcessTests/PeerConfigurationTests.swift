@@ -138,6 +138,10 @@ import Testing
         #expect(try combine(file: file).lifecycleDay == .seconds(10))
         #expect(try combine().lifecycleDay == .seconds(86_400))
         #expect(throws: ConfigurationError.self) { try combine(["--s3-ownership", "mine"]) }
+        #expect(try combine(["--s3-domain", "s3.example.com"]).s3Domain == "s3.example.com")
+        for name in ["", "localhost", "S3.example.com", ".example.com", "s3.example.com:9000"] {
+            #expect(throws: ConfigurationError.self) { try combine(["--s3-domain", name]) }
+        }
         #expect(throws: ConfigurationError.self) { try combine(["--s3-lifecycle-day", "0s"]) }
     }
 

@@ -41,7 +41,7 @@ struct S3Request: Sendable {
 
     static func virtualBucket(_ host: String?, _ suffix: String?) -> String? {
         guard let suffix, let host else { return nil }
-        let name = host.prefix { $0 != ":" }
+        let name = host.prefix { $0 != ":" }.lowercased()
         guard name.hasSuffix("." + suffix) else { return nil }
         return String(name.dropLast(suffix.count + 1))
     }

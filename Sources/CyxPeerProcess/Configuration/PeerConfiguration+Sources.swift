@@ -10,6 +10,7 @@ extension PeerConfiguration {
             FlagSpec("bootstrap", "HOST:PORT,…", "peers to join through; none: found a network"),
             FlagSpec("roles", "ROLE,…", "what to offer: storage, gateway, relay (storage)"),
             FlagSpec("s3-listen", "HOST:PORT", "S3 address of a gateway (127.0.0.1:9000)"),
+            FlagSpec("s3-domain", "NAME", "buckets are its subdomains, and in paths (paths only)"),
             FlagSpec("admin-listen", "HOST:PORT", "metrics, health, admin API (127.0.0.1:7790)"),
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
             FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of the usable)"),
@@ -45,7 +46,7 @@ extension PeerConfiguration {
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
-        "s3-lifecycle-day", "genesis-bits",
+        "s3-lifecycle-day", "s3-domain", "genesis-bits",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -101,7 +102,8 @@ extension PeerConfiguration {
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
         "network.admin_key": "admin-key", "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate", "gateway.lease": "lease",
-        "gateway.ownership": "s3-ownership", "gateway.lifecycle_day": "s3-lifecycle-day",
+        "gateway.domain": "s3-domain", "gateway.ownership": "s3-ownership",
+        "gateway.lifecycle_day": "s3-lifecycle-day",
         "profile": "profile", "network.genesis_bits": "genesis-bits",
         "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",

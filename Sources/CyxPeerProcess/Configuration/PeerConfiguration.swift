@@ -20,6 +20,8 @@ struct PeerConfiguration: Equatable {
     var bootstrap: [String] = []
     var roles: PeerRoles = [.storage]
     var s3Listen = "127.0.0.1:9000"
+    /// The name whose subdomains are buckets; nil: buckets stand in paths only.
+    var s3Domain: String?
     var adminListen = "127.0.0.1:7790"
     var zone = "default"
     /// Nil: nine tenths of what the volume has beyond its reserve at start.
@@ -74,6 +76,12 @@ extension PeerConfiguration {
         case "data-dir": dataDirectory = try nonEmpty(text, origin: origin)
         case "listen": listen = try address(text, origin: origin)
         case "s3-listen": s3Listen = try address(text, origin: origin)
+        case "s3-domain":
+            let isName = text.utf8.count <= 253 && text.contains(".") && text.lowercased() == text
+            guard isName, !text.hasPrefix("."), !text.contains(where: { "/:".contains($0) }) else {
+                throw refuse("a domain in lower case such as s3.example.com")
+            }
+            s3Domain = text
         case "admin-listen": adminListen = try address(text, origin: origin)
         case "zone":
             guard !text.isEmpty, text.utf8.count <= 64 else { throw refuse("1 to 64 bytes long") }

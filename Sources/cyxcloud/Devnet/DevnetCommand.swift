@@ -10,6 +10,8 @@ enum DevnetCommand {
                 FlagSpec("peers", "N", "how many peers (14); peer 0 is the gateway"),
                 FlagSpec("data", "DIR", "where all data is kept (required)"),
                 FlagSpec("s3-listen", "HOST:PORT", "S3 address (127.0.0.1:9000)"),
+                FlagSpec(
+                    "s3-domain", "NAME", "buckets are its subdomains, and in paths (paths only)"),
                 FlagSpec("zones", "Z", "zones z0 … to spread the peers over (7)"),
                 FlagSpec("access-key", "KEY", "S3 key (made at the first start)"),
                 FlagSpec("secret-key", "KEY", "its secret, 8 bytes or more"),

@@ -32,7 +32,7 @@ struct DevnetPlan {
         zones = min(zones, peers)
         s3Listen = parsed.value("s3-listen") ?? "127.0.0.1:9000"
         accounts = parsed.values["account"] ?? []
-        for flag in ["s3-ownership", "s3-lifecycle-day"] {
+        for flag in ["s3-domain", "s3-ownership", "s3-lifecycle-day"] {
             if let value = parsed.value(flag) { gatewayFlags += ["--" + flag, value] }
         }
         for account in accounts {
