@@ -25,12 +25,16 @@ SUITES = {
     "pins": pins, "leases": leases, "splits": splits,
 }
 
+# How long the gateway that clients talk to takes a day of lifecycles for.
+LIFECYCLE_DAY_S = 4
+
 
 def drive_clients(endpoint):
     """boto3, awscli and rclone, unmodified; the script prints a line for each of its cases."""
     script = pathlib.Path(__file__).with_name("clients") / "s3_clients.py"
     done = subprocess.run(
-        [sys.executable, script, "--endpoint", endpoint], capture_output=True, text=True)
+        [sys.executable, script, "--endpoint", endpoint, "--lifecycle-day", str(LIFECYCLE_DAY_S)],
+        capture_output=True, text=True)
     print("  " + done.stdout.replace("\n", "\n  ").rstrip(), flush=True)
     expect(done.returncode == 0, done.stderr[-2000:] or "see above")
     return done.stdout.splitlines()[-1]
@@ -47,7 +51,8 @@ def main():
         print(f"--- {name}", flush=True)
         if name == "clients":
             accounts = ["other:other:other-secret"]
-            with Devnet(options.programs, 14, accounts=accounts) as devnet:
+            extra = ["--s3-lifecycle-day", "%ds" % LIFECYCLE_DAY_S]
+            with Devnet(options.programs, 14, accounts=accounts, extra=extra) as devnet:
                 cases.run("S3 clients, unmodified", lambda: drive_clients(devnet.endpoint))
         else:
             SUITES[name].run(cases, options.programs)

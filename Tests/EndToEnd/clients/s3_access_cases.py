@@ -4,6 +4,7 @@ buckets and objects."""
 import contextlib
 import http.client
 import json
+import time
 
 from botocore import UNSIGNED
 
@@ -419,6 +420,52 @@ def lifecycles(g):
             LifecycleConfiguration={"Rules": [dict(rules[0], Status="enabled")]})
     g.s3.delete_bucket_lifecycle(Bucket=bucket)
     remove(g, bucket)
+
+
+def until(g, days, condition, what):
+    """Waits for so many days of the gateway's lifecycles."""
+    end = time.monotonic() + days * g.lifecycle_day_s + 20
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("did not happen: " + what)
+        time.sleep(g.lifecycle_day_s / 4)
+
+
+@case
+def lifecycles_are_carried_out(g):
+    if not g.lifecycle_day_s:
+        return "skipped: a day is a day here"
+    bucket = bucket_of(g, "passing")
+    g.s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [
+        {"Status": "Enabled", "Filter": {"Prefix": "old/"}, "Expiration": {"Days": 1},
+         "NoncurrentVersionExpiration": {"NoncurrentDays": 1}},
+        {"Status": "Enabled", "Filter": {"Prefix": ""},
+         "Expiration": {"ExpiredObjectDeleteMarker": True},
+         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]})
+    for key in ("old/key", "new"):
+        g.s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    g.s3.create_multipart_upload(Bucket=bucket, Key="unfinished")
+    until(g, 3, lambda: not g.s3.list_multipart_uploads(Bucket=bucket).get("Uploads"), "abort")
+
+    def keys():
+        found = g.s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        return [entry["Key"] for entry in found]
+
+    until(g, 3, lambda: keys() == ["new"], "expiration")
+    g.s3.put_bucket_versioning(
+        Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"1", b"2"):
+        g.s3.put_object(Bucket=bucket, Key="old/key", Body=body)
+
+    def rest():
+        page = g.s3.list_object_versions(Bucket=bucket, Prefix="old/")
+        return page.get("Versions", []) + page.get("DeleteMarkers", [])
+
+    until(g, 6, lambda: not rest(), "no version and no marker left")
+    g.s3.put_bucket_versioning(
+        Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    g.s3.delete_object(Bucket=bucket, Key="new", VersionId="null")
+    g.s3.delete_bucket(Bucket=bucket)
 
 
 @case

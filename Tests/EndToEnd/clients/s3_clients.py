@@ -97,6 +97,8 @@ def main(cases=CASES):
     parser.add_argument("--secret-key", default="demo-secret")
     parser.add_argument("--other-access-key", default="other", help="of another account")
     parser.add_argument("--other-secret-key", default="other-secret")
+    parser.add_argument(
+        "--lifecycle-day", type=float, help="how many seconds the gateway takes a day for")
     parser.add_argument("--verbose", action="store_true", help="print tracebacks")
     parser.add_argument("cases", nargs="*", help="names of cases; all without any")
     arguments = parser.parse_args()
@@ -109,6 +111,7 @@ def main(cases=CASES):
             arguments.endpoint, arguments.access_key, arguments.secret_key, folder)
         gateway.other_access_key = arguments.other_access_key
         gateway.other_secret_key = arguments.other_secret_key
+        gateway.lifecycle_day_s = arguments.lifecycle_day
         try:
             socket.create_connection((gateway.host, gateway.port), timeout=10).close()
         except OSError as error:

@@ -32,6 +32,7 @@ class Gateway:
         self.access_key = access_key
         self.secret_key = secret_key
         self.other_access_key = self.other_secret_key = None
+        self.lifecycle_day_s = None
         self.folder = folder
         parts = urllib.parse.urlsplit(self.endpoint)
         self.host, self.port = parts.hostname, parts.port or 80
