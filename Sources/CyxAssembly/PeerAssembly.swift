@@ -81,6 +81,7 @@ package final class PeerAssembly: Sendable {
         tablesConfiguration.adminKey = plan.adminKey
         tablesConfiguration.isFounder = plan.bootstrap.isEmpty
         tablesConfiguration.twoPhaseTables = ObjectRowRules.twoPhaseTables
+        tablesConfiguration.loggedTables = ObjectRowRules.loggedTables
         tablesConfiguration.timings = plan.profile.tables
         tablesConfiguration.custodianTables = ObjectRowRules.custodianTables
         tablesConfiguration.openRowBytes = ObjectRowRules.openRowBytes

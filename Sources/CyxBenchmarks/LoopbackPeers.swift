@@ -121,6 +121,14 @@ final class LoopbackTables: Tables {
         _ table: TableID, position: Digest, prefixBits: Int, after: RowKey?, limit: Int
     ) async throws(TableError) -> [(key: RowKey, state: RegisterState)] { [] }
 
+    func changes(
+        _ table: TableID, position: Digest, since cursor: ScanCursor?
+    ) async throws(TableError) -> ChangePage {
+        var cursor = cursor ?? ScanCursor()
+        cursor.walk = nil
+        return ChangePage(rows: [], stretch: nil, cursor: cursor, isComplete: true)
+    }
+
     func localRows(
         _ table: TableID, after: RowKey?, limit: Int
     ) async throws(TableError) -> [RowKey] { [] }

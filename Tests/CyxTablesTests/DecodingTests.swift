@@ -191,25 +191,11 @@ import Testing
         _ = replica.vote.precommit(replica.view, round: 4)
         replica.successor = Self.certificate()
         replica.frozen = Replica.Frozen(view: replica.view.id, isSource: true)
-        #expect(try Replica(bytes: Self.former(replica, version: 2)) == replica)
-        #expect(try Replica(bytes: Self.former(replica, version: 1)) == replica)
         replica.floor = RegisterVersion(
             generation: 0, epoch: 2, counter: 3, proposer: PeerID(.zero), nonce: 4)
+        replica.changesFloor = 5
         #expect(try Replica(bytes: replica.bytes) == replica)
         attack(replica.bytes) { try Replica(bytes: $0).isSynced }
-    }
-
-    /// A replica as peers wrote it before there were splits (2), and floors (1).
-    private static func former(_ replica: Replica, version: UInt8) throws -> [UInt8] {
-        let successor = try #require(replica.successor)
-        let partitionBytes = 9
-        var bytes = replica.bytes
-        // Generation and epoch, the successor behind a flag and its length, the floor.
-        let end = bytes.count - 8 - 5 - successor.bytes.count - RegisterVersion.byteCount
-        bytes.removeSubrange(end - partitionBytes..<end)
-        bytes.removeSubrange(1...partitionBytes)
-        bytes[0] = version
-        return version == 1 ? bytes.dropLast(RegisterVersion.byteCount) : bytes
     }
 
     @Test func partsOfReplicasComeBack() throws {

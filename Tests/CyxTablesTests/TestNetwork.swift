@@ -166,6 +166,7 @@ final class TestNetwork: Sendable {
         // Everything that is taught at all.
         configuration.lessonRowsMin = 1
         configuration.twoPhaseTables = [TableID(rawValue: 5)]
+        configuration.loggedTables = [TestNetwork.registers]
         configure(&configuration)
         self.configuration = configuration
         peers = (0..<count).map { TestPeer(machine: world.addPeer(), seed: UInt8($0 + 1)) }

@@ -90,6 +90,7 @@ final class ObjectWorld: Sendable {
         tables.splitRatio = 0
         tables.timings = Self.tableTimings
         tables.twoPhaseTables = ObjectRowRules.twoPhaseTables
+        tables.loggedTables = ObjectRowRules.loggedTables
         if !broken.contains(.custodiansJudge) {
             tables.custodianTables = ObjectRowRules.custodianTables
         }

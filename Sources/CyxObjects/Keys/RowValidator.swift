@@ -7,6 +7,8 @@ internal import Synchronization
 package enum ObjectRowRules {
     /// Merge tables whose removed elements stay removed.
     package static let twoPhaseTables: Set<TableID> = [.holders, .references]
+    /// Tables that listings are made of (A9).
+    package static let loggedTables: Set<TableID> = [.heads, .versions]
     /// Registers that only custodians write: a standing is what the audited peer's custodians have
     /// counted.
     package static let custodianTables: Set<TableID> = [.standings]

@@ -81,11 +81,44 @@ package struct ViewReference: ProtobufMessage {
     }
 }
 
+/// How far the log of one member's changes was read.
+package struct LogPosition: ProtobufMessage {
+    package var peer: [UInt8] = []
+    package var sequence: UInt64 = 0
+
+    package init() {}
+
+    package init(
+        peer: [UInt8] = [],
+        sequence: UInt64 = 0
+    ) {
+        self.peer = peer
+        self.sequence = sequence
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.peer, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.sequence, as: ProtobufFixed64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.peer, field: 1, as: ProtobufBytes.self)
+        writer.write(self.sequence, field: 2, as: ProtobufFixed64.self)
+    }
+}
+
 /// One operation on one row, or one page of a scan, in exactly one view.
 package struct RowRequest: ProtobufMessage {
     package var view: ViewReference?
     package var operation: RowOperation = .init(rawValue: 0)
-    /// The row's storage key; of a scan or comparison: where it begins, inclusive.
+    /// The row's storage key; of a scan or comparison: where it begins, inclusive; CHANGES: a bound of row keys.
     package var key: [UInt8] = []
     /// PREPARE and REMOVE: the ballot. PROPOSE: the version expected.
     package var ballot: [UInt8] = []
@@ -96,10 +129,12 @@ package struct RowRequest: ProtobufMessage {
     package var scanEnd: [UInt8] = []
     package var scanTable: UInt32 = 0
     package var scanLimit: UInt32 = 0
-    /// SCAN: leave the values out.
-    package var scanDigests: Bool = false
+    /// SCAN: who gives whole rows, all others their accepted ballots; empty: all give whole rows.
+    package var scanValuesOf: [UInt8] = []
     /// MEND: proof that the sender was a member in a generation that was given up.
     package var certificate: [UInt8] = []
+    /// CHANGES: one for each member that is asked.
+    package var since: [LogPosition] = []
 
     package init() {}
 
@@ -112,8 +147,9 @@ package struct RowRequest: ProtobufMessage {
         scanEnd: [UInt8] = [],
         scanTable: UInt32 = 0,
         scanLimit: UInt32 = 0,
-        scanDigests: Bool = false,
-        certificate: [UInt8] = []
+        scanValuesOf: [UInt8] = [],
+        certificate: [UInt8] = [],
+        since: [LogPosition] = []
     ) {
         self.view = view
         self.operation = operation
@@ -123,8 +159,9 @@ package struct RowRequest: ProtobufMessage {
         self.scanEnd = scanEnd
         self.scanTable = scanTable
         self.scanLimit = scanLimit
-        self.scanDigests = scanDigests
+        self.scanValuesOf = scanValuesOf
         self.certificate = certificate
+        self.since = since
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -147,9 +184,11 @@ package struct RowRequest: ProtobufMessage {
             case 8:
                 try reader.read(&self.scanLimit, as: ProtobufUInt32.self)
             case 9:
-                try reader.read(&self.scanDigests, as: ProtobufBool.self)
+                try reader.read(&self.scanValuesOf, as: ProtobufBytes.self)
             case 10:
                 try reader.read(&self.certificate, as: ProtobufBytes.self)
+            case 11:
+                try reader.readRepeated(&self.since, as: ProtobufNested<LogPosition>.self)
             default: try reader.skip()
             }
         }
@@ -164,15 +203,16 @@ package struct RowRequest: ProtobufMessage {
         writer.write(self.scanEnd, field: 6, as: ProtobufBytes.self)
         writer.write(self.scanTable, field: 7, as: ProtobufUInt32.self)
         writer.write(self.scanLimit, field: 8, as: ProtobufUInt32.self)
-        writer.write(self.scanDigests, field: 9, as: ProtobufBool.self)
+        writer.write(self.scanValuesOf, field: 9, as: ProtobufBytes.self)
         writer.write(self.certificate, field: 10, as: ProtobufBytes.self)
+        writer.writeRepeated(self.since, field: 11, as: ProtobufNested<LogPosition>.self)
     }
 }
 
 /// `cyx.tables.v1.ScannedRow`.
 package struct ScannedRow: ProtobufMessage {
     package var key: [UInt8] = []
-    /// Whole row, or the accepted ballot alone where digests were asked for.
+    /// Whole row, or the accepted ballot alone where whole rows were asked of others; empty: there is none.
     package var row: [UInt8] = []
     package var isReadable: Bool = false
 
@@ -253,7 +293,7 @@ package struct RowReply: ProtobufMessage {
     package var certificate: [UInt8] = []
     package var detail: String = ""
     package var scanned: [ScannedRow] = []
-    /// SCAN: nothing follows in the range. PROPOSE: the change was made.
+    /// SCAN and CHANGES: nothing follows. PROPOSE: the change was made.
     package var isComplete: Bool = false
     /// MERGE: the highest stamp that supersedes an element of the request.
     package var stamp: UInt64 = 0
@@ -262,6 +302,8 @@ package struct RowReply: ProtobufMessage {
     /// PREPARE, or a refusal: the partition's floor at the answerer, below which it takes nothing for a register that it
     /// does not have; empty: none.
     package var floor: [UInt8] = []
+    /// SCAN: how long the answerer's log was before. CHANGES: how far it was read.
+    package var sequence: UInt64 = 0
 
     package init() {}
 
@@ -276,7 +318,8 @@ package struct RowReply: ProtobufMessage {
         isComplete: Bool = false,
         stamp: UInt64 = 0,
         parts: [RangePart] = [],
-        floor: [UInt8] = []
+        floor: [UInt8] = [],
+        sequence: UInt64 = 0
     ) {
         self.status = status
         self.row = row
@@ -289,6 +332,7 @@ package struct RowReply: ProtobufMessage {
         self.stamp = stamp
         self.parts = parts
         self.floor = floor
+        self.sequence = sequence
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -316,6 +360,8 @@ package struct RowReply: ProtobufMessage {
                 try reader.readRepeated(&self.parts, as: ProtobufNested<RangePart>.self)
             case 11:
                 try reader.read(&self.floor, as: ProtobufBytes.self)
+            case 12:
+                try reader.read(&self.sequence, as: ProtobufFixed64.self)
             default: try reader.skip()
             }
         }
@@ -333,6 +379,7 @@ package struct RowReply: ProtobufMessage {
         writer.write(self.stamp, field: 9, as: ProtobufFixed64.self)
         writer.writeRepeated(self.parts, field: 10, as: ProtobufNested<RangePart>.self)
         writer.write(self.floor, field: 11, as: ProtobufBytes.self)
+        writer.write(self.sequence, field: 12, as: ProtobufFixed64.self)
     }
 }
 
@@ -608,6 +655,9 @@ package enum RowOperation: ProtobufEnum {
     case resolve
     /// Errand: replace what the register holds, if that is still the version `ballot`.
     case propose
+    /// Which rows of `scan_table` have changed since the asker read the answerer's log, those whose positions begin as
+    /// that of `key`.
+    case changes
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -624,6 +674,7 @@ package enum RowOperation: ProtobufEnum {
         case 8: self = .remove
         case 9: self = .resolve
         case 10: self = .propose
+        case 11: self = .changes
         default: self = .unrecognized(rawValue)
         }
     }
@@ -641,6 +692,7 @@ package enum RowOperation: ProtobufEnum {
         case .remove: 8
         case .resolve: 9
         case .propose: 10
+        case .changes: 11
         case .unrecognized(let value): value
         }
     }
@@ -665,6 +717,8 @@ package enum RowStatus: ProtobufEnum {
     case failed
     /// COMPARE: just the same.
     case same
+    /// CHANGES: the log does not tell what has changed since.
+    case stale
     /// A number that this version does not know.
     case unrecognized(Int32)
 
@@ -680,6 +734,7 @@ package enum RowStatus: ProtobufEnum {
         case 7: self = .tooLarge
         case 8: self = .failed
         case 9: self = .same
+        case 10: self = .stale
         default: self = .unrecognized(rawValue)
         }
     }
@@ -696,6 +751,7 @@ package enum RowStatus: ProtobufEnum {
         case .tooLarge: 7
         case .failed: 8
         case .same: 9
+        case .stale: 10
         case .unrecognized(let value): value
         }
     }

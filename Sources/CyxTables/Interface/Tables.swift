@@ -126,6 +126,13 @@ package protocol Tables: AnyObject, Sendable {
         _ table: TableID, position: Digest, prefixBits: Int, after: RowKey?, limit: Int
     ) async throws(TableError) -> [(key: RowKey, state: RegisterState)]
 
+    /// What has changed, since `cursor` was told, of the registers of `table` whose positions begin with
+    /// the first 32 bits of `position` (A9); without a cursor all of them, page by page. The table must
+    /// be one of those whose changes are logged.
+    func changes(
+        _ table: TableID, position: Digest, since cursor: ScanCursor?
+    ) async throws(TableError) -> ChangePage
+
     /// The rows of `table` for which this peer is a custodian, from its local replica: for repair
     /// and upkeep, which tolerate staleness. Ordered like `scan`.
     func localRows(

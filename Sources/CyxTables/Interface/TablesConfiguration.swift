@@ -17,6 +17,8 @@ package struct TablesConfiguration: Sendable {
     package var isFounder = false
     /// Merge tables whose removed elements stay removed.
     package var twoPhaseTables: Set<TableID> = []
+    /// Tables of registers whose rows can be followed (`Tables.changes`).
+    package var loggedTables: Set<TableID> = []
     /// Rows of a partition from which on those who are to join its view learn it in advance, while
     /// the view still serves; fewer than a page of rows are pulled in no time.
     package var lessonRowsMin = RowLimits.scanPageRows
@@ -42,7 +44,9 @@ package struct TablesConfiguration: Sendable {
     package init() {}
 
     /// Bits of the longest prefix that a partition may have.
-    var depthMax: UInt8 { UInt8(min(Int(genesisDepth) + Int(splitsMax), Partition.depthLimit)) }
+    var depthMax: UInt8 {
+        UInt8(min(Int(genesisDepth) + Int(splitsMax), ChangeLog.prefixBits))
+    }
 
     func keeps(_ rule: TableRule) -> Bool { !brokenRules.contains(rule) }
 }

@@ -68,8 +68,10 @@ extension TableService {
         switch content {
         case .register(let record):
             var extra: [KeyValueWrite] = []
-            if record.accepted > replica.floor {
-                replica.floor = record.accepted
+            let change = (rows.cached(request.key) ?? nil)?.sequence ?? 0
+            if record.accepted > replica.floor || change > replica.changesFloor {
+                replica.floor = max(replica.floor, record.accepted)
+                replica.changesFloor = max(replica.changesFloor, change)
                 replicas[id.partition] = replica
                 extra = [.put(key: StorageKey.replica(id.partition), value: replica.bytes)]
             }
@@ -87,12 +89,16 @@ extension TableService {
     }
 
     /// Takes a row out of memory and, with the next batch, off the disk.
-    func dropRow(_ key: [UInt8], in partition: Partition, extra: [KeyValueWrite] = []) {
+    /// `stored`: what the disk has of one that is not in memory.
+    func dropRow(
+        _ key: [UInt8], in partition: Partition, stored: StoredRow? = nil,
+        extra: [KeyValueWrite] = []
+    ) {
         guard let table = StorageKey.table(of: key) else { return }
         comparisons.noteChange(
             of: key, in: partition, from: (rows.cached(key) ?? nil)?.content, to: .empty(table),
             now: environment.now())
-        rows.stageRemoval(key, extra: extra)
+        rows.stageRemoval(key, stored: stored, extra: extra)
     }
 
     // MARK: Proposing above floors

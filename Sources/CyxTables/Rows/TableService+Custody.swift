@@ -16,6 +16,7 @@ extension TableService {
             for request in requests {
                 switch request.operation {
                 case .scan: replies.append(try await answerScan(request))
+                case .changes: replies.append(try await answerChanges(request))
                 case .compare: replies.append(try await answerComparison(request))
                 default:
                     replies.append(try await answerPoint(request, from: author))
@@ -38,7 +39,10 @@ extension TableService {
     }
 
     private static func isOfRange(_ request: RowRequest) -> Bool {
-        request.operation == .scan || request.operation == .compare
+        switch request.operation {
+        case .scan, .changes, .compare: true
+        default: false
+        }
     }
 
     /// Why a request for that view is not answered here; nil: it is (A3). `key` is a row's, or of a

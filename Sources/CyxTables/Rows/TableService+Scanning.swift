@@ -13,18 +13,21 @@ extension TableService {
         let range = StorageKey.rows(of: id.partition)
         let end = least(request.scanEnd, range.to, by: { $0.lexicographicallyPrecedes($1) })
         let limit = min(Int(request.scanLimit), TableMessageLimits.pageRows)
-        let digests = request.scanDigests
+        let digests =
+            !request.scanValuesOf.isEmpty && request.scanValuesOf != localPeer.digest.bytes
+        let length = rows.changes.durable
         let store = rows.store
-        let reply = try await environment.blocking.run { () throws(StoreError) in
+        var reply = try await environment.blocking.run { () throws(StoreError) in
             try TableService.scanPage(
                 store, from: request.key, to: end, table: TableID(rawValue: table), limit: limit,
                 view: id, digests: digests)
         }
+        reply.sequence = length
         // Sealed or replaced meanwhile: what was read may be of another epoch.
         return scanRefusal(request) ?? reply
     }
 
-    private func scanRefusal(_ request: RowRequest) -> RowReply? {
+    func scanRefusal(_ request: RowRequest) -> RowReply? {
         guard let id = request.view?.id else {
             return RowReply(status: .rejected, detail: "no view")
         }
@@ -147,11 +150,10 @@ extension TableService {
             let end = least(
                 bound, StorageKey.rows(of: view.partition).to,
                 by: { $0.lexicographicallyPrecedes($1) })
-            var request = RowRequest(
+            let request = RowRequest(
                 view: ViewReference(view.id), operation: .scan, key: from, scanEnd: end,
                 scanTable: UInt32(table.rawValue),
                 scanLimit: UInt32(min(max(limit, 1), TableMessageLimits.pageRows)))
-            request.scanDigests = false
             let call = await askQuorum(request, certificate)
             let replies = call.answers.map(\.reply).filter { $0.status == .done }
             if replies.count >= view.quorum {
@@ -167,11 +169,7 @@ extension TableService {
     private static func mergePages(
         _ replies: [RowReply], quorum: Int, end: [UInt8]
     ) -> ScanPage {
-        var frontier: [UInt8]?
-        for reply in replies where !reply.isComplete {
-            guard let last = reply.scanned.last?.key else { continue }
-            frontier = frontier.map { least($0, last) { $0.lexicographicallyPrecedes($1) } } ?? last
-        }
+        let frontier = frontier(replies)
         var copies: [[UInt8]: [ScannedRow]] = [:]
         for row in replies.flatMap(\.scanned) {
             if let frontier, frontier.lexicographicallyPrecedes(row.key) { continue }

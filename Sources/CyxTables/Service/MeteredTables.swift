@@ -10,6 +10,7 @@ package final class MeteredTables: Tables {
     private let readMerge: OperationMeter
     private let merge: OperationMeter
     private let scan: OperationMeter
+    private let changes: OperationMeter
     private let conflicts: Counter
 
     package init(_ inner: any Tables, environment: Environment) {
@@ -21,6 +22,7 @@ package final class MeteredTables: Tables {
         readMerge = OperationMeter("read_merge", metrics)
         merge = OperationMeter("merge", metrics)
         scan = OperationMeter("scan", metrics)
+        changes = OperationMeter("changes", metrics)
         conflicts = metrics.counter("cyxcloud_table_cas_conflicts_total")
     }
 
@@ -76,6 +78,14 @@ package final class MeteredTables: Tables {
         try await measure(scan) { () async throws(TableError) in
             try await inner.scan(
                 table, position: position, prefixBits: prefixBits, after: after, limit: limit)
+        }
+    }
+
+    package func changes(
+        _ table: TableID, position: Digest, since cursor: ScanCursor?
+    ) async throws(TableError) -> ChangePage {
+        try await measure(changes) { () async throws(TableError) in
+            try await inner.changes(table, position: position, since: cursor)
         }
     }
 

@@ -85,7 +85,7 @@ package actor TableService: Tables {
         random = environment.random.generator()
         (jobs, jobSink) = AsyncStream.makeStream(of: Job.self)
         let device = environment.storage
-        let (store, opened, held, left, network) = try await environment.blocking.run {
+        let (store, opened, held, left, network, changes) = try await environment.blocking.run {
             () throws(StoreError) in
             let store = try device.open("tables", kind: .rows)
             let opened = try TableService.raiseMark(of: store)
@@ -96,9 +96,14 @@ package actor TableService: Tables {
             let left = try TableService.load(store, StorageKey.leftTag) {
                 bytes throws(DecodingError) in try ViewCertificate(bytes: bytes)
             }
-            return (store, opened, held, left, network)
+            guard let changes = ChangeLog.stored(try store.get(StorageKey.changeMark)) else {
+                throw .corrupt(detail: "the mark of the log of changes")
+            }
+            return (store, opened, held, left, network, changes)
         }
-        rows = RowStore(store: store, blocking: environment.blocking)
+        rows = RowStore(
+            store: store, blocking: environment.blocking,
+            changes: ChangeLog(tables: configuration.loggedTables, stored: changes))
         hasNetwork = network != nil || !held.isEmpty
         mark = opened.map { StoreMark(count: $0, opening: max(1, environment.random.next())) }
         isSuspended = mark == nil

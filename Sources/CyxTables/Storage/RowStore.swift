@@ -38,13 +38,16 @@ final class RowStore {
     private var durableSequence: UInt64 = 0
     /// How often a write failed and what was in memory was forgotten.
     private(set) var failures = 0
+    /// In which order rows changed.
+    private(set) var changes: ChangeLog
 
     private var loadKeys: [[UInt8]] = []
     private var loadWaiters: [CheckedContinuation<Turn, Never>] = []
     private var isLoading = false
 
-    init(store: any KeyValueStore, blocking: any BlockingPool) {
+    init(store: any KeyValueStore, blocking: any BlockingPool, changes: ChangeLog) {
         self.store = store
+        self.changes = changes
         self.blocking = blocking
     }
 
@@ -57,22 +60,31 @@ final class RowStore {
         cache[key].map { $0.sequence <= durableSequence } ?? true
     }
 
-    /// Changes a row in memory and queues its write, along with `extra` in one atomic batch.
+    /// Changes a row, which is in memory, and queues its write, along with `extra` in one atomic batch.
     func stage(_ key: [UInt8], _ row: StoredRow, extra: [KeyValueWrite] = []) {
         stagedSequence += 1
+        var row = row
+        queue += changes.note(key, from: cache[key]?.row, to: &row)
         let bytes = row.bytes
         queue += extra
         queue.append(.put(key: key, value: bytes))
         remember(key, Cached(row: row, byteCount: bytes.count, sequence: stagedSequence))
     }
 
-    /// Removes a row in memory and queues that, along with `extra` in one atomic batch.
-    func stageRemoval(_ key: [UInt8], extra: [KeyValueWrite] = []) {
+    /// Removes a row in memory and queues that, along with `extra` in one atomic batch. `stored`: what
+    /// is on disk of one that is not in memory.
+    func stageRemoval(
+        _ key: [UInt8], stored: StoredRow? = nil, extra: [KeyValueWrite] = []
+    ) {
         stagedSequence += 1
+        queue += changes.forget(key, cache[key].map(\.row) ?? stored)
         queue += extra
         queue.append(.delete(key: key))
         remember(key, Cached(row: nil, byteCount: 0, sequence: stagedSequence))
     }
+
+    /// A number of the log of changes above all that were told of.
+    func nextChange() -> UInt64 { changes.next() }
 
     /// Queues writes of other things than rows.
     func stage(_ writes: [KeyValueWrite]) {
@@ -125,9 +137,10 @@ final class RowStore {
             }
         }
         isWriting = true
-        let batch = queue
+        let batch = queue + [changes.mark].compactMap(\.self)
         let waiters = writeWaiters
         let sequence = stagedSequence
+        let latest = changes.latest
         queue = []
         writeWaiters = []
         var failure: StoreError?
@@ -141,6 +154,7 @@ final class RowStore {
                 failure = error
             }
         }
+        if failure == nil { changes.noteWritten(latest) }
         finishWrite(sequence: sequence, waiters: waiters, failure: failure)
         if let failure { throw failure }
     }

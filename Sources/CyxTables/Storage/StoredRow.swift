@@ -3,7 +3,8 @@ package import CyxCore
 /// A row as it lies in the store: its content and the epoch in which this store last wrote it.
 ///
 /// The epoch tells whether the row still is what it was when the view before was sealed: if so, a
-/// change first sets that frozen state aside for new members to pull.
+/// change first sets that frozen state aside for new members to pull. `sequence` is the row's place in
+/// the log of changes, where it is in one (`ChangeLog`).
 package struct StoredRow: Hashable, Sendable {
     package enum Content: Hashable, Sendable {
         case register(RegisterRecord)
@@ -12,6 +13,7 @@ package struct StoredRow: Hashable, Sendable {
 
     package var generation: UInt32
     package var epoch: UInt32
+    package var sequence: UInt64 = 0
     package var content: Content
 
     package init(generation: UInt32, epoch: UInt32, content: Content) {
@@ -35,6 +37,7 @@ package struct StoredRow: Hashable, Sendable {
         var writer = ByteWriter()
         writer.write(generation)
         writer.write(epoch)
+        writer.write(sequence)
         writer.write(contentBytes)
         return writer.bytes
     }
@@ -43,6 +46,7 @@ package struct StoredRow: Hashable, Sendable {
         var reader = ByteReader(bytes.span.bytes)
         generation = try reader.readUInt32()
         epoch = try reader.readUInt32()
+        sequence = try reader.readUInt64()
         content = try Content(table: table, bytes: try reader.readBytes(reader.remaining))
     }
 }

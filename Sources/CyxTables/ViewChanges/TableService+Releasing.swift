@@ -89,7 +89,8 @@ extension TableService {
             // a pull that found it there would not write it again.
             for entry in page {
                 if entry.key.first == StorageKey.rowTag {
-                    rows.stageRemoval(entry.key)
+                    rows.stageRemoval(
+                        entry.key, stored: try RowStore.decode(entry.key, entry.value))
                 } else {
                     rows.stage([.delete(key: entry.key)])
                 }

@@ -293,7 +293,9 @@ extension TableService {
                 from: from, to: end, limit: TableMessageLimits.pageRows)
             guard isWanted(pull) else { return false }
             for entry in page where !kept.contains(entry.key) {
-                dropRow(entry.key, in: pull.partition)
+                dropRow(
+                    entry.key, in: pull.partition,
+                    stored: try RowStore.decode(entry.key, entry.value))
             }
             guard page.count == TableMessageLimits.pageRows, let last = page.last else {
                 return true

@@ -200,6 +200,13 @@ extension TableService {
             // Whoever had all of the whole has all of its parts (`TableService+Splitting`).
             replica.isSynced = certificate.isSplit && held.isSynced
         }
+        // Whoever goes on from all rows of the view before has logged whatever changes.
+        let goesOn =
+            held.map {
+                $0.isSynced && $0.view.id == certificate.previous?.id
+                    && $0.view.id.generation == view.id.generation
+            } ?? false
+        replica.changesFloor = goesOn ? held?.changesFloor ?? 0 : rows.nextChange()
         if let held { changes.synced[held.view.id] = nil }
         changes.forget(view.partition)
         stage(replica)

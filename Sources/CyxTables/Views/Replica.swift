@@ -28,6 +28,8 @@ package struct Replica: Hashable, Sendable {
     /// The highest ballot of what was removed here: a register that is not here takes none up to it
     /// (`TableService+Floors`). Of the view's own generation, or none.
     package var floor = RegisterVersion.none
+    /// From which number on the log of changes tells all that became of rows here (`ChangeLog`).
+    package var changesFloor: UInt64 = 0
 
     package init(certificate: ViewCertificate, isSynced: Bool) {
         partition = certificate.view.partition
@@ -77,7 +79,7 @@ package struct Replica: Hashable, Sendable {
 
     package var bytes: [UInt8] {
         var writer = ByteWriter(capacity: 1024)
-        writer.write(UInt8(3))
+        writer.write(Replica.format)
         Replica.write(partition, to: &writer)
         Replica.write(certificate, to: &writer)
         writer.write(UInt8(isSynced ? 1 : 0))
@@ -89,27 +91,28 @@ package struct Replica: Hashable, Sendable {
         writer.write(UInt8(successor == nil ? 0 : 1))
         if let successor { Replica.write(successor, to: &writer) }
         floor.write(to: &writer)
+        writer.write(changesFloor)
         return writer.bytes
     }
+
+    /// Raised with every change of what lies in a row store. Stores of other formats are refused.
+    private static let format: UInt8 = 4
 
     package init(bytes: [UInt8]) throws(DecodingError) {
         var reader = ByteReader(bytes.span.bytes)
         let version = try reader.readUInt8()
-        guard (1...3).contains(version) else {
+        guard version == Replica.format else {
             throw .unknown(field: "version", value: UInt64(version))
         }
-        // The first two versions knew no splits, and the first no floors.
-        let part = version > 2 ? try Replica.readPartition(from: &reader) : nil
+        partition = try Replica.readPartition(from: &reader)
         certificate = try Replica.readCertificate(from: &reader)
-        partition = part ?? certificate.view.partition
         guard certificate.view.partition.overlaps(partition) else {
             throw .outOfRange(field: "partition")
         }
         isSynced = try reader.readUInt8() == 1
         vote = try ViewVote(from: &reader)
         let kind = try reader.readUInt8()
-        let frozenPartition =
-            version > 2 ? try Replica.readPartition(from: &reader) : partition
+        let frozenPartition = try Replica.readPartition(from: &reader)
         let generation = try reader.readUInt32()
         let epoch = try reader.readUInt32()
         if kind > 0 {
@@ -120,7 +123,8 @@ package struct Replica: Hashable, Sendable {
         if try reader.readUInt8() == 1 {
             successor = try Replica.readCertificate(from: &reader)
         }
-        if version > 1 { floor = try RegisterVersion(from: &reader) }
+        floor = try RegisterVersion(from: &reader)
+        changesFloor = try reader.readUInt64()
         try reader.finish()
     }
 

@@ -12,6 +12,9 @@ package enum StorageKey {
     static let networkMark: [UInt8] = [4]
     /// How far the store has come (`StoreMark`).
     static let storeMark: [UInt8] = [6]
+    static let changeTag: UInt8 = 7
+    /// How long the log of changes has become (`ChangeLog`).
+    static let changeMark: [UInt8] = [8]
 
     /// position ‖ table ‖ suffix.
     package static func row(_ key: RowKey) -> [UInt8] {
@@ -83,6 +86,45 @@ package enum StorageKey {
         let start = frozenBound(view)
         let range = rows(of: partition)
         return (start + range.from, start + range.to)
+    }
+
+    // MARK: The log of changes
+
+    /// tag ‖ table ‖ first bits of the position ‖ number.
+    static func change(of row: [UInt8], _ sequence: UInt64) -> [UInt8] {
+        precondition(row.count >= 34 && row[0] == rowTag, "only rows change")
+        var writer = ByteWriter(capacity: 14)
+        writer.write(changeTag)
+        writer.write(row[33])
+        writer.write(Array(row[1..<1 + ChangeLog.prefixBits / 8]))
+        writer.write(sequence)
+        return writer.bytes
+    }
+
+    static func sequence(ofChange key: [UInt8]) -> UInt64? {
+        guard key.count == 10 + ChangeLog.prefixBits / 8, key[0] == changeTag else { return nil }
+        return key.suffix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    }
+
+    /// All changes after a number, of rows of that table whose positions begin alike.
+    static func changes(
+        _ table: TableID, _ position: Digest, after sequence: UInt64
+    ) -> (from: [UInt8], to: [UInt8]) {
+        let row = row(RowKey(table: table, position: position))
+        return (next(after: change(of: row, sequence)), change(of: row, .max))
+    }
+
+    /// All rows whose positions begin as that one, in the bits that the log of changes sorts by.
+    static func rows(withPrefixOf position: Digest) -> (from: [UInt8], to: [UInt8]) {
+        let partition = Partition(holding: position, depth: UInt8(ChangeLog.prefixBits))
+        return rows(of: partition)
+    }
+
+    /// Whether a row comes before another one of its table.
+    package static func precedes(_ first: RowKey, _ second: RowKey) -> Bool {
+        first.position == second.position
+            ? first.suffix.lexicographicallyPrecedes(second.suffix)
+            : first.position < second.position
     }
 
     private static func frozenBound(_ view: ViewID) -> [UInt8] {

@@ -8,6 +8,10 @@ final class FakeTables: Tables {
         var registers: [RowKey: (value: [UInt8]?, counter: UInt64)] = [:]
         var merges: [RowKey: [[UInt8]: [UInt8]?]] = [:]
         var writes: [RowKey] = []
+        /// Rows of one page for who follows a table.
+        var followedPage = 1000
+        /// Cursors that were told when fewer writes had been made tell nothing any more.
+        var followedFloor = 0
         /// Called before an operation; what it returns is thrown.
         var fault: (@Sendable (RowKey, _ isWrite: Bool) -> TableError?)?
         /// Awaited before an operation.
@@ -129,6 +133,43 @@ final class FakeTables: Tables {
             return keys.sorted(by: FakeTables.precedes).prefix(limit).map {
                 ($0, FakeTables.register(state.registers[$0]))
             }
+        }
+    }
+
+    private static let member = ViewMember(peer: PeerID(.zero), store: StoreID(.zero))
+
+    func changes(
+        _ table: TableID, position: Digest, since cursor: ScanCursor?
+    ) async throws(TableError) -> ChangePage {
+        try await check(RowKey(table: table, position: position), isWrite: false)
+        return shared.state.withLock { state in
+            var cursor = cursor ?? ScanCursor()
+            let read = cursor.logs[FakeTables.member].map(Int.init)
+            if let read, read < state.followedFloor { cursor = ScanCursor() }
+            let isOwn = { (key: RowKey) in
+                key.table == table && (key.position ^ position).leadingZeroBitCount >= 32
+            }
+            guard let walk = cursor.walk else {
+                let since = state.writes.dropFirst(read ?? 0)
+                let page = since.prefix(state.followedPage)
+                let keys = Set(page.filter(isOwn)).sorted(by: FakeTables.precedes)
+                cursor.logs[FakeTables.member] = UInt64(page.endIndex)
+                return ChangePage(
+                    rows: keys.map { ($0, FakeTables.register(state.registers[$0])) },
+                    stretch: nil, cursor: cursor, isComplete: page.count == since.count)
+            }
+            if walk.after == nil { cursor.logs[FakeTables.member] = UInt64(state.writes.count) }
+            let keys = state.registers.keys.filter { key in
+                isOwn(key) && state.registers[key]?.value != nil
+                    && (walk.after.map { FakeTables.precedes($0, key) } ?? true)
+            }.sorted(by: FakeTables.precedes)
+            let page = keys.prefix(state.followedPage)
+            let through = page.count < keys.count ? page.last : nil
+            cursor.walk = through.map { .init(after: $0) }
+            return ChangePage(
+                rows: page.map { ($0, FakeTables.register(state.registers[$0])) },
+                stretch: .init(after: walk.after, through: through), cursor: cursor,
+                isComplete: false)
         }
     }
 
