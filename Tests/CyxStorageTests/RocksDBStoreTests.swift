@@ -67,6 +67,26 @@ struct RocksDBStoreTests {
         for store in [rows, shards, rowsAfter, shardsAfter] { store.close() }
     }
 
+    @Test func aDamagedStoreCanBeRemovedAndMadeAnew() throws {
+        let scratch = try ScratchDirectory()
+        let store = try RocksDBDevice(path: scratch.path).open("data", kind: .rows)
+        try store.write([.put(key: [1], value: [1])], durable: true)
+        store.close()
+        var status = stat()
+        #expect(stat("\(scratch.path)/data", &status) == 0 && status.st_mode & 0o77 == 0)
+        #expect(truncate("\(scratch.path)/data/CURRENT", 3) == 0)
+        let device = RocksDBDevice(path: scratch.path)
+        let error = #expect(throws: StoreError.self) { try device.open("data", kind: .rows) }
+        guard case .corrupt = error else {
+            Issue.record("\(String(describing: error)) does not say that it is damaged")
+            return
+        }
+        try device.remove("data")
+        let again = try device.open("data", kind: .rows)
+        #expect(try again.get([1]) == nil)
+        again.close()
+    }
+
     @Test func aDatabaseInUseIsRefusedWithItsReason() throws {
         let scratch = try ScratchDirectory()
         let first = try RocksDBDevice(path: scratch.path).open("data", kind: .rows)

@@ -67,6 +67,16 @@ package final class SimulatedDisk: StorageDevice {
         return SimulatedStore(disk: self, name: name, life: life)
     }
 
+    package func remove(_ name: String) throws(StoreError) {
+        state.withLock { state in
+            guard let volume = state.volumes.removeValue(forKey: name) else { return }
+            let map = volume.map
+            for (key, value) in zip(map.keys, map.values) {
+                state.used -= SimulatedDisk.size(key, value)
+            }
+        }
+    }
+
     package func freeBytes() -> Int64 { state.withLock { max(0, $0.capacity - $0.used) } }
 
     package func isPresent(_ name: String) -> Bool {

@@ -53,6 +53,9 @@ extension KeyValueStore {
 package protocol StorageDevice: AnyObject, Sendable {
     func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore
 
+    /// Removes a store that is not open, with all that is in it, whatever state that is in.
+    func remove(_ name: String) throws(StoreError)
+
     /// Bytes that can still be written to the volume.
     func freeBytes() -> Int64
 
@@ -63,4 +66,8 @@ package protocol StorageDevice: AnyObject, Sendable {
 
 extension StorageDevice {
     package func isPresent(_ name: String) -> Bool { true }
+
+    package func remove(_ name: String) throws(StoreError) {
+        throw .failed(operation: "remove", detail: "\(name) cannot be removed there")
+    }
 }

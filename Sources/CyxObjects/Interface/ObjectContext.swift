@@ -16,6 +16,8 @@ package struct ObjectContext: Sendable {
     package let salts: PlacementSalts
     /// What lets this peer change rows of its gateways' accounts; the tables' guard goes by it.
     package let permits: PermitBook
+    /// What the gateways' listings are answered from.
+    let listings: ListingStore
     /// Accounts' leases, as they were read a while ago.
     let leases = LeaseBook()
     /// The order of collection's steps.
@@ -41,6 +43,7 @@ package struct ObjectContext: Sendable {
         self.permits = permits
         self.collection = collection
         self.brokenRules = brokenRules
+        listings = ListingStore(environment: environment)
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }

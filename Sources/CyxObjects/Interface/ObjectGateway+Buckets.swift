@@ -44,20 +44,24 @@ extension ObjectGateway {
     }
 
     package func buckets() async throws -> [BucketInfo] {
+        try await listedBuckets().map {
+            BucketInfo(name: $0.name, created: WallTime(milliseconds: $0.createdMs))
+        }.sorted { Bytes.precede(Array($0.name.utf8), Array($1.name.utf8)) }
+    }
+
+    /// The account's list of buckets.
+    func listedBuckets() async throws -> [BucketListingRow] {
         let key = ObjectRows.accountBuckets(keys.account)
         let elements = try await withTables { () async throws(TableError) in
             try await context.tables.readMerge(key)
         }
         let rowKey = keys.rowKey
-        let rows: [BucketListingRow] = elements.compactMap { element in
+        return elements.compactMap { element in
             do {
                 return try Rows.open(
                     BucketListingRow.self, element.value ?? [], at: key, key: rowKey)
             } catch { return nil }
         }
-        return rows.map {
-            BucketInfo(name: $0.name, created: WallTime(milliseconds: $0.createdMs))
-        }.sorted { Bytes.precede(Array($0.name.utf8), Array($1.name.utf8)) }
     }
 
     /// The bucket with its keys; `noSuchBucket` also for another account's.
@@ -126,7 +130,10 @@ extension ObjectGateway {
             }
         }
         try await setListed(name, handle.keys.bucket, handle.created, isListed: false)
-        indexes.remove(handle.keys.bucket)
+        do { try await dropIndex(handle.keys.bucket) } catch {
+            // The next start does it.
+            context.logger.info("a bucket's index stays", [("reason", "\(error)")])
+        }
     }
 
     /// Whether the bucket has no version. Heads that hold only fences do not count.

@@ -15,7 +15,7 @@ struct BucketHandle: Sendable {
 package actor ObjectGateway: ObjectService {
     /// Memory for decoded manifests and layouts, in bytes.
     static let versionCacheBytes = 32 << 20
-    /// Buckets whose names or listings are remembered.
+    /// Buckets whose names and settings are remembered.
     static let cachedBuckets = 64
     /// Heads that a read looks at when each is replaced before its rows were read.
     static let looks = 8
@@ -28,8 +28,7 @@ package actor ObjectGateway: ObjectService {
     private let lease: LeaseKeeper
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
         capacity: ObjectGateway.cachedBuckets)
-    var indexes = BoundedCache<Digest, BucketIndex>(capacity: ObjectGateway.cachedBuckets)
-    var versionIndexes = BoundedCache<Digest, BucketIndex>(capacity: ObjectGateway.cachedBuckets)
+    var flights = ListingFlights()
     var versions = BoundedCache<VersionID, VersionContent>(
         capacity: ObjectGateway.versionCacheBytes)
 
@@ -54,11 +53,14 @@ package actor ObjectGateway: ObjectService {
     package func run() async throws {
         let recoder = Recoder(gateway: self, context: context.with(.background))
         let collector = Collector(gateway: self, context: context, keys: keys)
+        let listings = context.listings
+        defer { listings.close() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.runner.run() }
             group.addTask { try await recoder.run() }
             group.addTask { try await collector.run() }
             group.addTask { await self.cleaner.kick() }
+            group.addTask { await self.dropFormerIndexes() }
             group.addTask { [lease] in try await lease.run() }
             try await group.waitForAll()
         }

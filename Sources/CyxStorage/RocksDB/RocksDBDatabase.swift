@@ -154,6 +154,16 @@ final class RocksDBDatabase: Sendable {
         handle = nil
     }
 
+    /// Removes a database of rows that is not open.
+    static func destroy(_ path: String, cache: RocksDBCache) throws(StoreError) {
+        let options = try RocksDBOptions(kind: .rows, tuning: .rows, cache: cache)
+        var message: UnsafeMutablePointer<CChar>?
+        rocksdb_destroy_db(options.pointer, path, &message)
+        guard let message else { return }
+        defer { rocksdb_free(message) }
+        throw storeError(String(cString: message), operation: "remove")
+    }
+
     /// A number or a text that RocksDB knows about itself, such as `rocksdb.estimate-num-keys`.
     func property(_ name: String) -> String? {
         pthread_rwlock_rdlock(lock)

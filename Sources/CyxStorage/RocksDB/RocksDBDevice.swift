@@ -36,6 +36,8 @@ package final class RocksDBDevice: StorageDevice {
         }
         precondition(isPlain && !name.isEmpty, "a store's name is a-z, 0-9 and -")
         let place = "\(path)/\(name)"
+        // RocksDB would let others look into it. What cannot be made it refuses with its reason.
+        mkdir(place, 0o700)
         let store: any KeyValueStore =
             switch kind {
             case .rows: try RocksDBStore(path: place, tuning: .rows, cache: cache)
@@ -44,6 +46,10 @@ package final class RocksDBDevice: StorageDevice {
         let opened = Place(place)
         places.withLock { $0[name] = opened }
         return store
+    }
+
+    package func remove(_ name: String) throws(StoreError) {
+        try RocksDBDatabase.destroy("\(path)/\(name)", cache: cache)
     }
 
     package func isPresent(_ name: String) -> Bool {
