@@ -48,8 +48,10 @@ struct PeerEdges: Sendable {
             }
             var known = S3Accounts()
             for (entry, store) in zip(accounts, stores) {
-                known[entry.accessKey] = S3Accounts.Account(
+                var account = S3Accounts.Account(
                     name: entry.name, secret: entry.secretKey, service: store)
+                account.keys = store
+                known[entry.accessKey] = account
             }
             var settings = S3Gateway.Settings()
             settings.objectsBelongToBucketOwner = configuration.objectsBelongToBucketOwner

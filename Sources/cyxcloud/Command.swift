@@ -29,7 +29,8 @@ struct Command: Sendable {
     static let all: [Command] = [
         DevnetCommand.command, UploadCommand.command, DownloadCommand.command, ListCommand.command,
         RemoveCommand.command, StatusCommand.command, BucketCommand.create, BucketCommand.list,
-        BucketCommand.remove, PinCommand.list, PinCommand.remove, PinCommand.add, NodeCommand.stop,
+        BucketCommand.remove, PinCommand.list, PinCommand.remove, PinCommand.add,
+        KeyCommand.create, KeyCommand.list, KeyCommand.revoke, NodeCommand.stop,
         NodeCommand.leave, NodeCommand.drain,
         NodeCommand.replace, NodeCommand.stay, RecoverCommand.key, RecoverCommand.recover,
         NetworkCommand.plan, WhereCommand.command, RepairCommand.status, RepairCommand.now,

@@ -46,7 +46,9 @@ extension S3Operation {
     /// only the owner's account may, whatever a policy says; empty where it needs but an account.
     func needs(of request: S3Request) -> [AccessNeed]? {
         switch self {
-        case .listBuckets, .createBucket, .listPins, .getPin, .headPin, .deletePin: return []
+        case .listBuckets, .createBucket, .listPins, .getPin, .headPin, .deletePin,
+            .createKey, .listKeys, .deleteKey:
+            return []
         case .createPin: return nil
         case .unsupported: return [.bucket("ListBucket")]
         case .getObject, .headObject, .getObjectAttributes: return [reading(request)]

@@ -16,7 +16,10 @@ extension S3Gateway {
     /// Finds the bucket, whoever's it is, and throws unless the requester may do all of `operation`.
     func authorize(_ operation: S3Operation, _ call: inout Call) async throws {
         guard call.request.bucket != nil, operation != .createBucket else {
-            guard call.account != nil else { throw S3Error.denied }
+            guard let account = call.account else { throw S3Error.denied }
+            let isWithinReach =
+                account.reach?.reachesAccount(lists: operation == .listBuckets) ?? true
+            guard isWithinReach else { throw S3Error.denied }
             return
         }
         try await open(&call, expecting: "x-amz-expected-bucket-owner")
@@ -25,7 +28,7 @@ extension S3Gateway {
         }
         let isOwner = call.requester.id == call.owner
         guard let needs = operation.needs(of: call.request) else {
-            guard isOwner else { throw S3Error.denied }
+            guard isOwner, call.account?.reach == nil else { throw S3Error.denied }
             return
         }
         for need in needs {
@@ -87,6 +90,15 @@ extension S3Gateway {
     ) async throws -> Bool {
         guard let access = call.access else { return false }
         let key = key ?? call.request.key ?? ""
+        if let reach = call.account?.reach {
+            let isListing = need == .list || need.action.hasPrefix("ListBucket")
+            let listed =
+                isListing && call.request.http.method != "HEAD"
+                ? call.query["prefix"] ?? "" : nil
+            guard reach.allows(need, bucket: call.bucket, key: key, listed: listed) else {
+                return false
+            }
+        }
         var context = policyContext(need, call, key: key)
         var side: BucketAccess.ObjectSide?
         var isMissing = false

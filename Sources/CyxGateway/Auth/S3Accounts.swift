@@ -8,6 +8,10 @@ package struct S3Accounts: Sendable {
         package var name: String
         package var secret: String
         package var service: any ObjectService
+        /// The account's other keys.
+        package var keys: (any AccessKeyService)?
+        /// What the key of a request reaches; nil: all.
+        var reach: KeyReach?
 
         package init(name: String, secret: String, service: any ObjectService) {
             self.name = name
@@ -39,6 +43,8 @@ package struct S3Accounts: Sendable {
 
     /// Some account's: whose a bucket is, any of them can tell.
     var anyService: (any ObjectService)? { accounts.values.first?.service }
+
+    var all: [Account] { Array(accounts.values) }
 
     var services: [any ObjectService] { accounts.values.map(\.service) }
 }

@@ -80,6 +80,13 @@ struct PostedForm: Sendable {
 
     // MARK: Signatures
 
+    /// The access key that the form names, not yet believed; nil if none.
+    var claimedKey: String? {
+        if let key = fields["awsaccesskeyid"] { return key }
+        guard let credential = fields["x-amz-credential"] else { return nil }
+        do { return try SigV4Claim.credential(credential, isHeader: false).0 } catch { return nil }
+    }
+
     /// Who signed the policy, by access key; nil if nobody did. `secret` finds a key's.
     func signer(
         _ secret: (String) throws(S3Error) -> String

@@ -32,8 +32,10 @@ extension S3Gateway {
             ready += try reader.read(more)
         }
         let form = try PostedForm(reader, http)
-        let accessKey = try form.signer { key throws(S3Error) in
-            guard let account = accounts[key] else { throw S3Error.unknown(accessKey: key) }
+        var account: S3Accounts.Account?
+        if let key = form.claimedKey { account = try await self.account(accessKey: key) }
+        let accessKey = try form.signer { [account] key throws(S3Error) in
+            guard let account else { throw S3Error.unknown(accessKey: key) }
             return account.secret
         }
         var lengths: ClosedRange<UInt64> = 0...S3Gateway.maximumPutBytes
@@ -45,7 +47,7 @@ extension S3Gateway {
         }
         let file = try FormBody(
             source, reader, ready: ready, lengths: lengths, fields: form.headers)
-        var call = try call(request, body, form, accessKey.flatMap { accounts[$0] })
+        var call = try call(request, body, form, accessKey == nil ? nil : account)
         defer { trace.headers = corsHeaders(call) }
         try await authorize(.putObject, &call)
         return try await store(form, file, call)

@@ -79,6 +79,12 @@ struct S3Error: Error, Equatable {
             self.init(
                 "NoSuchPin", 404, "The account has no such pin: it was removed, or its time is over"
             )
+        case .noSuchAccessKey:
+            self.init("NoSuchKeyName", 404, "The account has no access key of that name")
+        case .keyExists:
+            self.init("KeyNameExists", 409, "The account has an access key of that name already")
+        case .tooManyKeys:
+            self.init("TooManyKeys", 400, "An account has at most 500 access keys; revoke some")
         case .invalidPart(let reason): self.init("InvalidPart", 400, reason)
         case .partTooSmall(let number, let size):
             self.init(

@@ -19,6 +19,7 @@ extension S3Gateway {
             throw S3Error.invalidArgument("Argument max-buckets must be an integer from 1 to 10000")
         }
         let buckets = try await call.service.buckets()
+            .filter { call.account?.reach?.shows(bucket: $0.name) ?? true }
             .filter { $0.name.hasPrefix(prefix) && isBefore(after, $0.name) }
             .sorted { isBefore($0.name, $1.name) }
         let shown = buckets.prefix(limit)

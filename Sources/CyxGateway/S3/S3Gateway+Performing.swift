@@ -10,6 +10,7 @@ extension S3Gateway {
         if let response = try await performOnDocument(operation, call) { return response }
         if let response = try await performOnObjectDocument(operation, call) { return response }
         if let response = try await performOnPin(operation, call) { return response }
+        if let response = try await performOnKey(operation, call) { return response }
         throw S3Error.notImplemented(operation.name)
     }
 
@@ -74,6 +75,18 @@ extension S3Gateway {
         case .getPin: return try await getPin(call)
         case .headPin: return try await headPin(call)
         case .deletePin: return try await deletePin(call)
+        default: return nil
+        }
+    }
+
+    @inline(never)
+    private func performOnKey(
+        _ operation: S3Operation, _ call: Call
+    ) async throws -> HTTPResponse? {
+        switch operation {
+        case .createKey: return try await createKey(call)
+        case .listKeys: return try await listKeys(call)
+        case .deleteKey: return try await deleteKey(call)
         default: return nil
         }
     }

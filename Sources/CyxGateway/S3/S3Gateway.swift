@@ -126,7 +126,7 @@ package struct S3Gateway: Sendable {
             trace.operation = "PostObject"
             return try await postObject(request, body, boundary: boundary, &trace)
         }
-        var call = try authenticate(request, body)
+        var call = try await authenticate(request, body)
         let operation = try S3Operation(call.request)
         trace.operation = operation.name
         if let bucket = call.request.bucket, operation == .createBucket,
@@ -149,12 +149,12 @@ package struct S3Gateway: Sendable {
 
     private func authenticate(
         _ http: HTTPRequest, _ body: HTTPRequestBody
-    ) throws(S3Error) -> Call {
-        do throws(S3Error) {
+    ) async throws -> Call {
+        do {
             let query = try S3Query(target: http.target)
             guard S3Gateway.isSigned(http, query) else { return try anonymous(http, body) }
             let claim = try RequestClaim(http, query)
-            guard let account = accounts[claim.accessKey] else {
+            guard let account = try await account(accessKey: claim.accessKey) else {
                 throw S3Error.unknown(accessKey: claim.accessKey)
             }
             let check = try claim.check(
@@ -165,7 +165,7 @@ package struct S3Gateway: Sendable {
             return Call(
                 request: request, service: account.service, account: account,
                 body: CheckedBody(body, check, blocking: environment.blocking))
-        } catch {
+        } catch let error as S3Error {
             if error.status == 403 {
                 environment.metrics.counter(
                     "cyxcloud_auth_failures_total", [("reason", error.code)]

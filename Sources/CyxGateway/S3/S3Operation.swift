@@ -26,6 +26,8 @@ enum S3Operation: Equatable, Sendable {
     /// Of ours, not of S3: sub-resources `cyx-pin` of an object, `cyx-pins` and `cyx-pin=ID` of the
     /// service.
     case createPin, listPins, getPin, headPin, deletePin
+    /// Sub-resources `cyx-keys` and `cyx-key=NAME` of the service.
+    case createKey, listKeys, deleteKey
     /// S3 knows it, this gateway does not (yet).
     case unsupported(String)
 
@@ -61,6 +63,10 @@ enum S3Operation: Equatable, Sendable {
                 self = pins
                 return
             }
+            if let keys = try S3Operation.keys(method, query) {
+                self = keys
+                return
+            }
             guard method == "GET" || method == "HEAD" else { throw .methodNotAllowed(method) }
             self = .listBuckets
             return
@@ -90,6 +96,19 @@ enum S3Operation: Equatable, Sendable {
         case "GET": return .getPin
         case "HEAD": return .headPin
         case "DELETE": return .deletePin
+        default: throw .methodNotAllowed(method)
+        }
+    }
+
+    /// What is asked of an account's access keys; nil if nothing is.
+    private static func keys(
+        _ method: String, _ query: S3Query
+    ) throws(S3Error) -> S3Operation? {
+        switch (method, query.has("cyx-keys"), query.has("cyx-key")) {
+        case ("POST", true, _): return .createKey
+        case ("GET", true, _): return .listKeys
+        case ("DELETE", _, true): return .deleteKey
+        case (_, false, false): return nil
         default: throw .methodNotAllowed(method)
         }
     }

@@ -715,6 +715,106 @@ package struct PinRow: ProtobufMessage {
     }
 }
 
+/// A key that may do part of what its account may.
+package struct AccessKeyRow: ProtobufMessage {
+    package var name: String = ""
+    /// What requests name it by.
+    package var id: String = ""
+    package var secret: String = ""
+    /// The only bucket that it reaches; none: all.
+    package var bucket: String = ""
+    /// How names of objects that it reaches begin.
+    package var prefix: String = ""
+    package var rights: AccessKeyRights = .init(rawValue: 0)
+    package var createdMs: Int64 = 0
+    /// 0: never.
+    package var expiresMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        name: String = "",
+        id: String = "",
+        secret: String = "",
+        bucket: String = "",
+        prefix: String = "",
+        rights: AccessKeyRights = .init(rawValue: 0),
+        createdMs: Int64 = 0,
+        expiresMs: Int64 = 0
+    ) {
+        self.name = name
+        self.id = id
+        self.secret = secret
+        self.bucket = bucket
+        self.prefix = prefix
+        self.rights = rights
+        self.createdMs = createdMs
+        self.expiresMs = expiresMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.name, as: ProtobufString.self)
+            case 2:
+                try reader.read(&self.id, as: ProtobufString.self)
+            case 3:
+                try reader.read(&self.secret, as: ProtobufString.self)
+            case 4:
+                try reader.read(&self.bucket, as: ProtobufString.self)
+            case 5:
+                try reader.read(&self.prefix, as: ProtobufString.self)
+            case 6:
+                try reader.read(&self.rights, as: ProtobufEnumeration<AccessKeyRights>.self)
+            case 7:
+                try reader.read(&self.createdMs, as: ProtobufInt64.self)
+            case 8:
+                try reader.read(&self.expiresMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.name, field: 1, as: ProtobufString.self)
+        writer.write(self.id, field: 2, as: ProtobufString.self)
+        writer.write(self.secret, field: 3, as: ProtobufString.self)
+        writer.write(self.bucket, field: 4, as: ProtobufString.self)
+        writer.write(self.prefix, field: 5, as: ProtobufString.self)
+        writer.write(self.rights, field: 6, as: ProtobufEnumeration<AccessKeyRights>.self)
+        writer.write(self.createdMs, field: 7, as: ProtobufInt64.self)
+        writer.write(self.expiresMs, field: 8, as: ProtobufInt64.self)
+    }
+}
+
+/// All such keys of one account. Sealed under the account's row key.
+package struct AccessKeysRow: ProtobufMessage {
+    package var keys: [AccessKeyRow] = []
+
+    package init() {}
+
+    package init(
+        keys: [AccessKeyRow] = []
+    ) {
+        self.keys = keys
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.readRepeated(&self.keys, as: ProtobufNested<AccessKeyRow>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.writeRepeated(self.keys, field: 1, as: ProtobufNested<AccessKeyRow>.self)
+    }
+}
+
 /// Until when an account has its data kept. In the clear: holders go by it.
 package struct LeaseRow: ProtobufMessage {
     /// 0: for ever.
@@ -1547,6 +1647,33 @@ package enum PinState: ProtobufEnum {
         switch self {
         case .pinning: 0
         case .pinned: 1
+        case .unrecognized(let value): value
+        }
+    }
+}
+
+/// `cyx.objects.AccessKeyRights`.
+package enum AccessKeyRights: ProtobufEnum {
+    case all
+    case read
+    case write
+    /// A number that this version does not know.
+    case unrecognized(Int32)
+
+    package init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .all
+        case 1: self = .read
+        case 2: self = .write
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    package var rawValue: Int32 {
+        switch self {
+        case .all: 0
+        case .read: 1
+        case .write: 2
         case .unrecognized(let value): value
         }
     }

@@ -26,6 +26,8 @@ package actor ObjectGateway: ObjectService {
     let fetcher: SegmentFetcher
     let cleaner: Cleaner
     private let lease: LeaseKeeper
+    /// As they were read a while ago.
+    var knownAccessKeys: (keys: [AccessKey], read: Instant)?
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
         capacity: ObjectGateway.cachedBuckets)
     var flights = ListingFlights()

@@ -254,6 +254,9 @@ package enum ObjectError: Error, Equatable, Sendable {
     case settingsTooLarge
     case noSuchUpload
     case noSuchPin
+    case noSuchAccessKey
+    case keyExists
+    case tooManyKeys
     case invalidPart(String)
     case partTooSmall(number: Int, size: UInt64)
     case preconditionFailed

@@ -28,6 +28,8 @@ extension TableID {
     package static let pins = TableID(rawValue: 0x1e)
     /// Until when an account has its data kept (register).
     package static let leases = TableID(rawValue: 0x28)
+    /// Keys of an account that may do part of what it may (register).
+    package static let accessKeys = TableID(rawValue: 0x2a)
     /// What the audits of one period are drawn from (register).
     package static let beacons = TableID(rawValue: 0x20)
     /// What auditors found of one peer in one window (merge row).
