@@ -41,6 +41,17 @@ private func text(_ status: Int, _ text: String) -> HTTPResponse {
         }
     }
 
+    @Test func requestsTellTheAddressOfTheOtherEnd() async throws {
+        try await withServer { request, _ in
+            text(200, request.remote?.hostDescription ?? "none")
+        } _: { port, _ in
+            let client = try Client(port: port)
+            try client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            let answer = String(decoding: client.receiveAll(), as: UTF8.self)
+            #expect(answer.hasSuffix("\r\n\r\n127.0.0.1"))
+        }
+    }
+
     @Test func largeBodiesPassBothWays() async throws {
         let length = 3_000_000
         let pattern = Pattern.bytes(0..<length)

@@ -158,6 +158,8 @@ extension S3Gateway {
         var context = PolicyContext(
             requester: call.requester, action: "s3:" + need.action,
             resource: "arn:aws:s3:::" + path)
+        // Nothing but a policy asks for the rest.
+        guard call.access?.policy != nil else { return context }
         let headers = call.headers
         for name in S3Gateway.conditionHeaders {
             if let value = headers[name] { context["s3:" + name] = [value] }
