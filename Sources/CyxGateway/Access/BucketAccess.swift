@@ -119,7 +119,7 @@ struct BucketAccess: Sendable {
 
     // MARK: ACLs of what is written
 
-    private static let notSupported = S3Error(
+    static let notSupported = DocumentFault(
         "AccessControlListNotSupported", 400, "The bucket does not allow ACLs")
 
     /// Throws if a new ACL is one that the bucket does not take.
@@ -128,7 +128,8 @@ struct BucketAccess: Sendable {
     }
 
     /// The ACL of an object that `requester` writes, as it is kept with it; nil for the usual one:
-    /// the bucket owner's, his alone.
+    /// the bucket owner's, his alone. Where there are no ACLs, `private` from the owner is taken for
+    /// that, unlike in S3: some clients send it with every object.
     func aclOfNewObject(
         _ requested: RequestedACL?, by requester: PolicyRequester
     ) throws(S3Error) -> AccessControlList? {
@@ -136,7 +137,7 @@ struct BucketAccess: Sendable {
             let usual = AccessControlList.private(owner: owner)
             let list = requested?.list(owner: requester.id ?? owner, bucketOwner: owner)
             guard (list ?? usual) == usual || requested == .canned(.bucketOwnerFullControl) else {
-                throw BucketAccess.notSupported
+                throw S3Error(BucketAccess.notSupported)
             }
             return nil
         }
@@ -153,7 +154,9 @@ struct BucketAccess: Sendable {
 
     /// Throws unless ACLs may be set; `list` is what would be set.
     func checkACLsAllowed(_ list: AccessControlList) throws(S3Error) {
-        guard hasACLs || list == .private(owner: owner) else { throw BucketAccess.notSupported }
+        guard hasACLs || list == .private(owner: owner) else {
+            throw S3Error(BucketAccess.notSupported)
+        }
         try check(list)
     }
 }

@@ -32,13 +32,16 @@ extension S3Gateway {
     /// The ACL of the body or of the headers, of which there must be one.
     private func requestedList(_ call: Call, owner: String) async throws -> AccessControlList {
         let headers = call.headers
-        let bucketOwner = call.owner
+        let (bucketOwner, hasACLs) = (call.owner, call.access?.hasACLs ?? true)
         let list = try await read(call) { bytes throws(DocumentFault) in
             if let requested = try RequestedACL(header: { headers[$0] }) {
                 guard bytes.isEmpty else {
                     throw DocumentFault(
                         "UnexpectedContent", 400,
                         "This request does not support content: its headers say the ACL")
+                }
+                if !hasACLs, case .canned(let name) = requested, name != .bucketOwnerFullControl {
+                    throw BucketAccess.notSupported
                 }
                 return requested.list(owner: owner, bucketOwner: bucketOwner)
             }

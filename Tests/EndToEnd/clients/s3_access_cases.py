@@ -281,8 +281,9 @@ def ownership_of_objects(g):
     expect(ownership(), "BucketOwnerEnforced", "ownership")
     with refused("AccessControlListNotSupported", 400):
         g.s3.put_object(Bucket=bucket, Key="key", Body=b"", ACL="public-read")
-    with refused("AccessControlListNotSupported", 400):
-        g.s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    for acl in ("public-read", "private"):
+        with refused("AccessControlListNotSupported", 400):
+            g.s3.put_bucket_acl(Bucket=bucket, ACL=acl)
     g.s3.put_object(Bucket=bucket, Key="key", Body=b"x", ACL="bucket-owner-full-control")
     allow(g, bucket, {"AWS": owner_id(other(g))}, ["s3:PutObject"])
     other(g).put_object(Bucket=bucket, Key="theirs", Body=b"y")
