@@ -13,6 +13,14 @@ struct CheckedBody: ByteSource {
             get { values.withLock { $0 } }
             set { values.withLock { $0 = newValue } }
         }
+
+        private let kept = Mutex<[String: String]>([:])
+
+        /// The stored headers of the upload that the body became a part of.
+        var uploadHeaders: [String: String] {
+            get { kept.withLock { $0 } }
+            set { kept.withLock { $0 = newValue } }
+        }
     }
 
     private var source: HTTPRequestBody

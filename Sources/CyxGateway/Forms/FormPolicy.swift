@@ -36,7 +36,10 @@ struct FormPolicy: Sendable {
         guard let expiration = root["expiration"] else {
             throw FormPolicy.invalid("Policy missing expiration.")
         }
-        guard let date = expiration.text.flatMap({ WallTime(iso8601: $0) }) else {
+        // In UTC, and no other way of writing it.
+        guard let text = expiration.text, text.contains("T"), text.hasSuffix("Z"),
+            let date = WallTime(iso8601: text)
+        else {
             throw FormPolicy.invalid("Invalid 'expiration' value")
         }
         self.expiration = date

@@ -7,7 +7,15 @@ extension S3Gateway {
     /// What one request may write at a time (S3).
     static let maximumPutBytes: UInt64 = 5 << 30
 
-    static func checkSize(_ length: UInt64) throws(S3Error) {
+    static func checkSize(_ call: Call) throws(S3Error) {
+        let length = call.body.length
+        // HTTP takes a request without a length for one without a body; S3 wants it said.
+        let isTold = ["content-length", "x-amz-decoded-content-length"]
+            .contains { call.headers.contains($0) }
+        guard isTold else {
+            throw S3Error(
+                "MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
+        }
         guard length <= maximumPutBytes else {
             throw S3Error(
                 "EntityTooLarge", 400,
@@ -17,7 +25,7 @@ extension S3Gateway {
     }
 
     func putObject(_ call: Call) async throws -> HTTPResponse {
-        try S3Gateway.checkSize(call.body.length)
+        try S3Gateway.checkSize(call)
         var options = PutOptions()
         options.headers = try S3Headers.stored(from: call.headers)
         options.attributes = call.attributes

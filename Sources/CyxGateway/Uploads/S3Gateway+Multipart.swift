@@ -39,7 +39,7 @@ extension S3Gateway {
 
     func uploadPart(_ call: Call) async throws -> HTTPResponse {
         let (number, id) = try S3Gateway.part(call)
-        try S3Gateway.checkSize(call.body.length)
+        try S3Gateway.checkSize(call)
         let key = try CustomerKey(call.headers)
         let outcome = call.body.outcome
         var options = PartOptions()
@@ -47,6 +47,7 @@ extension S3Gateway {
         options.nonce = key == nil ? [] : environment.random.bytes(CustomerCipher.nonceBytes)
         let (nonce, blocking) = (options.nonce, environment.blocking)
         options.prepare = { upload in
+            outcome.uploadHeaders = upload.headers
             var body = call.body
             if let wanted = UploadChecksum(upload.headers)?.algorithm {
                 if let promised = body.promisedAlgorithm, promised != wanted {
@@ -62,6 +63,7 @@ extension S3Gateway {
             number, upload: id, key: call.key, in: call.bucket, options: options, body: call.body)
         var headers = HTTPHeaders([("etag", "\"\(part.etag)\"")])
         S3Headers.addChecksums(part.checksums, to: &headers)
+        S3Headers.addPlaced(outcome.uploadHeaders, to: &headers)
         key?.describe(in: &headers)
         return HTTPResponse(status: 200, headers: headers)
     }
@@ -82,6 +84,7 @@ extension S3Gateway {
         options.nonce = key == nil ? [] : environment.random.bytes(CustomerCipher.nonceBytes)
         let (nonce, blocking) = (options.nonce, environment.blocking)
         options.prepare = { upload in
+            outcome.uploadHeaders = upload.headers
             var body = source.source
             if let algorithm = UploadChecksum(upload.headers)?.algorithm {
                 body = ChecksummedSource(body, algorithm, outcome)
@@ -98,6 +101,7 @@ extension S3Gateway {
                 S3Headers.write(&xml, checksums: part.checksums)
             })
         S3Gateway.addSourceVersion(source.info, to: &response.headers)
+        S3Headers.addPlaced(outcome.uploadHeaders, to: &response.headers)
         key?.describe(in: &response.headers)
         return response
     }

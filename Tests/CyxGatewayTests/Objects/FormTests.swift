@@ -111,6 +111,7 @@ import Testing
         "", "[]", "{}", "{\"expiration\": \"2030-01-01T12:00:00Z\"}",
         "{\"conditions\": []}", "{\"expiration\": 7, \"conditions\": []}",
         "{\"expiration\": \"soon\", \"conditions\": []}",
+        "{\"expiration\": \"2030-01-01 12:00:00+00:00\", \"conditions\": []}",
         "{\"expiration\": \"2030-01-01T12:00:00Z\", \"conditions\": {}}",
         "{\"expiration\": \"2030-01-01T12:00:00Z\", \"conditions\": [1]}",
         "{\"expiration\": \"2030-01-01T12:00:00Z\", \"conditions\": [{}]}",

@@ -8,10 +8,11 @@ import hashlib
 import hmac
 import http.client
 import json
+import socket
 import urllib.request
 import zlib
 
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -51,6 +52,23 @@ def signature_version_2(g):
             expect(error.code, 403, "status")
     with refused("SignatureDoesNotMatch", 403):
         g.client(secret_key="wrong", signature_version="s3").list_buckets()
+
+
+@case
+def bodies_without_a_length(g):
+    request = AWSRequest("PUT", "%s/%s/unmeasured" % (g.endpoint, g.bucket))
+    request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
+    SigV4Auth(Credentials(g.access_key, g.secret_key), "s3", "auto").add_auth(request)
+    for field, body in (("", b""), ("Transfer-Encoding: chunked\r\n", b"1\r\na\r\n0\r\n\r\n")):
+        fields = field + "".join("%s: %s\r\n" % pair for pair in request.headers.items())
+        head = "PUT /%s/unmeasured HTTP/1.1\r\nHost: %s:%d\r\nConnection: close\r\n%s\r\n" % (
+            g.bucket, g.host, g.port, fields)
+        with socket.create_connection((g.host, g.port), timeout=30) as connection:
+            connection.sendall(head.encode() + body)
+            answer = connection.makefile("rb").read().decode()
+        expect(answer.startswith("HTTP/1.1 411 "), True, answer[:200])
+        expect("<Code>MissingContentLength</Code>" in answer, True, answer)
+    is_absent(g, "unmeasured")
 
 
 @case
