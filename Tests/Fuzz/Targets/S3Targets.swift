@@ -123,7 +123,9 @@ let s3Targets: [FuzzTarget] = [
                 utf8(
                     "{\"expiration\":\"2030-01-01T00:00:00Z\",\"conditions\":[{\"bucket\":\"b\"},"
                         + "[\"starts-with\",\"$key\",\"u/\"],[\"content-length-range\",1,9]]}"),
-                utf8("{\"expiration\":\"2030-01-01T00:00:00Z\",\"conditions\":[[\"eq\",\"$acl\",\"x\"]]}"),
+                utf8(
+                    "{\"expiration\":\"2030-01-01T00:00:00Z\","
+                        + "\"conditions\":[[\"eq\",\"$acl\",\"x\"]]}"),
             ]
         },
         decode: { bytes in
