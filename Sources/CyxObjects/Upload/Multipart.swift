@@ -185,7 +185,13 @@ extension ObjectGateway {
         head.write = newVersion(of: key, in: handle.bucket).write
         let manifest = ContentManifest(chunks: chunks, size: head.size).protobufBytes()
         let version = VersionStore.version(of: manifest)
-        try await advance(handle, to: .completing, version)
+        do {
+            try await advance(handle, to: .completing, version)
+        } catch ObjectError.noSuchUpload {
+            // Perhaps an earlier try of this one, that nobody heard the end of, has got through since.
+            guard let head = try await completed(handle) else { throw ObjectError.noSuchUpload }
+            return info(of: head, in: handle.bucket)
+        }
         // Only who asks once more can find it completed.
         if handle.upload.state == .completing, let current = try await completed(handle) {
             try await finish(handle, rows, used: current.version == version.bytes ? chosen : nil)
