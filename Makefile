@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test unit-test end-to-end test-clients nat lint format bench sim lookups links detection views rules seeds durability \
+.PHONY: help deps build demo test unit-test end-to-end long-end-to-end test-clients nat lint format bench sim lookups links detection views rules seeds durability \
 	soak consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
@@ -41,6 +41,9 @@ unit-test:
 end-to-end:
 	$(PYTHON) Tests/EndToEnd/run.py --programs $(RELEASE)
 	$(PYTHON) Tests/EndToEnd/nat.py --programs $(RELEASE)
+
+long-end-to-end: build ## leases that end, and partitions that split as a network grows, with real processes
+	$(PYTHON) Tests/EndToEnd/run.py --programs $(RELEASE) --only leases splits
 
 test-clients: build ## s3cmd, restic, duplicity and s3fs keep files in a devnet of 5 peers
 	$(PYTHON) Tests/EndToEnd/clients/s3_programs.py --programs $(RELEASE)

@@ -130,11 +130,12 @@ import Testing
         #expect(throws: ConfigurationError.self) { try combine(["--relay-rate", "fast"]) }
     }
 
-    @Test func bucketsMayBeginWithACLs() throws {
-        #expect(try combine().objectsBelongToBucketOwner)
-        #expect(try !combine(["--s3-ownership", "ObjectWriter"]).objectsBelongToBucketOwner)
-        let file = "gateway: {ownership: ObjectWriter, lifecycle_day: 10s}"
-        #expect(try !combine(file: file).objectsBelongToBucketOwner)
+    @Test func bucketsMayBeginWithoutACLs() throws {
+        #expect(try !combine().objectsBelongToBucketOwner)
+        #expect(
+            try combine(["--s3-ownership", "BucketOwnerEnforced"]).objectsBelongToBucketOwner)
+        let file = "gateway: {ownership: BucketOwnerEnforced, lifecycle_day: 10s}"
+        #expect(try combine(file: file).objectsBelongToBucketOwner)
         #expect(try combine(file: file).lifecycleDay == .seconds(10))
         #expect(try combine().lifecycleDay == .seconds(86_400))
         #expect(throws: ConfigurationError.self) { try combine(["--s3-ownership", "mine"]) }

@@ -14,8 +14,9 @@ package struct S3Gateway: Sendable {
         /// What GetBucketLocation tells.
         package var region = "auto"
         /// Whose the objects are that others write into a bucket which is created without a word on
-        /// it: the bucket owner's, as in S3 since 2023, or the writer's, as before.
-        package var objectsBelongToBucketOwner = true
+        /// it: the bucket owner's, as in S3 since 2023, or the writer's, as before. The latter is
+        /// usual, since every older tool sets ACLs: nobody else may do anything until one is set.
+        package var objectsBelongToBucketOwner = false
         package init() {}
     }
 

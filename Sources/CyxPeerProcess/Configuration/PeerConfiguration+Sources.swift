@@ -26,7 +26,7 @@ extension PeerConfiguration {
             FlagSpec(
                 "s3-ownership", "NAME",
                 "of objects in new buckets: BucketOwnerEnforced or ObjectWriter "
-                    + "(BucketOwnerEnforced)"),
+                    + "(ObjectWriter)"),
             FlagSpec("s3-lifecycle-day", "DUR", "how long buckets' lifecycles take a day for (1d)"),
             FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),

@@ -38,7 +38,7 @@ struct PeerConfiguration: Equatable {
     var moreAccounts: [S3Account] = []
     /// Whether objects in buckets that are created without a word on it belong to the bucket's owner,
     /// so that there are no ACLs, or to their writers.
-    var objectsBelongToBucketOwner = true
+    var objectsBelongToBucketOwner = false
     /// How long a day of buckets' lifecycles is; shorter in tests.
     var lifecycleDay = Duration.seconds(86_400)
     /// For how long at a time the gateway's accounts have their data kept; nil: for ever.
