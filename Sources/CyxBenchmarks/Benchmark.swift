@@ -109,6 +109,7 @@ package enum BenchmarkRegistry {
         StoreBenchmark(),
         TransportBenchmark(),
         ObjectsBenchmark(),
+        ListingBenchmark(),
     ]
 
     package static func benchmark(named name: String) -> (any Benchmark)? {

@@ -211,7 +211,7 @@ private func processSeconds() -> Double {
 }
 
 /// A body in pieces of the size that a gateway reads from its socket.
-private struct SlicedBytes: ByteSource {
+struct SlicedBytes: ByteSource {
     private static let pieceBytes = 256 << 10
     private let bytes: [UInt8]
     private var offset = 0
