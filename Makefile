@@ -59,9 +59,10 @@ format: ## rewrite the sources in the house format
 	swift format --in-place --recursive Package.swift Sources Tests Simulations
 
 bench: build ## every benchmark, each as a ratio to a baseline of the same run
-	for name in hash erasure aead store transport objects; do $(RELEASE)/cyxbench $$name; done
+	for name in hash erasure aead store transport objects listing; do $(RELEASE)/cyxbench $$name; done
 	$(PYTHON) Tests/EndToEnd/throughput.py --programs $(RELEASE)
 	$(PYTHON) Tests/EndToEnd/small_objects.py --programs $(RELEASE)
+	$(PYTHON) Tests/EndToEnd/listing.py --programs $(RELEASE)
 
 FRESH_SEED = $$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 

@@ -21,6 +21,13 @@ final class TableClients: Sendable {
         var elements = [Element](repeating: Element(), count: TableClients.elements)
         var operations: [SimulatedOperation] = []
         var counts: [String: Int] = [:]
+        /// What is known of each register by following it, and how far.
+        var followed: [Int: Followed] = [:]
+    }
+
+    private struct Followed {
+        var value: [UInt8]?
+        var cursor: ScanCursor?
     }
 
     /// Registers that are changed all the time, and others that are left alone between changes for as
@@ -76,7 +83,8 @@ final class TableClients: Sendable {
             case ..<14: start(machine) { try await self.read(draw.row, tables) }
             case ..<15: start(machine) { try await self.scan(tables) }
             case ..<18: start(machine) { try await self.merge(draw.row, tables) }
-            default: start(machine) { try await self.readMerge(tables) }
+            case ..<19: start(machine) { try await self.readMerge(tables) }
+            default: start(machine) { try await self.follow(draw.row, tables) }
             }
         }
     }
@@ -152,6 +160,30 @@ final class TableClients: Sendable {
             histories[row].finish(operations[row])
         }
         state.withLock { $0.counts["lists answered", default: 0] += 1 }
+    }
+
+    /// Whoever is told what has changed knows what a read would show (ListFresh), whichever peer told
+    /// it before.
+    private func follow(_ row: Int, _ tables: TableService) async throws {
+        let (operation, _) = histories[row].invoke(isUpdate: false)
+        let key = TableWorld.key(TableWorld.registers, row)
+        var followed = state.withLock { $0.followed[row] } ?? Followed()
+        while true {
+            let page = try await tables.changes(
+                TableWorld.registers, position: key.position, since: followed.cursor)
+            if page.stretch != nil { followed.value = nil }
+            if let found = page.rows.first(where: { $0.key == key }) {
+                followed.value = found.state.value
+            }
+            followed.cursor = page.cursor
+            if page.isComplete { break }
+        }
+        histories[row].see(operation, Self.number(followed.value))
+        histories[row].finish(operation)
+        state.withLock { [followed] state in
+            state.followed[row] = followed
+            state.counts["changes followed", default: 0] += 1
+        }
     }
 
     private func merge(_ number: Int, _ tables: TableService) async throws {

@@ -52,6 +52,7 @@ final class TableWorld: Sendable {
         configuration.splitsMax = Self.splitsMax
         configuration.timings = Self.timings
         configuration.brokenRules = broken
+        configuration.loggedTables = [Self.registers]
         self.configuration = configuration
     }
 

@@ -58,7 +58,7 @@ extension TableService {
             view: ViewReference(view.id), operation: .changes, key: StorageKey.rowBound(position),
             scanTable: UInt32(table.rawValue), scanLimit: UInt32(TableMessageLimits.pageRows),
             since: cursor.logs.sorted { $0.key.peer < $1.key.peer }.map {
-                LogPosition(peer: $0.key.peer.digest.bytes, sequence: $0.value)
+                FollowedLog(peer: $0.key.peer.digest.bytes, sequence: $0.value)
             })
         let spare = known.count - view.quorum
         let call = await ask(

@@ -82,7 +82,7 @@ package struct ViewReference: ProtobufMessage {
 }
 
 /// How far the log of one member's changes was read.
-package struct LogPosition: ProtobufMessage {
+package struct FollowedLog: ProtobufMessage {
     package var peer: [UInt8] = []
     package var sequence: UInt64 = 0
 
@@ -134,7 +134,7 @@ package struct RowRequest: ProtobufMessage {
     /// MEND: proof that the sender was a member in a generation that was given up.
     package var certificate: [UInt8] = []
     /// CHANGES: one for each member that is asked.
-    package var since: [LogPosition] = []
+    package var since: [FollowedLog] = []
 
     package init() {}
 
@@ -149,7 +149,7 @@ package struct RowRequest: ProtobufMessage {
         scanLimit: UInt32 = 0,
         scanValuesOf: [UInt8] = [],
         certificate: [UInt8] = [],
-        since: [LogPosition] = []
+        since: [FollowedLog] = []
     ) {
         self.view = view
         self.operation = operation
@@ -188,7 +188,7 @@ package struct RowRequest: ProtobufMessage {
             case 10:
                 try reader.read(&self.certificate, as: ProtobufBytes.self)
             case 11:
-                try reader.readRepeated(&self.since, as: ProtobufNested<LogPosition>.self)
+                try reader.readRepeated(&self.since, as: ProtobufNested<FollowedLog>.self)
             default: try reader.skip()
             }
         }
@@ -205,7 +205,7 @@ package struct RowRequest: ProtobufMessage {
         writer.write(self.scanLimit, field: 8, as: ProtobufUInt32.self)
         writer.write(self.scanValuesOf, field: 9, as: ProtobufBytes.self)
         writer.write(self.certificate, field: 10, as: ProtobufBytes.self)
-        writer.writeRepeated(self.since, field: 11, as: ProtobufNested<LogPosition>.self)
+        writer.writeRepeated(self.since, field: 11, as: ProtobufNested<FollowedLog>.self)
     }
 }
 

@@ -91,6 +91,21 @@ let tableTargets: [FuzzTarget] = [
                 { $0.bytes }) != nil
         }),
     FuzzTarget(
+        name: "scan-cursor", bytesMax: 4096,
+        seeds: {
+            var cursor = ScanCursor()
+            for member in TableSamples.certificate.view.members { cursor.logs[member] = 5 }
+            var walking = cursor
+            walking.walk?.after = TableSamples.key
+            cursor.walk = nil
+            return [ScanCursor().bytes, cursor.bytes, walking.bytes]
+        },
+        decode: { bytes in
+            try roundTrip(
+                bytes, { bytes in try taken(DecodingError.self) { try ScanCursor(bytes: bytes) } },
+                { $0.bytes }) != nil
+        }),
+    FuzzTarget(
         name: "row",
         seeds: {
             [
