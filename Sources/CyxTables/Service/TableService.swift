@@ -136,8 +136,10 @@ package actor TableService: Tables {
             group.addTask { await remover() }
             for await job in jobs { group.addTask { await job() } }
             group.cancelAll()
+            // Nobody starts jobs any more, those that send among them: who waits for an answer has
+            // to be told before it is waited for here.
+            stopSending()
         }
-        stopSending()
         let store = rows.store
         await environment.blocking.run { store.close() }
         throw CancellationError()
