@@ -27,6 +27,8 @@ package final class PeerAssembly: Sendable {
     package let departure: Departure
     /// Whether the peer serves; it stops when its stores are gone.
     package let serving: ServingState
+    /// What has begun and not ended, for a process that does not come to its end.
+    package let parts = RunningParts()
 
     /// How often free space is looked at; the overlay tells others only of large changes.
     private static let usageInterval = Duration.seconds(5)
@@ -119,21 +121,26 @@ package final class PeerAssembly: Sendable {
         messaging.start()
         holder.start()
         repairer.start()
+        let bodies: [(name: String, run: @Sendable () async throws -> Void)] = [
+            ("transport", { await self.messaging.run() }),
+            ("overlay", { try await self.overlay.run() }),
+            ("reachability", { try await self.reachability.run() }),
+            ("tables", { try await self.tables.run() }),
+            ("holder", { try await self.holder.run() }),
+            ("repair", { try await self.repairer.run() }),
+            ("audits", { try await self.auditor.run() }),
+            ("standings", { try await self.standings.run() }),
+            ("scrub", { try await self.scrubber.run() }),
+            ("collection", { try await self.collector.run() }),
+            ("departure", { try await self.departure.run() }),
+            ("store watch", { try await self.watchStores() }),
+            ("usage", { try await self.reportUsage() }),
+        ]
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { await self.messaging.run() }
-                group.addTask { try await self.overlay.run() }
-                group.addTask { try await self.reachability.run() }
-                group.addTask { try await self.tables.run() }
-                group.addTask { try await self.holder.run() }
-                group.addTask { try await self.repairer.run() }
-                group.addTask { try await self.auditor.run() }
-                group.addTask { try await self.standings.run() }
-                group.addTask { try await self.scrubber.run() }
-                group.addTask { try await self.collector.run() }
-                group.addTask { try await self.departure.run() }
-                group.addTask { try await self.watchStores() }
-                group.addTask { try await self.reportUsage() }
+                for body in bodies {
+                    group.addTask { try await self.parts.run(body.name, body.run) }
+                }
                 try await group.next()
                 group.cancelAll()
             }
@@ -145,8 +152,8 @@ package final class PeerAssembly: Sendable {
     }
 
     private func close() async {
-        await messaging.shutDown()
-        await shards.close()
+        await parts.run("closing the transport") { await messaging.shutDown() }
+        await parts.run("closing the shards") { await shards.close() }
     }
 
     private func watchStores() async throws {

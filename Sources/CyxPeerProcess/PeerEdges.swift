@@ -173,12 +173,17 @@ struct PeerEdges: Sendable {
 
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await admin.run() }
-            group.addTask { try await status.run() }
-            if let s3 { group.addTask { try await s3.run() } }
-            if let lifecycles { group.addTask { try await lifecycles.run() } }
-            for store in stores { group.addTask { try await store.run() } }
-            group.addTask { try await leaveWhenEmpty() }
+            let parts = peer.parts
+            group.addTask { try await parts.run("admin API") { try await admin.run() } }
+            group.addTask { try await parts.run("metrics") { try await status.run() } }
+            if let s3 { group.addTask { try await parts.run("S3") { try await s3.run() } } }
+            if let lifecycles {
+                group.addTask { try await parts.run("lifecycles") { try await lifecycles.run() } }
+            }
+            for store in stores {
+                group.addTask { try await parts.run("gateway") { try await store.run() } }
+            }
+            group.addTask { try await parts.run("leaving") { try await leaveWhenEmpty() } }
             defer { group.cancelAll() }
             try await group.next()
         }

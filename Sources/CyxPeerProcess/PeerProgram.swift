@@ -7,6 +7,7 @@ internal import CyxObjects
 internal import CyxOverlay
 internal import CyxStorage
 internal import CyxTransport
+internal import Glibc
 
 /// From settings to a serving peer: directory and keys, the peer's parts, its edges.
 struct PeerProgram: Sendable {
@@ -52,26 +53,58 @@ struct PeerProgram: Sendable {
         environment.logger.info(
             "packets are encrypted", [("engine", AESGCM.Engine.best.rawValue)])
         warn(environment.logger)
+        let signals = try TerminationSignals()
+        let deadline = EndingDeadline(signals: signals.descriptor) { endByForce(peer, $0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            try TerminationSignals.watch(on: reactor) { stop.yield(.signal) }
+            let watch = try signals.watch(on: reactor) { stop.yield(.signal) }
+            let beginEnding: @Sendable () -> Void = {
+                reactor.unwatch(watch)
+                begin(deadline, environment.logger)
+            }
             group.addTask {
                 for await ending in stops {
+                    beginEnding()
                     if ending == .signal { await announceRestart(of: peer) }
                     return
                 }
             }
+            let parts = peer.parts
             group.addTask { try await peer.run() }
             group.addTask { try await edges.run() }
-            group.addTask { try await remember(peer, in: directory) }
-            group.addTask { try await rememberMembers(peer) }
+            group.addTask {
+                try await parts.run("store record") { try await remember(peer, in: directory) }
+            }
+            group.addTask { try await parts.run("members") { try await rememberMembers(peer) } }
             if configuration.roles.contains(.gateway) {
-                group.addTask { try await warnOfOneCopy(peer) }
+                group.addTask { try await parts.run("codes") { try await warnOfOneCopy(peer) } }
+            }
+            defer {
+                beginEnding()
+                group.cancelAll()
             }
             try edges.announce()
-            defer { group.cancelAll() }
             try await group.next()
             environment.logger.info("stopping")
         }
+    }
+
+    private func begin(_ deadline: EndingDeadline, _ logger: Logger) {
+        do {
+            try deadline.begin()
+        } catch {
+            logger.warning("nothing bounds how long ending takes", [("error", "\(error)")])
+        }
+    }
+
+    /// What was acknowledged is durable, so that this is no worse than a crash.
+    private func endByForce(_ peer: PeerAssembly, _ reason: EndingDeadline.Reason) {
+        peer.environment.logger.error(
+            "ended by force",
+            [
+                ("reason", reason.rawValue),
+                ("parts", peer.parts.names.joined(separator: ", ")),
+            ])
+        _exit(1)
     }
 
     /// Tells others that the peer will be back soon, so that nobody accuses it meanwhile.
