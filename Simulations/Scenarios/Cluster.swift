@@ -1,5 +1,5 @@
 package import CyxAssembly
-internal import CyxCore
+package import CyxCore
 internal import CyxCrypto
 package import CyxObjects
 package import CyxOverlay
@@ -25,6 +25,8 @@ package final class Cluster: Sendable {
         package var overlay: Overlay
         package var tables: TableService
         package var gateway: ObjectGateway
+        /// What runs of it.
+        package var parts: RunningParts
     }
 
     private struct State {
@@ -82,11 +84,12 @@ package final class Cluster: Sendable {
         state.withLock {
             $0.indices[assembly.messaging.localPeer] = peer.index
             $0.lives[peer.index] = Life(
-                overlay: assembly.overlay, tables: assembly.tables, gateway: gateway)
+                overlay: assembly.overlay, tables: assembly.tables, gateway: gateway,
+                parts: assembly.parts)
         }
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await assembly.run() }
-            group.addTask { try await gateway.run() }
+            group.addTask { try await assembly.parts.run("gateway") { try await gateway.run() } }
         }
     }
 
