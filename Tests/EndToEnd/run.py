@@ -12,10 +12,9 @@ import bad_input
 import faults
 import growth
 import linearizability
-import losses
 import recovery
 import upkeep
-from collection import leases, pins
+from collection import leases, losses, pins
 from harness import Cases, Devnet, expect
 from partitions import splits
 

@@ -22,6 +22,7 @@ import boto3
 import s3_object_cases  # noqa: F401 - registers its cases, in this order
 import s3_request_cases  # noqa: F401
 import s3_access_cases  # noqa: F401
+import s3_document_cases  # noqa: F401
 import s3_semantics_cases  # noqa: F401
 import s3_key_cases  # noqa: F401
 import s3_version_cases  # noqa: F401
