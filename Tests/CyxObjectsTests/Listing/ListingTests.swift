@@ -10,7 +10,7 @@ import Testing
     /// Keys whose order by bytes and by characters differs, groups within groups, and zero bytes.
     private static let keys = [
         "a", "a/", "a/b", "a/b/c", "a/b/d", "a/c", "ab", "b/x/y", "b/x/z", "e\u{301}", "\u{e9}",
-        "\u{e9}/1", "z", "z\u{0}", "z\u{0}a", "~",
+        "\u{e9}/1", "z", "z\u{0}", "z\u{0}a", "z\u{0}\u{1}", "~",
     ]
 
     private typealias Gateway = ObjectGateway
@@ -183,6 +183,24 @@ import Testing
         var faults = DiskFaults()
         faults.keepsPrefixAtCrash = true
         return faults
+    }
+
+    /// One key ends where the other has a zero byte.
+    @Test func versionsOfKeysWithZeroBytesAreToldApart() throws {
+        let world = try ObjectWorld(storers: 1)
+        var settings = BucketSettings()
+        settings.versioning = .enabled
+        _ = try world.perform { [settings] in
+            try await $0.createBucket("bucket", settings: settings)
+        }
+        for key in ["z", "z\u{0}\u{1}", "z", "z\u{0}\u{1}", "z\u{0}\u{1}"] {
+            _ = try world.put(key, [1])
+        }
+        let page = try world.perform {
+            try await $0.listVersions("bucket", VersionListRequest())
+        }
+        let keys = page.versions.map { Self.bytes($0.info.key) }
+        #expect(keys == [[122], [122], [122, 0, 1], [122, 0, 1], [122, 0, 1]])
     }
 
     /// However far a listing has come, what it leaves is good to go on from.
