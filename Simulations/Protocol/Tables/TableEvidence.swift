@@ -254,8 +254,11 @@ struct TableEvidence {
             + "{\(names.joined(separator: " "))} \(state)"
     }
 
-    /// Whether nobody needs anything from a peer any more, as its disk says.
-    func isRelieved(_ peer: TablePeer) -> Bool { replicas[peer.id]?.isEmpty ?? true }
+    /// Whether nobody needs anything from a peer any more, as its disk says. Who has a seat in a newest
+    /// view, and has stored nothing for it yet, is counted on all the same.
+    func isRelieved(_ peer: TablePeer) -> Bool {
+        (replicas[peer.id]?.isEmpty ?? true) && !newest.contains { $0.contains(peer.id) }
+    }
 
     /// Whether every member of each newest view that still can be there holds it, as must all where
     /// others could take the seats of those who cannot.
