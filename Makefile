@@ -45,7 +45,8 @@ end-to-end:
 long-end-to-end: build ## leases that end, and partitions that split as a network grows, with real processes
 	$(PYTHON) Tests/EndToEnd/run.py --programs $(RELEASE) --only leases splits
 
-test-clients: build ## s3cmd, restic, duplicity and s3fs keep files in a devnet of 5 peers
+test-clients: build ## s3cmd, restic, duplicity, s3fs, rclone, DVC, MLflow and others keep files in a devnet
+	docker/install-packages.sh --clients
 	$(PYTHON) Tests/EndToEnd/clients/s3_programs.py --programs $(RELEASE)
 
 nat: build ## the 16 pairings of NATs, simulated; two houses behind real NATs: direct, cut, relayed

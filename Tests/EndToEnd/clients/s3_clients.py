@@ -43,6 +43,17 @@ def run(g, *command, extra=None):
     return done.stdout
 
 
+def rclone_environment(g):
+    """Its settings of a remote called `cyx`."""
+    return {
+        "RCLONE_CONFIG": "/dev/null", "RCLONE_CONFIG_CYX_TYPE": "s3",
+        "RCLONE_CONFIG_CYX_PROVIDER": "Other",
+        "RCLONE_CONFIG_CYX_ENDPOINT": g.endpoint,
+        "RCLONE_CONFIG_CYX_ACCESS_KEY_ID": g.access_key,
+        "RCLONE_CONFIG_CYX_SECRET_ACCESS_KEY": g.secret_key,
+        "RCLONE_S3_UPLOAD_CUTOFF": "8Mi", "RCLONE_S3_CHUNK_SIZE": "5Mi"}
+
+
 @case
 def aws_cli(g):
     aws = tool("aws")
@@ -66,12 +77,7 @@ def rclone(g):
     os.makedirs(os.path.join(folder, "sub"))
     for index, size in enumerate((0, 1, 70_000, 3 * MIB, 12 * MIB)):
         g.path("tree/sub/file %d ü" % index, random_bytes(size, index))
-    extra = {
-        "RCLONE_CONFIG_CYX_TYPE": "s3", "RCLONE_CONFIG_CYX_PROVIDER": "Other",
-        "RCLONE_CONFIG_CYX_ENDPOINT": g.endpoint,
-        "RCLONE_CONFIG_CYX_ACCESS_KEY_ID": g.access_key,
-        "RCLONE_CONFIG_CYX_SECRET_ACCESS_KEY": g.secret_key,
-        "RCLONE_S3_UPLOAD_CUTOFF": "8Mi", "RCLONE_S3_CHUNK_SIZE": "5Mi"}
+    extra = rclone_environment(g)
     remote = "cyx:%s/rclone" % g.bucket
     run(g, rclone, "copy", folder, remote, "--retries", "1", extra=extra)
     run(g, rclone, "check", folder, remote, extra=extra)
