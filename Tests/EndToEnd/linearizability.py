@@ -19,6 +19,7 @@ import botocore.exceptions
 
 from harness import Cases, Failure, Peer, expect, s3_client, wait_until
 from growth import Network
+from support.fronts import add_peers, is_whole
 from support.histories import ABSENT, History, check_the_checker
 
 BUCKET = "registers"
@@ -56,16 +57,8 @@ class Soak:
         self.is_over = threading.Event()
 
     def start(self):
-        founder = self.network.add()
-        wait_until("S3", lambda: self.client(founder).create_bucket(Bucket=BUCKET), 20)
-        for index in range(1, self.peers):
-            flags = ["--allocated", "1GiB"]
-            if index < self.gateways:
-                folder = self.network.data / str(index)
-                folder.mkdir()
-                shutil.copy(founder.folder / "accounts", folder / "accounts")
-                flags += ["--roles", "storage,gateway", "--s3-listen", "127.0.0.1:0"]
-            self.network.add(*flags)
+        add_peers(self.network, self.peers, self.gateways, allocated="1GiB")
+        self.client(self.fronts[0]).create_bucket(Bucket=BUCKET)
         wait_until("the views", self.is_whole, 120)
 
     @property
@@ -79,13 +72,7 @@ class Soak:
             connect_timeout=2)
 
     def is_whole(self):
-        for peer in self.network.peers:
-            if not peer.is_running:
-                return False
-            tables = peer.status()["tables"]
-            if tables["full"] != tables["partitions"]:
-                return False
-        return True
+        return is_whole(self.network)
 
     # Clients
 

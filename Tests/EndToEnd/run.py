@@ -15,13 +15,14 @@ import linearizability
 import recovery
 import upkeep
 from collection import leases, losses, pins
+from gateways import together
 from harness import Cases, Devnet, expect
 from partitions import splits
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
-    "pins": pins, "leases": leases, "splits": splits,
+    "together": together, "pins": pins, "leases": leases, "splits": splits,
 }
 
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.
