@@ -41,10 +41,11 @@ let package = Package(
         library("CISAL", debian: "libisal-dev"),
         library("CZstd", pkgConfig: "libzstd", debian: "libzstd-dev"),
         library("CMicroHTTPD", pkgConfig: "libmicrohttpd", debian: "libmicrohttpd-dev"),
+        library("CGnuTLS", pkgConfig: "gnutls", debian: "libgnutls28-dev"),
         library("CYAML", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
         library("CCurl", pkgConfig: "libcurl", debian: "libcurl4-openssl-dev"),
         .target(name: "CyxKernels", cSettings: [.unsafeFlags(["-O3"])]),
-        .target(name: "CyxHTTPShims", dependencies: ["CMicroHTTPD"]),
+        .target(name: "CyxHTTPShims", dependencies: ["CMicroHTTPD", "CGnuTLS"]),
 
         // Base.
         module("CyxCore", ["CyxKernels"]),
@@ -173,7 +174,9 @@ let package = Package(
             ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
         tests(
             "CyxPeerProcessTests",
-            ["CyxCore", "CyxCrypto", "CyxOverlay", "CyxTransport", "CyxPeerProcess"]),
+            [
+                "CyxCore", "CyxCrypto", "CyxHTTP", "CyxOverlay", "CyxTransport", "CyxPeerProcess",
+            ]),
         tests("CyxClientTests", ["CyxCore", "CyxClient"]),
         tests(
             "SimulationTests",

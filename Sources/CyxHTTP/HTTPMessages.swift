@@ -54,6 +54,9 @@ package struct HTTPRequest: Sendable {
     package var received: Instant
     /// Who is at the other end of the connection: a proxy, if there is one before us.
     package var remote: SocketAddress?
+    /// Whether it came over TLS to this process; what a proxy spoke to its client is not known.
+    package var isSecure = false
+    package var scheme: String { isSecure ? "https" : "http" }
 
     package init(method: String, target: String, headers: HTTPHeaders, received: Instant) {
         self.method = method

@@ -77,7 +77,10 @@ private func onClosed(
 ) {
     guard let server = owner(context), let connection else { return }
     nonisolated(unsafe) let closed = connection
-    server.assumeIsolated { $0.connections[closed] = nil }
+    server.assumeIsolated {
+        $0.connections[closed] = nil
+        $0.listenOn()
+    }
 }
 
 extension HTTPServer {
@@ -166,6 +169,7 @@ extension HTTPServer {
         var request = HTTPRequest(
             method: method, target: exchange.target, headers: headers, received: exchange.began)
         request.remote = connections[connection]?.remote
+        request.isSecure = identity != nil
         exchange.request = request
         // Without a body the library calls again at once, and only then keeps the connection open.
         let hasBody = request.contentLength != 0

@@ -1,5 +1,5 @@
 internal import CyxCore
-internal import Glibc
+internal import CyxHTTPShims
 
 extension HTTPServer {
     /// Answers a client that closed its half of the connection in the middle of a body: what the
@@ -17,8 +17,7 @@ extension HTTPServer {
         let response = exchange.response ?? incompleteBody(request)
         guard case .bytes(let body) = response.body else { return }
         let bytes = HTTPServer.serialized(response, body)
-        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
-        let sent = send(descriptor, bytes, bytes.count, flags)
+        let sent = cyx_http_write_beside(connection, descriptor, bytes, bytes.count)
         if sent != bytes.count {
             environment.logger.debug("no answer to a half-closed connection")
         }

@@ -22,6 +22,7 @@ extension HTTPServer {
     /// library does not watch a suspended connection.
     func sweep() {
         let now = environment.now()
+        sweepNewcomers(now)
         var suspended: [(poll: pollfd, exchange: HTTPExchange)] = []
         for connection in connections.values {
             guard let exchange = connection.exchange else {

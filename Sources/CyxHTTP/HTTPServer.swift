@@ -25,9 +25,13 @@ package actor HTTPServer {
     /// Where it listens; the port is the real one where 0 was asked for.
     package nonisolated let localAddress: SocketAddress
 
-    private let reactor: Reactor
-    private let listener: Int32
-    private var daemon: UnsafeMutableRawPointer?
+    let reactor: Reactor
+    let listener: Int32
+    var listenerWatch: WatchID?
+    var newcomers: [Int32: HTTPNewcomer] = [:]
+    /// What new connections are shown; nil if the server speaks plain HTTP.
+    private(set) var identity: TLSIdentity?
+    private(set) var daemon: UnsafeMutableRawPointer?
     private var wasStarted = false
     var isStopping = false
     private var isDriveScheduled = false
@@ -43,9 +47,10 @@ package actor HTTPServer {
 
     /// Binds `listen`; nothing is served before `run`. `reactor` is `environment`'s executor.
     /// The handler whose body `incompleteBody` is about has its body thrown `connectionLost`.
+    /// With `identity` the server speaks TLS, and TLS alone.
     package init(
         environment: Environment, reactor: Reactor, listen: SocketAddress,
-        limits: HTTPLimits = HTTPLimits(),
+        limits: HTTPLimits = HTTPLimits(), identity: TLSIdentity? = nil,
         incompleteBody: @escaping IncompleteBody = { _ in HTTPResponse(status: 400) },
         handler: @escaping Handler
     ) throws(HTTPServerError) {
@@ -61,6 +66,7 @@ package actor HTTPServer {
         self.environment = environment
         self.reactor = reactor
         self.limits = limits
+        self.identity = identity
         self.handler = handler
         self.incompleteBody = incompleteBody
         listener = descriptor
@@ -73,6 +79,14 @@ package actor HTTPServer {
         if !wasStarted { close(listener) }
     }
 
+    /// Shows new connections another certificate; those there are go on with theirs. Only on a server
+    /// that speaks TLS.
+    package func use(_ identity: TLSIdentity) {
+        precondition(self.identity != nil, "a plain server has no certificate")
+        self.identity = identity
+        if let daemon { cyx_http_use(daemon, identity.handle) }
+    }
+
     /// Serves until the task is cancelled; then every connection is closed. Call it once.
     package func run() async throws {
         precondition(!wasStarted, "a server runs once")
@@ -82,6 +96,7 @@ package actor HTTPServer {
             [weak self] _ in
             self?.assumeIsolated { $0.drive() }
         }
+        listenOn()
         await withDiscardingTaskGroup { group in
             group.addTask(executorPreference: environment.executor) { await self.sweepRegularly() }
             for await id in arrivals {
@@ -90,11 +105,13 @@ package actor HTTPServer {
                 }
             }
             isStopping = true
+            forgetNewcomers()
             abandonAll()
             group.cancelAll()
         }
         reactor.unwatch(watch)
         stop(daemon)
+        close(listener)
     }
 
     private func start() throws(HTTPServerError) -> UnsafeMutableRawPointer {
@@ -102,7 +119,7 @@ package actor HTTPServer {
         let limits = cyx_http_limits(
             connection_memory_bytes: limits.connectionMemoryBytes, connections: limits.connections,
             inactivity_seconds: UInt32(limits.idleTime.components.seconds))
-        guard let daemon = cyx_http_start(listener, &callbacks, limits) else {
+        guard let daemon = cyx_http_start(&callbacks, limits, identity?.handle) else {
             close(listener)
             throw .cannotStart
         }

@@ -1,17 +1,30 @@
+// For accept4(2).
+#define _GNU_SOURCE
 #include "cyx_http_shims.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tls_choice.h"
+
 typedef struct server {
     struct MHD_Daemon *daemon;
     cyx_http_callbacks callbacks;
+    // What new connections are shown; null if the server speaks plain HTTP.
+    cyx_tls_identity *identity;
 } server;
+
+// TLS 1.2 with forward secrecy and authenticated ciphers, and TLS 1.3 (RFC 9325).
+static const char priorities[] =
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-DHE-RSA:-CIPHER-ALL:+AES-128-GCM:"
+    "+AES-256-GCM:+CHACHA20-POLY1305";
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 
@@ -48,6 +61,22 @@ int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bou
         family == AF_INET ? ((struct sockaddr_in *)&storage)->sin_port
                           : ((struct sockaddr_in6 *)&storage)->sin6_port);
     return descriptor;
+}
+
+int cyx_http_accept(int listener) {
+    int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (descriptor < 0) return -errno;
+    // What is written in two pieces must not wait for an acknowledgement of the first.
+    int on = 1;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return descriptor;
+}
+
+int cyx_http_first_byte(int descriptor) {
+    uint8_t byte;
+    ssize_t count = recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (count == 1) return byte;
+    return count < 0 && (errno == EAGAIN || errno == EINTR) ? CYX_HTTP_SILENT : CYX_HTTP_ENDED;
 }
 
 int cyx_http_remote(int descriptor, uint8_t *ip, uint16_t *port) {
@@ -99,28 +128,50 @@ static void on_completed(
         code == MHD_REQUEST_TERMINATED_CLIENT_ABORT);
 }
 
+// Null on a connection without TLS.
+static gnutls_session_t session_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? info->tls_session : NULL;
+}
+
 static void on_connection(
     void *context, struct MHD_Connection *connection, void **socket_context,
     enum MHD_ConnectionNotificationCode code) {
-    (void)socket_context;
     server *self = context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        gnutls_session_t session = session_of(connection);
+        if (session != NULL) {
+            // The library uses this pointer for shared keys alone, of which there are none here.
+            *socket_context = cyx_tls_retain(self->identity);
+            gnutls_session_set_ptr(session, *socket_context);
+        }
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         self->callbacks.opened(
             self->callbacks.context, connection, info ? info->connect_fd : -1);
     } else {
         self->callbacks.closed(self->callbacks.context, connection);
+        cyx_tls_release(*socket_context);
+        *socket_context = NULL;
     }
 }
 
-void *cyx_http_start(int descriptor, const cyx_http_callbacks *callbacks, cyx_http_limits limits) {
+void *cyx_http_start(
+    const cyx_http_callbacks *callbacks, cyx_http_limits limits, cyx_tls_identity *identity) {
     server *self = calloc(1, sizeof *self);
     if (self == NULL) return NULL;
     self->callbacks = *callbacks;
+    self->identity = cyx_tls_retain(identity);
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)cyx_tls_choose},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)priorities},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
     self->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)descriptor,
+        identity ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, self,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits.connection_memory_bytes,
         MHD_OPTION_CONNECTION_LIMIT, limits.connections,
         MHD_OPTION_CONNECTION_TIMEOUT, limits.inactivity_seconds,
@@ -129,17 +180,44 @@ void *cyx_http_start(int descriptor, const cyx_http_callbacks *callbacks, cyx_ht
         MHD_OPTION_URI_LOG_CALLBACK, on_target, self,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, self,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, self,
+        MHD_OPTION_ARRAY, identity ? secure : plain,
         MHD_OPTION_END);
     if (self->daemon == NULL) {
+        cyx_tls_release(self->identity);
         free(self);
         return NULL;
     }
     return self;
 }
 
+int cyx_http_add(void *daemon, int descriptor) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getpeername(descriptor, (struct sockaddr *)&address, &size) != 0) {
+        close(descriptor);
+        return 0;
+    }
+    struct MHD_Daemon *self = ((server *)daemon)->daemon;
+    return MHD_add_connection(self, descriptor, (struct sockaddr *)&address, size) == MHD_YES;
+}
+
+void cyx_http_use(void *daemon, cyx_tls_identity *identity) {
+    server *self = daemon;
+    cyx_tls_release(self->identity);
+    self->identity = cyx_tls_retain(identity);
+}
+
+ssize_t cyx_http_write_beside(
+    void *connection, int descriptor, const uint8_t *bytes, size_t count) {
+    gnutls_session_t session = session_of(connection);
+    if (session != NULL) return gnutls_record_send(session, bytes, count);
+    return send(descriptor, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void cyx_http_stop(void *daemon) {
     server *self = daemon;
     MHD_stop_daemon(self->daemon);
+    cyx_tls_release(self->identity);
     free(self);
 }
 

@@ -85,6 +85,24 @@ int cyx_take_termination(int fd) {
     return read(fd, &taken, sizeof taken) == (ssize_t)sizeof taken ? (int)taken.ssi_signo : 0;
 }
 
+static sigset_t hangup(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+void cyx_block_hangup(void) {
+    sigset_t set = hangup();
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int cyx_hangup_fd(void) {
+    sigset_t set = hangup();
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
 void cyx_thread_name(const char *name) {
     char short_name[16] = {0};
     strncpy(short_name, name, sizeof short_name - 1);

@@ -11,11 +11,13 @@ internal import CyxTransport
 /// The HTTP servers of a peer: admin always, S3 with the gateway role.
 struct PeerEdges: Sendable {
     private let peer: PeerAssembly
+    private let reactor: Reactor
     private let dataDirectory: String
     private let accounts: [AccountsFile.Entry]
     private let stores: [ObjectGateway]
     private let admin: HTTPServer
     private let s3: HTTPServer?
+    private let certificate: ShownCertificate?
     private let lifecycles: LifecycleRunner?
     private let token: String
     private let stop: @Sendable () -> Void
@@ -28,6 +30,7 @@ struct PeerEdges: Sendable {
         reactor: Reactor, stop: @escaping @Sendable () -> Void
     ) throws {
         self.peer = peer
+        self.reactor = reactor
         self.stop = stop
         dataDirectory = configuration.dataDirectory
         let secret = try SecretFile.secret(dataDirectory + "/admin.token") {
@@ -60,14 +63,17 @@ struct PeerEdges: Sendable {
                 environment: environment, accounts: known, day: configuration.lifecycleDay)
             let gateway = S3Gateway(
                 environment: environment, accounts: known, settings: settings)
+            certificate = try ShownCertificate(configuration, environment)
             s3 = try HTTPServer(
                 environment: environment, reactor: reactor,
                 listen: try SocketAddress(parsing: configuration.s3Listen),
-                incompleteBody: gateway.incompleteBody, handler: gateway.handle)
+                identity: certificate?.identity, incompleteBody: gateway.incompleteBody,
+                handler: gateway.handle)
         } else {
             accounts = []
             stores = []
             s3 = nil
+            certificate = nil
             lifecycles = nil
         }
         let report = StatusReport(peer: peer, stores: stores)
@@ -176,7 +182,16 @@ struct PeerEdges: Sendable {
             let parts = peer.parts
             group.addTask { try await parts.run("admin API") { try await admin.run() } }
             group.addTask { try await parts.run("metrics") { try await status.run() } }
-            if let s3 { group.addTask { try await parts.run("S3") { try await s3.run() } } }
+            if let s3 {
+                group.addTask { try await parts.run("S3") { try await s3.run() } }
+                if let certificate {
+                    let watch = CertificateWatch(
+                        server: s3, environment: peer.environment, reactor: reactor)
+                    group.addTask {
+                        try await parts.run("TLS") { try await watch.run(certificate) }
+                    }
+                }
+            }
             if let lifecycles {
                 group.addTask { try await parts.run("lifecycles") { try await lifecycles.run() } }
             }

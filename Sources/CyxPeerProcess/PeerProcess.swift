@@ -22,6 +22,7 @@ package enum PeerProcess {
         do {
             guard let read = try readConfiguration(words) else { return }
             configuration = read
+            if CertificateSource(configuration) != nil { HangupSignal.block() }
         } catch {
             fail(error, code: error is StoreProblem ? 1 : 2)
         }

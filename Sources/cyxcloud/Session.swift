@@ -33,7 +33,8 @@ struct Session: Sendable {
         let pool = try ThreadPool(threadCount: parallel)
         let client = S3Client(
             endpoint: endpoint, credentials: credentials,
-            region: ProcessEnvironment.value("AWS_REGION") ?? "auto", http: HTTPClient(),
+            region: ProcessEnvironment.value("AWS_REGION") ?? "auto",
+            http: HTTPClient(trusted: ProcessEnvironment.value("AWS_CA_BUNDLE")),
             pool: pool, wallTime: { reactor.wallTime() })
         let session = Session(
             client: client, parallel: parallel, console: console, reactor: reactor)

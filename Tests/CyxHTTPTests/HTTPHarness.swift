@@ -18,7 +18,8 @@ final class DiscardedLog: LogSink {
 
 /// Serves `handler` on a loopback port while `body` runs.
 func withServer(
-    limits: HTTPLimits = HTTPLimits(), handler: @escaping HTTPServer.Handler,
+    limits: HTTPLimits = HTTPLimits(), identity: TLSIdentity? = nil,
+    handler: @escaping HTTPServer.Handler,
     _ body: @Sendable (_ port: UInt16, _ environment: Environment) async throws -> Void
 ) async throws {
     let reactor = try Reactor()
@@ -34,7 +35,8 @@ func withServer(
         metrics: MetricsRegistry())
     let server = try HTTPServer(
         environment: environment, reactor: reactor,
-        listen: SocketAddress(ipv4: (127, 0, 0, 1), port: 0), limits: limits, handler: handler)
+        listen: SocketAddress(ipv4: (127, 0, 0, 1), port: 0), limits: limits, identity: identity,
+        handler: handler)
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask(executorPreference: reactor) { try await server.run() }
         do {

@@ -146,6 +146,37 @@ import Testing
         #expect(throws: ConfigurationError.self) { try combine(["--s3-lifecycle-day", "0s"]) }
     }
 
+    @Test func aCertificateIsNamedWithItsKeyOrMade() throws {
+        let plain = try combine()
+        #expect(plain.s3CertificateFile == nil && !plain.s3SelfSigned)
+        #expect(CertificateSource(plain) == nil)
+        let named = try combine(["--s3-tls-certificate", "a.pem", "--s3-tls-key", "a.key"])
+        #expect(CertificateSource(named)?.certificateFile == "a.pem")
+        #expect(CertificateSource(named)?.keyFile == "a.key")
+        #expect(CertificateSource(named)?.ownNames == nil)
+        let own = try combine([
+            "--s3-tls-self-signed", "--s3-listen", "10.0.0.7:9000", "--s3-domain", "s3.example.com",
+        ])
+        #expect(
+            CertificateSource(own)?.ownNames == [
+                "localhost", "127.0.0.1", "::1", "10.0.0.7", "s3.example.com", "*.s3.example.com",
+            ])
+        let anywhere = try combine(["--s3-tls-self-signed", "--s3-listen", "[::]:9000"])
+        #expect(CertificateSource(anywhere)?.ownNames == ["localhost", "127.0.0.1", "::1"])
+        let file = "gateway: {tls_certificate: b.pem, tls_key: b.key}"
+        #expect(try combine(file: file).s3KeyFile == "b.key")
+        #expect(try combine(file: "gateway: {tls_self_signed: true}").s3SelfSigned)
+        for flags in [
+            ["--s3-tls-certificate", "a.pem"], ["--s3-tls-key", "a.key"],
+            ["--s3-tls-self-signed", "--s3-tls-certificate", "a", "--s3-tls-key", "b"],
+        ] {
+            #expect(throws: ConfigurationError.self) { try combine(flags) }
+        }
+        #expect(throws: ConfigurationError.self) {
+            try combine(file: "gateway: {tls_self_signed: perhaps}")
+        }
+    }
+
     @Test func onlyADevnetBeginsWithOtherPartitions() throws {
         #expect(try combine().genesisBits == 8)
         let devnet = try combine(

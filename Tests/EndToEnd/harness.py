@@ -80,7 +80,7 @@ def sha256_of_file(path):
     return digest.hexdigest()
 
 
-def s3_client(endpoint, access_key="demo", secret_key="demo-secret", **options):
+def s3_client(endpoint, access_key="demo", secret_key="demo-secret", ca_file=None, **options):
     """A plain boto3 client; `options` go into its Config."""
     options.setdefault("retries", {"max_attempts": 5, "mode": "standard"})
     options.setdefault("read_timeout", 120)
@@ -90,6 +90,7 @@ def s3_client(endpoint, access_key="demo", secret_key="demo-secret", **options):
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         region_name="auto",
+        verify=ca_file,
         config=botocore.config.Config(**options),
     )
 
@@ -268,10 +269,17 @@ class Devnet:
 
     @property
     def endpoint(self):
-        return "http://" + self.gateway.read("s3")
+        scheme = "https" if any(o.startswith("--s3-tls") for o in self.options) else "http"
+        return scheme + "://" + self.gateway.read("s3")
+
+    @property
+    def ca_file(self):
+        """The certificate that the gateway made itself; None without one."""
+        is_own = "--s3-tls-self-signed" in self.options
+        return str(self.gateway.folder / "s3-certificate.pem") if is_own else None
 
     def s3(self, **options):
-        return s3_client(self.endpoint, **options)
+        return s3_client(self.endpoint, ca_file=self.ca_file, **options)
 
     def status(self):
         return self.gateway.status()

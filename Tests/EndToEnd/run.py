@@ -13,6 +13,7 @@ import faults
 import growth
 import linearizability
 import recovery
+import tls
 import upkeep
 from collection import leases, losses, pins
 from gateways import together
@@ -22,7 +23,7 @@ from partitions import splits
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
-    "together": together, "pins": pins, "leases": leases, "splits": splits,
+    "together": together, "pins": pins, "leases": leases, "splits": splits, "tls": tls,
 }
 
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.

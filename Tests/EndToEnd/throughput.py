@@ -2,8 +2,9 @@
 
 The baseline of the same run is a server on loopback that only swallows or answers bytes, driven by
 the same boto3 client: what the client and the kernel cost without any storage behind them.
+With --tls the baseline is a network that speaks plain HTTP, and ours one that speaks TLS.
 
-    throughput.py --programs .build/release [--sizes 1 16 64] [--clients 1 4] [--json]
+    throughput.py --programs .build/release [--sizes 1 16 64] [--clients 1 4] [--tls] [--json]
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 from harness import MIB, Devnet, expect, random_bytes, s3_client
 
 PEERS = 16
+TLS_PEERS = 6
 BYTES_PER_ROUND = 256 * MIB
 ROUNDS = 3
 
@@ -84,9 +86,9 @@ def run_clients(count, keys, operation):
     return time.monotonic() - begin
 
 
-def measure(endpoint, size, clients, verify):
+def measure(endpoint, size, clients, verify, ca_file=None):
     """Median MiB/s of PUT and GET over `ROUNDS`."""
-    client = s3_client(endpoint, max_pool_connections=clients)
+    client = s3_client(endpoint, ca_file=ca_file, max_pool_connections=clients)
     body = random_bytes(size, size)
     digest = hashlib.sha256(body).digest()
     puts, gets = [], []
@@ -119,13 +121,49 @@ def cpu(devnet):
     return peers[0], sum(peers[1:])
 
 
+def tell(options, size, clients, ours, base):
+    for name, value, reference in zip(("put", "get"), ours, base):
+        row = {
+            "name": f"s3_{name}_{size}MiB_{clients}clients", "value": round(value, 1),
+            "unit": "MiB/s", "baseline": round(reference, 1),
+            "ratio": round(value / reference, 3)}
+        print(json.dumps(row) if options.json else
+              "{name:28} {value:8} {unit}  baseline {baseline:8}  ratio {ratio}".format(
+                  **row), flush=True)
+
+
+def compare_with_tls(options):
+    """Both networks run at the same time, so that they have the same machine; one works."""
+    with Devnet(options.programs, TLS_PEERS) as plain, Devnet(
+            options.programs, TLS_PEERS, extra=["--s3-tls-self-signed"]) as secure:
+        for devnet in (plain, secure):
+            devnet.s3().create_bucket(Bucket="speed")
+        for size in options.sizes:
+            for clients in options.clients:
+                rates, spent = [], []
+                for devnet in (plain, secure):
+                    before = cpu(devnet)[0]
+                    rates.append(measure(
+                        devnet.endpoint, size * MIB, clients, verify=True,
+                        ca_file=devnet.ca_file))
+                    spent.append(cpu(devnet)[0] - before)
+                tell(options, size, clients, rates[1], rates[0])
+                moved = ROUNDS * max(BYTES_PER_ROUND // (size * MIB), clients) * size
+                print("  CPU of the gateway per MiB put and got: plain {:.2f} ms, TLS {:.2f} ms"
+                      .format(*(1000 * s / moved for s in spent)), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", required=True)
     parser.add_argument("--sizes", nargs="*", type=int, default=[1, 16, 64], help="MiB")
     parser.add_argument("--clients", nargs="*", type=int, default=[1, 4])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--tls", action="store_true", help="what TLS costs")
     options = parser.parse_args()
+    if options.tls:
+        compare_with_tls(options)
+        return
     with Devnet(options.programs, PEERS) as devnet, AnsweringServer() as baseline:
         devnet.s3().create_bucket(Bucket="speed")
         for size in options.sizes:
@@ -136,14 +174,7 @@ def main():
                 after = cpu(devnet)
                 moved = ROUNDS * max(BYTES_PER_ROUND // (size * MIB), clients) * size
                 gateway, storage = (1000 * (b - a) / moved for a, b in zip(before, after))
-                for name, value, reference in zip(("put", "get"), ours, base):
-                    row = {
-                        "name": f"s3_{name}_{size}MiB_{clients}clients", "value": round(value, 1),
-                        "unit": "MiB/s", "baseline": round(reference, 1),
-                        "ratio": round(value / reference, 3)}
-                    print(json.dumps(row) if options.json else
-                          "{name:28} {value:8} {unit}  baseline {baseline:8}  ratio {ratio}".format(
-                              **row), flush=True)
+                tell(options, size, clients, ours, base)
                 print(f"  CPU per MiB put and got: gateway {gateway:.2f} ms, "
                       f"other peers {storage:.2f} ms", flush=True)
 

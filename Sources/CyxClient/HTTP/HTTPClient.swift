@@ -24,7 +24,11 @@ package final class HTTPClient: Sendable {
     /// `curl_global_init` is not thread-safe; a static runs once.
     private static let isInitialized = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
-    package init() {
+    /// A PEM file of the certificates to trust; nil: those that the system trusts.
+    private let trusted: String?
+
+    package init(trusted: String? = nil) {
+        self.trusted = trusted
         precondition(Self.isInitialized, "libcurl does not start")
     }
 
@@ -42,7 +46,7 @@ package final class HTTPClient: Sendable {
     /// Throws `NET-…` when there was no complete answer.
     package func perform(_ request: HTTPRequest) throws(ClientError) -> HTTPResponse {
         let handle = try takeHandle()
-        let transfer = HTTPTransfer(handle: handle, request: request)
+        let transfer = HTTPTransfer(handle: handle, request: request, trusted: trusted)
         let outcome = transfer.run()
         curl_easy_reset(handle)
         giveBack(handle)

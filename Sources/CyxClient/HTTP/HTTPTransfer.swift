@@ -8,14 +8,16 @@ internal import CyxCore
 final class HTTPTransfer {
     private let handle: UnsafeMutableRawPointer
     private let request: HTTPRequest
+    private let trusted: String?
     private var headers: [String: String] = [:]
     private var body: [UInt8] = []
     private var received: UInt64 = 0
     private var sent: UInt64 = 0
     private var failure: ClientError?
 
-    init(handle: UnsafeMutableRawPointer, request: HTTPRequest) {
+    init(handle: UnsafeMutableRawPointer, request: HTTPRequest, trusted: String?) {
         self.handle = handle
+        self.trusted = trusted
         self.request = request
     }
 
@@ -55,6 +57,7 @@ final class HTTPTransfer {
         _ = cyx_curl_set_string(handle, CURLOPT_URL, request.url)
         _ = cyx_curl_set_string(handle, CURLOPT_CUSTOMREQUEST, request.method)
         _ = cyx_curl_set_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+        if let trusted { _ = cyx_curl_set_string(handle, CURLOPT_CAINFO, trusted) }
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_PATH_AS_IS, 1)
         set(CURLOPT_TCP_NODELAY, 1)
@@ -96,6 +99,14 @@ final class HTTPTransfer {
             return ClientError(
                 code: "NET-02", message: "nothing answers at \(host)", cause: words,
                 remedy: "start the gateway, or name it with --gateway URL", isTransient: true)
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE:
+            return ClientError(
+                code: "NET-10", message: "the certificate of \(host) is not trusted", cause: words,
+                remedy: "AWS_CA_BUNDLE=FILE names a PEM file of certificates to trust")
+        case CURLE_SSL_CONNECT_ERROR:
+            return ClientError(
+                code: "NET-11", message: "\(host) does not speak TLS", cause: words,
+                remedy: "check --gateway: http:// or https://")
         case CURLE_UNSUPPORTED_PROTOCOL:
             return ClientError(
                 code: "NET-09", message: "\(host) does not speak HTTP", cause: words,

@@ -23,3 +23,26 @@ package struct TerminationSignals: Sendable {
         }
     }
 }
+
+/// SIGHUP as an event of the reactor: a wish that files be read again.
+package struct HangupSignal: Sendable {
+    private let descriptor: Int32
+
+    /// Call `block` before, else the signal ends the process.
+    package init() throws(SystemError) {
+        descriptor = cyx_hangup_fd()
+        guard descriptor >= 0 else { throw SystemError("signalfd", code: -descriptor) }
+    }
+
+    /// Keeps the signal from ending the process. Before any thread is made: threads inherit it.
+    package static func block() { cyx_block_hangup() }
+
+    /// Calls `body` on the reactor whenever the signal arrives, until unwatched.
+    package func watch(
+        on reactor: Reactor, _ body: @escaping @Sendable () -> Void
+    ) throws(SystemError) -> WatchID {
+        try reactor.watch(descriptor, for: .readable) { [descriptor] _ in
+            if cyx_take_termination(descriptor) != 0 { body() }
+        }
+    }
+}

@@ -178,8 +178,8 @@ extension S3Gateway {
         let now = environment.wallTime()
         context["aws:CurrentTime"] = [now.rfc3339]
         context["aws:EpochTime"] = [String(now.milliseconds / 1000)]
-        // TLS ends at a proxy, whose word on it anybody could imitate.
-        context["aws:SecureTransport"] = ["false"]
+        // Of TLS that ends at a proxy nothing is known: its word on it anybody could imitate.
+        context["aws:SecureTransport"] = [call.request.http.isSecure ? "true" : "false"]
         context["aws:Referer"] = headers["referer"].map { [$0] }
         context["aws:UserAgent"] = headers["user-agent"].map { [$0] }
         context["aws:SourceIp"] = call.request.http.remote.map { [$0.hostDescription] }

@@ -85,7 +85,7 @@ extension S3Gateway {
             body = cipher.encrypting(body, blocking: environment.blocking)
         }
         let info = try await call.service.put(form.key, in: bucket, options: options, body: body)
-        var response = answer(to: form, info, bucket)
+        var response = answer(to: form, info, call)
         S3Headers.addVersion(info.versionID, to: &response.headers)
         S3Headers.addObjectChecksums(info.checksums, to: &response.headers)
         S3Headers.addPlaced(info.headers, to: &response.headers)
@@ -95,11 +95,12 @@ extension S3Gateway {
 
     /// What the form wants to be answered.
     private func answer(
-        to form: PostedForm, _ info: ObjectInfo, _ bucket: String
+        to form: PostedForm, _ info: ObjectInfo, _ call: Call
     ) -> HTTPResponse {
+        let bucket = call.bucket
         let host = form.headers["host"] ?? ""
         let name = PercentEncoding.encode(form.key, keepingSlashes: true)
-        let location = "http://\(host)/\(bucket)/\(name)"
+        let location = "\(call.request.http.scheme)://\(host)/\(bucket)/\(name)"
         let etag = "\"\(info.etag)\""
         if let target = form.fields["success_action_redirect"] ?? form.fields["redirect"],
             ["http://", "https://"].contains(where: { target.hasPrefix($0) }),

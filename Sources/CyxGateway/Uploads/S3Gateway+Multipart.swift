@@ -191,7 +191,7 @@ extension S3Gateway {
     private func location(_ call: Call) -> String {
         let host = call.headers["host"] ?? ""
         let key = PercentEncoding.encode(call.key.utf8, keepingSlashes: true)
-        return "http://\(host)/\(call.bucket)/\(key)"
+        return "\(call.request.http.scheme)://\(host)/\(call.bucket)/\(key)"
     }
 
     func abortMultipartUpload(_ call: Call) async throws -> HTTPResponse {

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cyx_http_tls.h"
+
 typedef struct cyx_http_callbacks {
     void *context;
     // A request line came in: `target` undecoded, as sent. Returns what later calls see in
@@ -37,10 +39,29 @@ int cyx_http_listen(const uint8_t *ip, uint16_t port, int backlog, uint16_t *bou
 // Fills in the 16 bytes of the IPv6 (or IPv4-mapped) address at the other end; returns 0 without one.
 int cyx_http_remote(int descriptor, uint8_t *ip, uint16_t *port);
 
-// Starts a daemon without threads on a listening descriptor, which it owns from then on. Null if it
-// could not. The callbacks are copied.
-void *cyx_http_start(int descriptor, const cyx_http_callbacks *callbacks, cyx_http_limits limits);
+// Takes a connection that waits at a listener; returns its descriptor or minus errno.
+int cyx_http_accept(int listener);
+
+// The first byte that a connection has brought, without taking it; or nothing yet, or its end.
+#define CYX_HTTP_SILENT (-1)
+#define CYX_HTTP_ENDED (-2)
+int cyx_http_first_byte(int descriptor);
+
+// Starts a daemon without threads, which speaks TLS with an identity, else plain HTTP. Null if it
+// could not. The callbacks are copied, the identity is retained.
+void *cyx_http_start(
+    const cyx_http_callbacks *callbacks, cyx_http_limits limits, cyx_tls_identity *identity);
 void cyx_http_stop(void *daemon);
+
+// Gives the daemon a connection, which it owns from then on; returns 0 if it closed it at once.
+int cyx_http_add(void *daemon, int descriptor);
+
+// What connections from now on are shown; those there are keep theirs.
+void cyx_http_use(void *daemon, cyx_tls_identity *identity);
+
+// Writes past the library, without blocking, as TLS where the connection speaks it; returns how many
+// bytes were taken, or less than 0.
+ssize_t cyx_http_write_beside(void *connection, int descriptor, const uint8_t *bytes, size_t count);
 
 // The descriptor that is readable whenever `cyx_http_run` has something to do.
 int cyx_http_descriptor(void *daemon);

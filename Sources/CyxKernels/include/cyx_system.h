@@ -34,7 +34,11 @@ void cyx_block_termination(void);
 // A non-blocking signalfd that becomes readable when SIGINT or SIGTERM arrives.
 int cyx_termination_fd(void);
 
-// Takes one signal from that descriptor: its number, or 0 if there is none.
+// The same two for SIGHUP.
+void cyx_block_hangup(void);
+int cyx_hangup_fd(void);
+
+// Takes one signal from such a descriptor: its number, or 0 if there is none.
 int cyx_take_termination(int fd);
 
 // Names the calling thread; at most 15 bytes are kept.

@@ -11,6 +11,9 @@ extension PeerConfiguration {
             FlagSpec("roles", "ROLE,…", "what to offer: storage, gateway, relay (storage)"),
             FlagSpec("s3-listen", "HOST:PORT", "S3 address of a gateway (127.0.0.1:9000)"),
             FlagSpec("s3-domain", "NAME", "buckets are its subdomains, and in paths (paths only)"),
+            FlagSpec("s3-tls-certificate", "FILE", "speak TLS on the S3 address: PEM chain"),
+            FlagSpec("s3-tls-key", "FILE", "its key, PEM; both are read again when they change"),
+            FlagSpec("s3-tls-self-signed", nil, "speak TLS with a certificate of its own making"),
             FlagSpec("admin-listen", "HOST:PORT", "metrics, health, admin API (127.0.0.1:7790)"),
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
             FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of the usable)"),
@@ -46,7 +49,7 @@ extension PeerConfiguration {
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
-        "s3-lifecycle-day", "s3-domain", "genesis-bits",
+        "s3-lifecycle-day", "s3-domain", "genesis-bits", "s3-tls-certificate", "s3-tls-key",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -59,6 +62,7 @@ extension PeerConfiguration {
             guard let text = flags.value(name) else { continue }
             try configuration.set(name, to: text, origin: "--\(name)")
         }
+        if flags.has("s3-tls-self-signed") { configuration.s3SelfSigned = true }
         for text in flags.values["account"] ?? [] {
             try configuration.set("account", to: text, origin: "--account")
         }
@@ -72,6 +76,14 @@ extension PeerConfiguration {
         default:
             throw ConfigurationError(
                 "--access-key and --secret-key belong together; the secret needs 8 bytes or more")
+        }
+        guard (configuration.s3CertificateFile == nil) == (configuration.s3KeyFile == nil) else {
+            throw ConfigurationError("--s3-tls-certificate and --s3-tls-key belong together")
+        }
+        guard !configuration.s3SelfSigned || configuration.s3CertificateFile == nil else {
+            throw ConfigurationError(
+                "--s3-tls-self-signed makes a certificate; leave it away to use the one in"
+                    + " --s3-tls-certificate")
         }
         // Peers that begin with others would never find each other's partitions.
         guard configuration.profile == .devnet || configuration.genesisBits == 8 else {
@@ -102,7 +114,9 @@ extension PeerConfiguration {
         "s3_listen": "s3-listen", "admin_listen": "admin-listen", "network_key": "network-key",
         "network.admin_key": "admin-key", "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate", "gateway.lease": "lease",
-        "gateway.domain": "s3-domain", "gateway.ownership": "s3-ownership",
+        "gateway.domain": "s3-domain", "gateway.tls_certificate": "s3-tls-certificate",
+        "gateway.tls_key": "s3-tls-key", "gateway.tls_self_signed": "s3-tls-self-signed",
+        "gateway.ownership": "s3-ownership",
         "gateway.lifecycle_day": "s3-lifecycle-day",
         "profile": "profile", "network.genesis_bits": "genesis-bits",
         "transport.congestion": "congestion", "log_level": "log-level",

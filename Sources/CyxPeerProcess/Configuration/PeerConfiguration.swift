@@ -22,6 +22,11 @@ struct PeerConfiguration: Equatable {
     var s3Listen = "127.0.0.1:9000"
     /// The name whose subdomains are buckets; nil: buckets stand in paths only.
     var s3Domain: String?
+    /// PEM files of the certificate that the S3 server shows, and of its key; nil: see the next.
+    var s3CertificateFile: String?
+    var s3KeyFile: String?
+    /// Whether the S3 server makes itself a certificate. Without either it speaks plain HTTP.
+    var s3SelfSigned = false
     var adminListen = "127.0.0.1:7790"
     var zone = "default"
     /// Nil: nine tenths of what the volume has beyond its reserve at start.
@@ -82,6 +87,13 @@ extension PeerConfiguration {
                 throw refuse("a domain in lower case such as s3.example.com")
             }
             s3Domain = text
+        case "s3-tls-certificate": s3CertificateFile = try nonEmpty(text, origin: origin)
+        case "s3-tls-key": s3KeyFile = try nonEmpty(text, origin: origin)
+        case "s3-tls-self-signed":
+            guard let wish = ["true": true, "false": false][text] else {
+                throw refuse("true or false")
+            }
+            s3SelfSigned = wish
         case "admin-listen": adminListen = try address(text, origin: origin)
         case "zone":
             guard !text.isEmpty, text.utf8.count <= 64 else { throw refuse("1 to 64 bytes long") }

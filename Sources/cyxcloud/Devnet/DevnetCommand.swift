@@ -12,6 +12,10 @@ enum DevnetCommand {
                 FlagSpec("s3-listen", "HOST:PORT", "S3 address (127.0.0.1:9000)"),
                 FlagSpec(
                     "s3-domain", "NAME", "buckets are its subdomains, and in paths (paths only)"),
+                FlagSpec("s3-tls-certificate", "FILE", "speak TLS on the S3 address: PEM chain"),
+                FlagSpec("s3-tls-key", "FILE", "its key, PEM"),
+                FlagSpec(
+                    "s3-tls-self-signed", nil, "speak TLS with a certificate of its own making"),
                 FlagSpec("zones", "Z", "zones z0 … to spread the peers over (7)"),
                 FlagSpec("access-key", "KEY", "S3 key (made at the first start)"),
                 FlagSpec("secret-key", "KEY", "its secret, 8 bytes or more"),
@@ -46,7 +50,8 @@ enum DevnetCommand {
 
     private static func announce(_ plan: DevnetPlan, _ status: PeerStatus, _ console: Console) {
         let folder = plan.folder(of: 0)
-        let s3 = "http://" + (SmallFile.read(folder + "/s3") ?? plan.s3Listen)
+        let scheme = plan.usesTLS ? "https://" : "http://"
+        let s3 = scheme + (SmallFile.read(folder + "/s3") ?? plan.s3Listen)
         let admin = SmallFile.read(folder + "/admin") ?? ""
         let names = plan.accounts.map { String($0.prefix { $0 != ":" }) }
         var lines = [
@@ -61,9 +66,11 @@ enum DevnetCommand {
                 console.warn("the gateway has not written \(folder)/account-\(name)")
             }
         }
+        let bundle = plan.isSelfSigned ? " AWS_CA_BUNDLE=\(folder)/s3-certificate.pem" : ""
         lines.append(
             "export AWS_ENDPOINT_URL=\(s3) AWS_ACCESS_KEY_ID=\(plan.credentials.accessKey) "
-                + "AWS_SECRET_ACCESS_KEY=\(plan.credentials.secretKey) AWS_REGION=auto")
+                + "AWS_SECRET_ACCESS_KEY=\(plan.credentials.secretKey) AWS_REGION=auto"
+                + bundle)
         // In one piece: whoever waits for `ready` finds the rest behind it.
         console.say(lines.joined(separator: "\n"))
         if status.health != .green { console.warn(status.sentence) }

@@ -19,6 +19,9 @@ struct DevnetPlan {
     var accounts: [String]
     /// Flags that the gateway gets as they are.
     var gatewayFlags: [String] = []
+    /// Whether S3 is spoken over TLS, and with a certificate that the gateway makes itself.
+    var usesTLS = false
+    var isSelfSigned = false
     var program: String
     /// Space that each peer offers.
     var allocatedBytes: UInt64
@@ -34,6 +37,15 @@ struct DevnetPlan {
         accounts = parsed.values["account"] ?? []
         for flag in ["s3-domain", "s3-ownership", "s3-lifecycle-day"] {
             if let value = parsed.value(flag) { gatewayFlags += ["--" + flag, value] }
+        }
+        for flag in ["s3-tls-certificate", "s3-tls-key"] {
+            guard let value = parsed.value(flag) else { continue }
+            gatewayFlags += ["--" + flag, Self.absolute(value)]
+            usesTLS = true
+        }
+        if parsed.has("s3-tls-self-signed") {
+            gatewayFlags.append("--s3-tls-self-signed")
+            (usesTLS, isSelfSigned) = (true, true)
         }
         for account in accounts {
             let parts = account.split(separator: ":", omittingEmptySubsequences: false)

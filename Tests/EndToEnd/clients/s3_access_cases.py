@@ -1,7 +1,6 @@
 """Who may do what: policies, ACLs, two accounts and nobody in particular."""
 
 import contextlib
-import http.client
 import json
 
 from botocore import UNSIGNED
@@ -53,7 +52,7 @@ def text_of(client, bucket, key):
 
 
 def raw(g, method, path, headers=None):
-    connection = http.client.HTTPConnection(g.host, g.port, timeout=30)
+    connection = g.connection()
     with contextlib.closing(connection):
         connection.request(method, path, headers=headers or {})
         response = connection.getresponse()

@@ -36,6 +36,10 @@ def tool(name):
 
 def run(g, *command, extra=None):
     environment = dict(g.environment(), **(extra or {}))
+    if g.ca_file:
+        # rclone refuses to start with the one, the others know nothing of the other.
+        is_rclone = os.path.basename(command[0]) == "rclone"
+        environment["RCLONE_CA_CERT" if is_rclone else "AWS_CA_BUNDLE"] = g.ca_file
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         raise AssertionError("%s: exit %d: %s" % (
@@ -105,6 +109,7 @@ def main(cases=CASES):
     parser.add_argument("--secret-key", default="demo-secret")
     parser.add_argument("--other-access-key", default="other", help="of another account")
     parser.add_argument("--other-secret-key", default="other-secret")
+    parser.add_argument("--ca-file", help="certificates to trust, with https://")
     parser.add_argument(
         "--lifecycle-day", type=float, help="how many seconds the gateway takes a day for")
     parser.add_argument("--verbose", action="store_true", help="print tracebacks")
@@ -116,7 +121,8 @@ def main(cases=CASES):
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         gateway = Gateway(
-            arguments.endpoint, arguments.access_key, arguments.secret_key, folder)
+            arguments.endpoint, arguments.access_key, arguments.secret_key, folder,
+            ca_file=arguments.ca_file)
         gateway.other_access_key = arguments.other_access_key
         gateway.other_secret_key = arguments.other_secret_key
         gateway.lifecycle_day_s = arguments.lifecycle_day

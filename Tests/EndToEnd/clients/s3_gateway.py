@@ -5,8 +5,11 @@ import hashlib
 import http.client
 import os
 import random
+import socket
+import ssl
 import types
 import urllib.parse
+import urllib.request
 
 import boto3
 from botocore.auth import SigV4Auth
@@ -27,8 +30,10 @@ def case(function):
 class Gateway:
     """The endpoint under test, a client for it and a bucket of this run."""
 
-    def __init__(self, endpoint, access_key, secret_key, folder):
+    def __init__(self, endpoint, access_key, secret_key, folder, ca_file=None):
         self.endpoint = endpoint.rstrip("/")
+        self.ca_file = ca_file
+        self.trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self.access_key = access_key
         self.secret_key = secret_key
         self.other_access_key = self.other_secret_key = None
@@ -43,16 +48,52 @@ class Gateway:
         return boto3.client(
             "s3", endpoint_url=self.endpoint, region_name="auto",
             aws_access_key_id=access_key or self.access_key,
-            aws_secret_access_key=secret_key or self.secret_key,
+            aws_secret_access_key=secret_key or self.secret_key, verify=self.ca_file,
             config=Config(retries={"max_attempts": 1}, **options))
 
     def environment(self):
-        # rclone cannot use a certificate bundle from the environment, and nothing here needs one.
+        # rclone takes no certificates from AWS_CA_BUNDLE: its cases name them.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         return dict(
             inherited, AWS_ENDPOINT_URL=self.endpoint, AWS_ACCESS_KEY_ID=self.access_key,
             AWS_SECRET_ACCESS_KEY=self.secret_key, AWS_REGION="auto", AWS_MAX_ATTEMPTS="1",
             AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null")
+
+    def connection(self):
+        """One of http.client, not yet connected."""
+        if self.trust:
+            return http.client.HTTPSConnection(
+                self.host, self.port, timeout=30, context=self.trust)
+        return http.client.HTTPConnection(self.host, self.port, timeout=30)
+
+    def dial(self, timeout_s):
+        """A connected socket, which speaks TLS if the gateway does."""
+        plain = socket.create_connection((self.host, self.port), timeout=timeout_s)
+        return self.trust.wrap_socket(plain, server_hostname=self.host) if self.trust else plain
+
+    def end_sending(self, connection):
+        """Ends this half of a connection of `dial`, which can still be read from."""
+        if not self.trust:
+            connection.shutdown(socket.SHUT_WR)
+            return
+        # `unwrap` sends the notice of the end at once, then would wait for the other end's.
+        timeout_s = connection.gettimeout()
+        connection.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            connection.unwrap()
+        connection.settimeout(timeout_s)
+
+    def read_all(self, connection):
+        """What comes until the other end says that it is done."""
+        answer = b""
+        # Python takes the other end's notice for an error once this end gave its own.
+        with contextlib.suppress(ssl.SSLZeroReturnError):
+            while piece := connection.recv(1 << 16):
+                answer += piece
+        return answer
+
+    def open(self, request):
+        return urllib.request.urlopen(request, timeout=30, context=self.trust)
 
     def path(self, name, data=None):
         path = os.path.join(self.folder, name)
@@ -76,7 +117,7 @@ class Gateway:
             canonical = signer.canonical_request(request)
             text = signer.string_to_sign(request, canonical)
             signer._inject_signature_to_request(request, signer.signature(text, request))
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = self.connection()
         with contextlib.closing(connection):
             connection.request(method, path, body=body, headers=dict(request.headers.items()))
             response = connection.getresponse()

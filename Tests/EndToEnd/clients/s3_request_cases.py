@@ -5,9 +5,7 @@ import contextlib
 import datetime
 import hashlib
 import hmac
-import http.client
 import random
-import socket
 import urllib.request
 import zlib
 
@@ -23,13 +21,13 @@ def presigned_get_and_put(g):
     name = {"Bucket": g.bucket, "Key": "pre signed/ü"}
     url = g.s3.generate_presigned_url("put_object", Params=name, ExpiresIn=60)
     request = urllib.request.Request(url, data=b"by link", method="PUT")
-    urllib.request.urlopen(request, timeout=30).close()
+    g.open(request).close()
     url = g.client(signature_version="s3v4").generate_presigned_url(
         "get_object", Params=name, ExpiresIn=60)
-    expect(urllib.request.urlopen(url, timeout=30).read(), b"by link", "bytes")
+    expect(g.open(url).read(), b"by link", "bytes")
     broken = url.replace("X-Amz-Expires=60", "X-Amz-Expires=61")
     try:
-        urllib.request.urlopen(broken, timeout=30)
+        g.open(broken)
         raise AssertionError("a changed link was taken")
     except urllib.error.HTTPError as error:
         expect((error.code, b"SignatureDoesNotMatch" in error.read()), (403, True), "answer")
@@ -80,7 +78,7 @@ def chunked_put(g, key, chunks, length, trailer=None, signed=True, spoil=None):
                 now, scope, previous, digest))
             body += ("x-amz-trailer-signature:%s\r\n" % seal).encode()
     body += b"\r\n"
-    connection = http.client.HTTPConnection(g.host, g.port, timeout=30)
+    connection = g.connection()
     with contextlib.closing(connection):
         connection.request("PUT", path, body=body, headers=headers)
         response = connection.getresponse()
@@ -128,7 +126,7 @@ def wrong_secret_and_unknown_key(g):
         g.client(secret_key="not-the-secret").list_buckets()
     with refused("InvalidAccessKeyId", 403):
         g.client(access_key="nobody").list_buckets()
-    connection = http.client.HTTPConnection(g.host, g.port, timeout=30)
+    connection = g.connection()
     with contextlib.closing(connection):
         connection.request("GET", "/" + g.bucket)
         response = connection.getresponse()
@@ -202,11 +200,11 @@ def body_shorter_than_its_length(g):
         head = "PUT /%s/short HTTP/1.1\r\nHost: %s:%d\r\nContent-Length: %d\r\n%s\r\n" % (
             g.bucket, g.host, g.port, length, fields)
         for half in (False, True):
-            with socket.create_connection((g.host, g.port), timeout=30) as connection:
+            with g.dial(30) as connection:
                 connection.sendall(head.encode() + b"x" * sent)
                 if half:
-                    connection.shutdown(socket.SHUT_WR)
-                    answer = connection.makefile("rb").read()
+                    g.end_sending(connection)
+                    answer = g.read_all(connection)
                     expect(answer.startswith(b"HTTP/1.1 400 "), True, "status")
                     expect(b"<Code>IncompleteBody</Code>" in answer, True, "code")
             is_absent(g, "short")
@@ -243,9 +241,9 @@ def garbage_on_the_port(g):
             b"PUT /b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             *[generator.randbytes(generator.randrange(1, 3000)) for _ in range(40)]):
         with contextlib.suppress(OSError):
-            with socket.create_connection((g.host, g.port), timeout=10) as connection:
+            with g.dial(10) as connection:
                 connection.settimeout(2)
                 connection.sendall(data)
-                connection.shutdown(socket.SHUT_WR)
+                g.end_sending(connection)
                 connection.recv(4096)
     g.s3.list_buckets()

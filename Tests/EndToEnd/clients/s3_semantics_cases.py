@@ -6,9 +6,7 @@ import contextlib
 import datetime
 import hashlib
 import hmac
-import http.client
 import json
-import socket
 import urllib.request
 import zlib
 
@@ -43,10 +41,10 @@ def signature_version_2(g):
     expect(len(old.list_objects_v2(Bucket=g.bucket, Prefix="old/")["Contents"]), 1, "listed")
     url = old.generate_presigned_url(
         "get_object", Params={"Bucket": g.bucket, "Key": "old/ü &"}, ExpiresIn=60)
-    expect(urllib.request.urlopen(url, timeout=30).read(), b"old", "by link")
+    expect(g.open(url).read(), b"old", "by link")
     for broken in (url.replace("Signature=", "Signature=A"), url.replace("Expires=", "Expires=1")):
         try:
-            urllib.request.urlopen(broken, timeout=30)
+            g.open(broken)
             raise AssertionError("a changed link was taken")
         except urllib.error.HTTPError as error:
             expect(error.code, 403, "status")
@@ -63,7 +61,7 @@ def bodies_without_a_length(g):
         fields = field + "".join("%s: %s\r\n" % pair for pair in request.headers.items())
         head = "PUT /%s/unmeasured HTTP/1.1\r\nHost: %s:%d\r\nConnection: close\r\n%s\r\n" % (
             g.bucket, g.host, g.port, fields)
-        with socket.create_connection((g.host, g.port), timeout=30) as connection:
+        with g.dial(30) as connection:
             connection.sendall(head.encode() + body)
             answer = connection.makefile("rb").read().decode()
         expect(answer.startswith("HTTP/1.1 411 "), True, answer[:200])
@@ -79,7 +77,7 @@ def links_that_carry_headers(g):
     S3SigV4QueryAuth(
         Credentials(g.access_key, g.secret_key), "s3", "auto", expires=60).add_auth(request)
     put = urllib.request.Request(request.prepare().url, data=b"x", method="PUT")
-    urllib.request.urlopen(put, timeout=30).close()
+    g.open(put).close()
     head = g.s3.head_object(Bucket=g.bucket, Key="hoisted")
     expect((head["Metadata"], head["StorageClass"]), ({"colour": "green"}, "STANDARD_IA"), "head")
 
@@ -263,7 +261,7 @@ def post(g, fields, data=b"file", filename="name.txt"):
     body += ("--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s\"\r\n"
              "Content-Type: text/plain\r\n\r\n" % (mark, filename)).encode()
     body += data + ("\r\n--%s--\r\n" % mark).encode()
-    connection = http.client.HTTPConnection(g.host, g.port, timeout=30)
+    connection = g.connection()
     with contextlib.closing(connection):
         connection.request("POST", "/" + g.bucket, body=body, headers={
             "Content-Type": "multipart/form-data; boundary=" + mark})
