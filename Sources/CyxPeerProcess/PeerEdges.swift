@@ -54,6 +54,8 @@ struct PeerEdges: Sendable {
                 var account = S3Accounts.Account(
                     name: entry.name, secret: entry.secretKey, service: store)
                 account.keys = store
+                account.tokens = store
+                account.shares = store
                 known[entry.accessKey] = account
             }
             var settings = S3Gateway.Settings()
@@ -61,7 +63,7 @@ struct PeerEdges: Sendable {
             settings.hostSuffix = configuration.s3Domain
             lifecycles = LifecycleRunner(
                 environment: environment, accounts: known, day: configuration.lifecycleDay)
-            let gateway = S3Gateway(
+            let gateway = GatewayRouter(
                 environment: environment, accounts: known, settings: settings)
             certificate = try ShownCertificate(configuration, environment)
             s3 = try HTTPServer(

@@ -52,11 +52,9 @@ struct GatewayHarness {
             reactor.wallTime()
         }
         var accounts = S3Accounts()
-        accounts[accessKey] = S3Accounts.Account(
-            name: "demo", secret: secretKey, service: objects)
-        accounts[otherKey] = S3Accounts.Account(
-            name: "other", secret: otherSecret, service: others)
-        let gateway = S3Gateway(
+        accounts[accessKey] = account("demo", secretKey, objects, seed: 1, reactor)
+        accounts[otherKey] = account("other", otherSecret, others, seed: 2, reactor)
+        let gateway = GatewayRouter(
             environment: environment, accounts: accounts, settings: settings)
         let server = try HTTPServer(
             environment: environment, reactor: reactor,
@@ -77,5 +75,16 @@ struct GatewayHarness {
             group.cancelAll()
             try await group.waitForAll()
         }
+    }
+
+    private static func account(
+        _ name: String, _ secret: String, _ service: MemoryObjects, seed: UInt8, _ reactor: Reactor
+    ) -> S3Accounts.Account {
+        let grants = MemoryGrants(seed: seed) { reactor.wallTime() }
+        var account = S3Accounts.Account(name: name, secret: secret, service: service)
+        account.keys = grants
+        account.tokens = grants
+        account.shares = grants
+        return account
     }
 }

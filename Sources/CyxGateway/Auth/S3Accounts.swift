@@ -10,6 +10,10 @@ package struct S3Accounts: Sendable {
         package var service: any ObjectService
         /// The account's other keys.
         package var keys: (any AccessKeyService)?
+        package var tokens: (any TokenService)?
+        package var shares: (any ShareService)?
+        /// The limited key of a request; nil: the account's own.
+        var limitedKey: String?
         /// What the key of a request reaches; nil: all.
         var reach: KeyReach?
 

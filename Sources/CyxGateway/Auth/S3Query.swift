@@ -12,6 +12,13 @@ struct S3Query: Sendable {
     /// More than this, and the request is refused.
     static let maximumItems = 100
 
+    init() {}
+
+    /// Of a listing of what begins with `prefix`.
+    init(prefix: String) {
+        items = [Item(name: "prefix", value: prefix)]
+    }
+
     /// Reads what follows the first `?` of `target`.
     init(target: String) throws(S3Error) {
         guard let mark = target.firstIndex(of: "?") else { return }

@@ -24,6 +24,7 @@ extension S3Gateway {
             }
             var limited = account
             limited.secret = key.secret
+            limited.limitedKey = key.id
             limited.reach = KeyReach(limits: key.limits)
             return limited
         }

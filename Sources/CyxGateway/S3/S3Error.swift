@@ -85,6 +85,9 @@ struct S3Error: Error, Equatable {
             self.init("KeyNameExists", 409, "The account has an access key of that name already")
         case .tooManyKeys:
             self.init("TooManyKeys", 400, "An account has at most 500 access keys; revoke some")
+        case .noSuchShare: self.init("NoSuchShare", 404, "The account has no such link")
+        case .tooManyShares:
+            self.init("TooManyShares", 400, "An account has at most 500 links; revoke some")
         case .invalidPart(let reason): self.init("InvalidPart", 400, reason)
         case .partTooSmall(let number, let size):
             self.init(

@@ -148,7 +148,7 @@ package struct S3Gateway: Sendable {
         operation == .copyObject || operation == .uploadPartCopy
     }
 
-    private func authenticate(
+    func authenticate(
         _ http: HTTPRequest, _ body: HTTPRequestBody
     ) async throws -> Call {
         do {
@@ -194,7 +194,7 @@ package struct S3Gateway: Sendable {
     }
 
     /// What to answer for an error; rethrows what nobody is left to hear.
-    private func describe(_ error: any Error) throws -> S3Error {
+    func describe(_ error: any Error) throws -> S3Error {
         switch error {
         case let error as S3Error: return error
         case let error as ObjectError: return S3Error(error)

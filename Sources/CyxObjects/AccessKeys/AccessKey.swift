@@ -11,6 +11,16 @@ package struct AccessKey: Hashable, Sendable {
     package var secret: String
     package var limits: AccessKeyLimits
     package var created: WallTime
+
+    package init(
+        name: String, id: String, secret: String, limits: AccessKeyLimits, created: WallTime
+    ) {
+        self.name = name
+        self.id = id
+        self.secret = secret
+        self.limits = limits
+        self.created = created
+    }
 }
 
 /// What of its account a key reaches, and how long.

@@ -3,22 +3,14 @@ internal import CyxCrypto
 internal import CyxTables
 
 /// All keys of an account lie in one register: they are few, change seldom, and are wanted together.
-///
-/// Whoever runs one of the account's gateways has its seed, so that the row needs no other lock than
-/// the account's own (decisions §E foresees gateways that have a delegation only: those will need a
-/// copy of each key's secret under a key of their own).
 extension ObjectGateway: AccessKeyService {
     /// Some 1.3 KiB each at most: all fit a row.
     static let accessKeysMax = 500
     private static let idBytes = 8
     private static let secretBytes = 20
 
-    private var accessKeysRow: RowKey {
-        let position = OwnedPosition.bound(
-            BLAKE3.hash(Array("cyx account access keys v1\0".utf8) + keys.account.digest.bytes),
-            to: keys.account)
-        return RowKey(table: .accessKeys, position: position)
-    }
+    private static let keysRegister = AccountRegister<AccessKeysRow>(
+        table: .accessKeys, label: "cyx account access keys v1", contents: "the access keys")
 
     package func createAccessKey(
         _ name: String, _ limits: AccessKeyLimits
@@ -46,7 +38,7 @@ extension ObjectGateway: AccessKeyService {
     }
 
     package func accessKeys() async throws -> [AccessKey] {
-        knownAccessKeys = nil
+        forget(ObjectGateway.keysRegister)
         return try await readAccessKeys().sorted { $0.name < $1.name }
     }
 
@@ -55,47 +47,13 @@ extension ObjectGateway: AccessKeyService {
     }
 
     private func readAccessKeys() async throws -> [AccessKey] {
-        let now = context.environment.now()
-        if let known = knownAccessKeys, now - known.read < context.timings.bucketCache {
-            return known.keys
-        }
-        let row = accessKeysRow
-        let state = try await withTables { () async throws(TableError) in
-            try await context.tables.read(row)
-        }
-        let rows = try state.value.map { try ObjectGateway.open($0, at: row, keys).keys } ?? []
-        let found = rows.map { AccessKey($0) }
-        knownAccessKeys = (found, now)
-        return found
-    }
-
-    private static func open(
-        _ value: [UInt8], at row: RowKey, _ keys: AccountKeys
-    ) throws(ObjectError) -> AccessKeysRow {
-        do {
-            return try Rows.open(AccessKeysRow.self, value, at: row, key: keys.rowKey)
-        } catch { throw .dataLost("the account's access keys cannot be read: \(error)") }
+        try await read(ObjectGateway.keysRegister).keys.map { AccessKey($0) }
     }
 
     private func changeAccessKeys(
         _ change: @escaping @Sendable (inout [AccessKeyRow]) throws -> Void
     ) async throws {
-        let (row, keys, random) = (accessKeysRow, keys, context.environment.random)
-        let result = try await withTables { () async throws(TableError) in
-            try await context.tables.update(row) { state -> (_, Result<Void, any Error>) in
-                do {
-                    var all =
-                        try state.value.map { try ObjectGateway.open($0, at: row, keys) }
-                        ?? AccessKeysRow()
-                    try change(&all.keys)
-                    let sealed = Rows.seal(
-                        all, at: row, keys: (keys.rowKey, keys.signing), random: random)
-                    return (.set(sealed), .success(()))
-                } catch { return (.abandon, .failure(error)) }
-            }
-        }
-        knownAccessKeys = nil
-        try result.get()
+        try await self.change(ObjectGateway.keysRegister) { row in try change(&row.keys) }
     }
 }
 

@@ -815,6 +815,201 @@ package struct AccessKeysRow: ProtobufMessage {
     }
 }
 
+/// A bearer token that was given up before its time.
+package struct RevokedTokenRow: ProtobufMessage {
+    package var id: [UInt8] = []
+    /// Nobody need remember it any longer then.
+    package var expiresMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        id: [UInt8] = [],
+        expiresMs: Int64 = 0
+    ) {
+        self.id = id
+        self.expiresMs = expiresMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.id, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.expiresMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.id, field: 1, as: ProtobufBytes.self)
+        writer.write(self.expiresMs, field: 2, as: ProtobufInt64.self)
+    }
+}
+
+/// All such tokens of one account. Sealed under the account's row key.
+package struct RevokedTokensRow: ProtobufMessage {
+    package var tokens: [RevokedTokenRow] = []
+    /// Whatever was issued before is refused too: how a full list begins anew.
+    package var issuedFromMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        tokens: [RevokedTokenRow] = [],
+        issuedFromMs: Int64 = 0
+    ) {
+        self.tokens = tokens
+        self.issuedFromMs = issuedFromMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.readRepeated(&self.tokens, as: ProtobufNested<RevokedTokenRow>.self)
+            case 2:
+                try reader.read(&self.issuedFromMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.writeRepeated(self.tokens, field: 1, as: ProtobufNested<RevokedTokenRow>.self)
+        writer.write(self.issuedFromMs, field: 2, as: ProtobufInt64.self)
+    }
+}
+
+/// A link that lets whoever has it read an object or a folder.
+package struct ShareRow: ProtobufMessage {
+    package var id: String = ""
+    /// BLAKE3 of the link's token, which nobody keeps.
+    package var token: [UInt8] = []
+    package var bucket: String = ""
+    /// Of the object; or how the names begin of what is in the folder.
+    package var path: String = ""
+    package var isFolder: Bool = false
+    /// Objects are only shown, as far as browsers can.
+    package var isViewOnly: Bool = false
+    package var createdMs: Int64 = 0
+    /// 0: never.
+    package var expiresMs: Int64 = 0
+    /// Argon2id of the password; empty: there is none.
+    package var salt: [UInt8] = []
+    package var password: [UInt8] = []
+    /// The limited access key that made it; empty: the account's own.
+    package var accessKey: String = ""
+    /// When it was revoked; 0: it was not.
+    package var revokedMs: Int64 = 0
+
+    package init() {}
+
+    package init(
+        id: String = "",
+        token: [UInt8] = [],
+        bucket: String = "",
+        path: String = "",
+        isFolder: Bool = false,
+        isViewOnly: Bool = false,
+        createdMs: Int64 = 0,
+        expiresMs: Int64 = 0,
+        salt: [UInt8] = [],
+        password: [UInt8] = [],
+        accessKey: String = "",
+        revokedMs: Int64 = 0
+    ) {
+        self.id = id
+        self.token = token
+        self.bucket = bucket
+        self.path = path
+        self.isFolder = isFolder
+        self.isViewOnly = isViewOnly
+        self.createdMs = createdMs
+        self.expiresMs = expiresMs
+        self.salt = salt
+        self.password = password
+        self.accessKey = accessKey
+        self.revokedMs = revokedMs
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.id, as: ProtobufString.self)
+            case 2:
+                try reader.read(&self.token, as: ProtobufBytes.self)
+            case 3:
+                try reader.read(&self.bucket, as: ProtobufString.self)
+            case 4:
+                try reader.read(&self.path, as: ProtobufString.self)
+            case 5:
+                try reader.read(&self.isFolder, as: ProtobufBool.self)
+            case 6:
+                try reader.read(&self.isViewOnly, as: ProtobufBool.self)
+            case 7:
+                try reader.read(&self.createdMs, as: ProtobufInt64.self)
+            case 8:
+                try reader.read(&self.expiresMs, as: ProtobufInt64.self)
+            case 9:
+                try reader.read(&self.salt, as: ProtobufBytes.self)
+            case 10:
+                try reader.read(&self.password, as: ProtobufBytes.self)
+            case 11:
+                try reader.read(&self.accessKey, as: ProtobufString.self)
+            case 12:
+                try reader.read(&self.revokedMs, as: ProtobufInt64.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.id, field: 1, as: ProtobufString.self)
+        writer.write(self.token, field: 2, as: ProtobufBytes.self)
+        writer.write(self.bucket, field: 3, as: ProtobufString.self)
+        writer.write(self.path, field: 4, as: ProtobufString.self)
+        writer.write(self.isFolder, field: 5, as: ProtobufBool.self)
+        writer.write(self.isViewOnly, field: 6, as: ProtobufBool.self)
+        writer.write(self.createdMs, field: 7, as: ProtobufInt64.self)
+        writer.write(self.expiresMs, field: 8, as: ProtobufInt64.self)
+        writer.write(self.salt, field: 9, as: ProtobufBytes.self)
+        writer.write(self.password, field: 10, as: ProtobufBytes.self)
+        writer.write(self.accessKey, field: 11, as: ProtobufString.self)
+        writer.write(self.revokedMs, field: 12, as: ProtobufInt64.self)
+    }
+}
+
+/// All links of one account. Sealed under the account's row key.
+package struct SharesRow: ProtobufMessage {
+    package var shares: [ShareRow] = []
+
+    package init() {}
+
+    package init(
+        shares: [ShareRow] = []
+    ) {
+        self.shares = shares
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.readRepeated(&self.shares, as: ProtobufNested<ShareRow>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.writeRepeated(self.shares, field: 1, as: ProtobufNested<ShareRow>.self)
+    }
+}
+
 /// Until when an account has its data kept. In the clear: holders go by it.
 package struct LeaseRow: ProtobufMessage {
     /// 0: for ever.

@@ -1,5 +1,5 @@
 package import CyxCore
-internal import CyxCrypto
+package import CyxCrypto
 internal import CyxTables
 internal import CyxTransport
 
@@ -22,12 +22,12 @@ package actor ObjectGateway: ObjectService {
 
     let context: ObjectContext
     let keys: AccountKeys
+    package nonisolated let tokenKey: SigningKey
     let runner = JobRunner()
     let fetcher: SegmentFetcher
     let cleaner: Cleaner
     private let lease: LeaseKeeper
-    /// As they were read a while ago.
-    var knownAccessKeys: (keys: [AccessKey], read: Instant)?
+    var registers = AccountRegisterCache()
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
         capacity: ObjectGateway.cachedBuckets)
     var flights = ListingFlights()
@@ -43,6 +43,7 @@ package actor ObjectGateway: ObjectService {
     package init(context: ObjectContext, accountSeed: [UInt8], lease: Duration? = nil) {
         self.context = context
         keys = AccountKeys(seed: accountSeed)
+        tokenKey = keys.tokenKey
         context.permits.add(keys.signing)
         fetcher = SegmentFetcher(context: context, runner: runner)
         cleaner = Cleaner(context: context, keys: keys, runner: runner)

@@ -257,6 +257,8 @@ package enum ObjectError: Error, Equatable, Sendable {
     case noSuchAccessKey
     case keyExists
     case tooManyKeys
+    case noSuchShare
+    case tooManyShares
     case invalidPart(String)
     case partTooSmall(number: Int, size: UInt64)
     case preconditionFailed

@@ -24,6 +24,13 @@ package struct AccountKeys: Sendable {
         BLAKE3.deriveKey(context: "cyxcloud v1 account row key", root)
     }
 
+    /// Signs what gateways of the account hand out for each other to take back, such as tokens: all
+    /// of them have the seed, and nobody else needs to check it.
+    package var tokenKey: SigningKey {
+        SigningKey(
+            seed: BLAKE3.deriveKey(context: "cyxcloud v1 account token key", root, count: 32))
+    }
+
     /// The keys of the bucket whose random ID is `bucket`.
     package func keys(for bucket: Digest) -> BucketKeys {
         BucketKeys(material: root + bucket.bytes, bucket: bucket, account: account)

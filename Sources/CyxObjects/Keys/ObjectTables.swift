@@ -30,6 +30,10 @@ extension TableID {
     package static let leases = TableID(rawValue: 0x28)
     /// Keys of an account that may do part of what it may (register).
     package static let accessKeys = TableID(rawValue: 0x2a)
+    /// Bearer tokens of an account that were given up (register).
+    package static let revokedTokens = TableID(rawValue: 0x2c)
+    /// Links to what an account shares (register).
+    package static let shares = TableID(rawValue: 0x2e)
     /// What the audits of one period are drawn from (register).
     package static let beacons = TableID(rawValue: 0x20)
     /// What auditors found of one peer in one window (merge row).

@@ -8,7 +8,7 @@ extension ObjectRowRules {
     private static let owned: Set<TableID> = [
         .accountBuckets, .heads, .versions, .manifests, .layouts, .segments, .uploads, .parts,
         .references,
-        .pins, .leases, .accessKeys,
+        .pins, .leases, .accessKeys, .revokedTokens, .shares,
     ]
 
     /// `permits`: of the peer whose tables these are. `broken`: see `ObjectRule`.

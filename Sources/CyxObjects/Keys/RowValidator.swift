@@ -28,7 +28,7 @@ package enum ObjectRowRules {
         switch key.table {
         case .buckets, .accountBuckets, .heads, .versions, .manifests, .layouts, .segments,
             .uploads, .parts,
-            .pins, .leases, .accessKeys:
+            .pins, .leases, .accessKeys, .revokedTokens, .shares:
             return validateSigned(key, value)
         case .holders:
             return validateReceipt(key, element, value)

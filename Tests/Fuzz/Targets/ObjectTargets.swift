@@ -129,6 +129,15 @@ private let objectRows = Choice(decoders: [
     { bytes in try message(PinRow.self, bytes) != nil },
     { bytes in try message(LeaseRow.self, bytes) != nil },
     { bytes in try message(BucketSettingsRow.self, bytes) != nil },
+    { bytes in try message(RevokedTokensRow.self, bytes) != nil },
+    { bytes in
+        guard let row = try message(SharesRow.self, bytes) else { return false }
+        for share in row.shares.compactMap({ Share($0) }) {
+            let again = Share(ShareRow(share))
+            try BrokenProperty.check(again == share, "another link")
+        }
+        return true
+    },
 ])
 
 private let shardMessages = Choice(decoders: [
@@ -256,6 +265,17 @@ enum ObjectSamples {
             [12]
                 + BucketSettingsRow(versioning: .enabled, documents: ["policy": [1, 2, 3]])
                 .protobufBytes(),
+            [13]
+                + RevokedTokensRow(
+                    tokens: [RevokedTokenRow(id: Array(0..<16), expiresMs: 7)], issuedFromMs: 5
+                ).protobufBytes(),
+            [14]
+                + SharesRow(shares: [
+                    ShareRow(
+                        id: "a", token: Array(0..<32), bucket: "photos", path: "b/", isFolder: true,
+                        isViewOnly: true, createdMs: 5, expiresMs: 9, salt: [1], password: [2],
+                        accessKey: "CYK", revokedMs: 7)
+                ]).protobufBytes(),
         ]
     }
 

@@ -1,0 +1,45 @@
+package import CyxCore
+package import CyxHTTP
+
+/// The interfaces behind one port, told apart by the path: `/api/…` is REST, and everything else is
+/// S3 (decisions §G reserves the bucket names that this takes).
+package struct GatewayRouter: Sendable {
+    let s3: S3Gateway
+    let rest: RESTGateway
+
+    package init(
+        environment: Environment, accounts: S3Accounts,
+        settings: S3Gateway.Settings = S3Gateway.Settings()
+    ) {
+        s3 = S3Gateway(environment: environment, accounts: accounts, settings: settings)
+        rest = RESTGateway(s3: s3)
+    }
+
+    /// Answers one request; throws only when the client is gone.
+    package func handle(
+        _ request: HTTPRequest, _ body: HTTPRequestBody
+    ) async throws -> HTTPResponse {
+        switch route(request) {
+        case .rest: try await rest.handle(request, body)
+        case .s3: try await s3.handle(request, body)
+        }
+    }
+
+    /// Answers a client that ended its half of the connection before its body.
+    package func incompleteBody(_ request: HTTPRequest) -> HTTPResponse {
+        switch route(request) {
+        case .rest: rest.incompleteBody(request)
+        case .s3: s3.incompleteBody(request)
+        }
+    }
+
+    enum Route { case rest, s3 }
+
+    func route(_ request: HTTPRequest) -> Route {
+        // Where the host names a bucket, the whole path is a key.
+        let host = request.headers["host"]
+        guard S3Request.virtualBucket(host, s3.settings.hostSuffix) == nil else { return .s3 }
+        let path = request.target.prefix { $0 != "?" }
+        return path == "/api" || path.hasPrefix("/api/") ? .rest : .s3
+    }
+}

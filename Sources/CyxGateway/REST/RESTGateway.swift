@@ -1,0 +1,185 @@
+internal import CyxCore
+internal import CyxCrypto
+internal import CyxHTTP
+internal import CyxObjects
+internal import Synchronization
+
+/// The REST interface `/api/v1`: JSON over the same accounts, buckets and rights as S3.
+///
+/// Requests are signed as S3's are, or carry a bearer token that a signed request has asked for. Who
+/// may do what with a bucket is decided where S3's requests have it decided.
+struct RESTGateway: Sendable {
+    /// How fast requests may come, from one address and for one account. A proxy counts as one
+    /// address, so that this is more than one user's programs need.
+    static let addressRate = RateLimiter<String>.Rate(burst: 1000, perSecond: 200)
+    static let accountRate = RateLimiter<String>.Rate(burst: 500, perSecond: 100)
+    static let limitedKeys = 4096
+
+    /// A request of somebody who has shown who he is.
+    struct Call: Sendable {
+        /// As S3's operations take it; it names no bucket yet.
+        var s3: S3Gateway.Call
+        var account: S3Accounts.Account
+        /// What it was authenticated by; nil: an access key.
+        var token: SessionToken?
+        /// The parts of the path after `/api/v1/`, decoded.
+        var path: [String]
+        var method: String
+
+        var headers: HTTPHeaders { s3.headers }
+
+        /// Throws unless the request may do whatever its account may.
+        func requireWholeAccount(_ action: String) throws(RESTError) {
+            guard account.reach == nil else {
+                throw .denied("A limited key, or a token of one, may not \(action)")
+            }
+        }
+    }
+
+    final class Limiters: Sendable {
+        let addresses = Mutex(
+            RateLimiter<String>(RESTGateway.addressRate, capacity: RESTGateway.limitedKeys))
+        let accounts = Mutex(
+            RateLimiter<String>(RESTGateway.accountRate, capacity: RESTGateway.limitedKeys))
+    }
+
+    let s3: S3Gateway
+    let limiters = Limiters()
+
+    var environment: Environment { s3.environment }
+
+    func handle(_ request: HTTPRequest, _ body: HTTPRequestBody) async throws -> HTTPResponse {
+        var trace = Trace()
+        var response: HTTPResponse
+        do {
+            response = try await answer(request, body, &trace)
+        } catch {
+            let refusal = try describe(error)
+            trace.code = refusal.code
+            response = RESTGateway.refused(request, refusal)
+        }
+        return finish(response, request, trace)
+    }
+
+    func incompleteBody(_ request: HTTPRequest) -> HTTPResponse {
+        let refusal = RESTError(
+            "IncompleteBody", 400, "The body ended before its length; nothing was stored")
+        var trace = Trace()
+        trace.code = refusal.code
+        return finish(RESTGateway.refused(request, refusal), request, trace)
+    }
+
+    /// What is known of a request whatever becomes of it.
+    struct Trace {
+        var operation = "Unknown"
+        var code = "OK"
+        var account = "-"
+        /// The access key, or who asked for the token.
+        var subject = "-"
+    }
+
+    private static func refused(_ request: HTTPRequest, _ refusal: RESTError) -> HTTPResponse {
+        let path = String(request.target.prefix { $0 != "?" })
+        return refusal.response(path: path, isHead: request.method == "HEAD")
+    }
+
+    /// Completes the answer, and tells the log who did what: names of objects and tokens stay out.
+    private func finish(
+        _ response: HTTPResponse, _ request: HTTPRequest, _ trace: Trace
+    ) -> HTTPResponse {
+        var response = response
+        let id = Hex.encode(environment.random.bytes(8)).uppercased()
+        response.headers.set("x-amz-request-id", id)
+        response.headers.set("server", "cyxcloud")
+        // Answers may hold tokens, and are nobody else's.
+        if !response.headers.contains("cache-control") {
+            response.headers.set("cache-control", "no-store")
+        }
+        let elapsed = environment.now() - request.received
+        environment.metrics.counter(
+            "cyxcloud_rest_requests_total", [("operation", trace.operation), ("code", trace.code)]
+        ).add()
+        environment.logger.labelled("rest").info(
+            "request",
+            [
+                ("operation", trace.operation), ("status", String(response.status)),
+                ("code", trace.code), ("account", trace.account), ("by", trace.subject),
+                ("from", request.remote?.hostDescription ?? "-"), ("id", id),
+                ("ms", String(elapsed.nanoseconds / 1_000_000)),
+            ])
+        return response
+    }
+
+    /// What to answer for an error; rethrows what nobody is left to hear.
+    private func describe(_ error: any Error) throws -> RESTError {
+        switch error {
+        case let error as RESTError: error
+        case let fault as TokenFault: RESTError(fault)
+        default: RESTError(try s3.describe(error))
+        }
+    }
+
+    private func answer(
+        _ request: HTTPRequest, _ body: HTTPRequestBody, _ trace: inout Trace
+    ) async throws -> HTTPResponse {
+        let now = environment.now()
+        let address = request.remote?.hostDescription ?? ""
+        if let wait = limiters.addresses.withLock({ $0.take(address, now) }) {
+            throw RESTError.slowDown(wait)
+        }
+        let path = try RESTGateway.path(of: request)
+        let route = try RESTRoute(method: request.method, path: path)
+        trace.operation = route.name
+        let call = try await authenticate(request, body, path)
+        trace.account = call.account.name
+        trace.subject =
+            call.token?.subject ?? call.account.limitedKey ?? RESTGateway.nameOfAccountKey
+        if let wait = limiters.accounts.withLock({ $0.take(call.account.id, now) }) {
+            throw RESTError.slowDown(wait)
+        }
+        return try await perform(route, call)
+    }
+
+    /// The parts of the path after `/api/v1/`, decoded once; none is empty.
+    static func path(of request: HTTPRequest) throws -> [String] {
+        let path = request.target.prefix { $0 != "?" }
+        let root = "/api/v1/"
+        guard path.hasPrefix(root) else { throw RESTError.notFound(String(path)) }
+        var parts: [String] = []
+        let rest = path.dropFirst(root.count).split(
+            separator: "/", omittingEmptySubsequences: false)
+        for part in rest {
+            guard !part.isEmpty else { throw RESTError.notFound(String(path)) }
+            parts.append(try S3Request.decode(part))
+        }
+        return parts
+    }
+
+    // Not inlined, for the same reason as S3's: see `S3Gateway.perform`.
+    @inline(never)
+    private func perform(_ route: RESTRoute, _ call: Call) async throws -> HTTPResponse {
+        switch route {
+        case .createToken: try await createToken(call)
+        case .revokeToken: try await revokeToken(call)
+        case .describeUser: describeUser(call)
+        }
+    }
+
+    // MARK: Common answers
+
+    static func json(
+        _ value: JSONValue, status: Int = 200, headers: HTTPHeaders = HTTPHeaders()
+    ) -> HTTPResponse {
+        var headers = headers
+        headers.set("content-type", "application/json")
+        return HTTPResponse(
+            status: status, headers: headers, body: .bytes(Array(value.encoded.utf8)))
+    }
+
+    /// The request's JSON object.
+    func body(of call: Call, allowing names: Set<String>) async throws -> JSONBody {
+        var body = call.s3.body
+        return try JSONBody(
+            try await body.collect(limit: JSONBody.maximumBytes), allowing: names)
+    }
+}
