@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test unit-test end-to-end long-end-to-end test-clients nat lint format bench sim lookups links detection views rules seeds durability \
-	soak consistency clean proto \
+	soak faults consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -96,6 +96,9 @@ seeds: build ## SEEDS fresh seeds of all faults (tables and objects alone, whole
 soak: build ## 60 simulated peers for an hour; a 4 GiB object with the gateway's memory watched
 	$(RELEASE)/simulate network --seed $(FRESH_SEED) --twice
 	$(PYTHON) Tests/EndToEnd/big_object.py --programs $(RELEASE)
+
+faults: build ## 10 min of mixed load through two gateways, which die as peers do; nothing wrong, nothing lost
+	$(PYTHON) Tests/EndToEnd/gateways/under_faults.py --programs $(RELEASE)
 
 consistency: build ## 30 min of faults on 20 real peers; every history must be linearizable
 	$(PYTHON) Tests/EndToEnd/linearizability.py --programs $(RELEASE)

@@ -11,7 +11,6 @@ import concurrent.futures
 import os
 import random
 import shutil
-import socket
 import threading
 import time
 
@@ -19,7 +18,7 @@ import botocore.exceptions
 
 from harness import Cases, Failure, Peer, expect, s3_client, wait_until
 from growth import Network
-from support.fronts import add_peers, is_whole
+from support.fronts import add_peers, free_udp_address, is_whole
 from support.histories import ABSENT, History, check_the_checker
 
 BUCKET = "registers"
@@ -29,12 +28,6 @@ OBJECTS = 6
 ROUND_S = 20
 # A body of its own for each write: some fit a row, some become segments.
 SIZES = (40, 40, 3000, 200_000)
-
-
-def free_udp_address():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def code_of(error):

@@ -10,14 +10,13 @@ import hashlib
 import http.client
 import json
 import random
-import sys
 import time
 import urllib.parse
 
 import botocore.exceptions
 
 from growth import Network
-from harness import MIB, Cases, expect, random_bytes, wait_until
+from harness import MIB, expect, random_bytes, wait_until
 from support.fronts import add_peers, client_of, is_whole
 
 PEERS = 6
@@ -253,13 +252,3 @@ def run(cases, programs):
         cases.run("two gateways: presigned URLs", together.links)
     finally:
         together.stop()
-
-
-def main():
-    cases = Cases()
-    run(cases, sys.argv[sys.argv.index("--programs") + 1])
-    cases.finish()
-
-
-if __name__ == "__main__":
-    main()

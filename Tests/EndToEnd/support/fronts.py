@@ -1,8 +1,15 @@
 """Networks in which several peers are gateways of the same account."""
 
 import shutil
+import socket
 
 from harness import s3_client, wait_until
+
+
+def free_udp_address():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def add_peers(network, count, gateways, allocated="4GiB"):
