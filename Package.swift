@@ -54,7 +54,7 @@ let package = Package(
         module(
             "CyxCrypto", ["CyxCore", "CyxKernels", "CSodium", "COpenSSL", "CIPSecMB", "CISAL"]),
         module("CyxErasure", ["CyxCore", "CISAL"]),
-        module("CyxStorage", ["CyxCore", "CyxCrypto", "CRocksDB"]),
+        module("CyxStorage", ["CyxCore", "CyxCrypto", "CyxKernels", "CRocksDB"]),
 
         // Network.
         module("CyxTransport", ["CyxCore", "CyxCrypto", "CyxKernels"]),

@@ -2,6 +2,7 @@
 #include "cyx_system.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +13,8 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+
+const int cyx_open_direct = O_DIRECT;
 
 static int control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
     struct epoll_event event = {0};

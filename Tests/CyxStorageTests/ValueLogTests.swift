@@ -85,7 +85,7 @@ struct ValueLogTests {
                 .delete(key: key(1)),
             ], durable: true)
         let torn = readFile(file)
-        for length in [whole + 1, whole + 31, whole + 40, torn.count - 4000, torn.count - 1] {
+        for length in [whole + 1, whole + 31, whole + 40, whole + 1000, whole + 5000] {
             let image = "\(scratch.path)/image-\(length)"
             crashImage(of: live, in: image)
             let name = try #require(files(image).last)
@@ -104,6 +104,36 @@ struct ValueLogTests {
         store.close()
     }
 
+    /// Direct access asks for that, and what lies behind a batch's end in its block counts for nothing.
+    @Test func batchesEndOnBlocksAndWhatFollowsInThemCountsForNothing() throws {
+        let scratch = try ScratchDirectory()
+        let live = "\(scratch.path)/live"
+        crashImage(of: "\(scratch.path)/nothing", in: live)
+        let store = try open(live, ValueLogTuning())
+        // One byte, about a block, and more than is staged for one write.
+        let sizes = [1, 1024, 4000, 4096, 300_000, 600_000, 1 << 20]
+        for (number, size) in sizes.enumerated() {
+            try store.write(
+                [.put(key: key(number), value: value(number, count: size))], durable: true)
+            try store.flush()
+            #expect(readFile(try #require(files(live).last)).count % 4096 == 0)
+        }
+        let image = "\(scratch.path)/image"
+        crashImage(of: live, in: image)
+        let name = try #require(files(image).last)
+        var bytes = readFile(name)
+        bytes[bytes.count - 1] ^= 0x10
+        writeFile(name, bytes)
+        for path in [live, image] {
+            if path == live { store.close() }
+            let after = try open(path, ValueLogTuning())
+            for (number, size) in sizes.enumerated() {
+                #expect(try after.get(key(number)) == value(number, count: size))
+            }
+            after.close()
+        }
+    }
+
     @Test func aFlippedBitEndsTheLogAndNothingBehindItIsTaken() throws {
         let scratch = try ScratchDirectory()
         let live = "\(scratch.path)/live"
@@ -115,7 +145,7 @@ struct ValueLogTests {
             try store.flush()
             ends.append(readFile(try #require(files(live).last)).count)
         }
-        for (position, survivors) in [(ends[1] + 4, 2), (ends[1] + 34, 2), (ends[2] - 9, 2)] {
+        for (position, survivors) in [(ends[1] + 4, 2), (ends[1] + 34, 2), (ends[1] + 5000, 2)] {
             let image = "\(scratch.path)/image-\(position)"
             crashImage(of: live, in: image)
             let name = try #require(files(image).last)

@@ -1,4 +1,4 @@
-// epoll, thread names, randomness and cache hints, which Swift's Glibc module leaves out. Results below 0 are -errno.
+// epoll, thread names, direct access, randomness and cache hints, which Swift's Glibc module leaves out. Results below 0 are -errno.
 #ifndef CYX_SYSTEM_H
 #define CYX_SYSTEM_H
 
@@ -52,6 +52,9 @@ void cyx_tune_allocator(int mapped, int kept, int arenas);
 
 // Bytes that this process has allocated and not freed, in all arenas; 0 where nobody can tell.
 int64_t cyx_heap_bytes(void);
+
+// The flag O_DIRECT of open(2): past the page cache.
+extern const int cyx_open_direct;
 
 // getrandom(2); returns how many bytes were written.
 int64_t cyx_random(void *bytes, size_t count);

@@ -24,7 +24,8 @@ enum LogEntry: Equatable {
 /// Header: magic u32 ‖ entries' bytes u32 ‖ sequence u64 ‖ values' bytes u64 ‖ CRC-32C of the
 /// entries u32 ‖ CRC-32C of the header so far u32. A batch counts only if the header, the entries
 /// and every value match their checksums and its sequence follows that of the batch before, so that
-/// one that a crash tore, or an older one below it, ends the log.
+/// one that a crash tore, or an older one below it, ends the log. It is padded with zeros to whole
+/// blocks of the file, so that the next one begins on their border.
 struct LogBatch {
     static let headerBytes = 32
     /// Bounds for what a header may claim.
@@ -38,7 +39,15 @@ struct LogBatch {
     private(set) var valuesBytes = 0
     private var encoded = ByteWriter()
 
-    var byteCount: Int { LogBatch.headerBytes + encoded.bytes.count + valuesBytes }
+    /// In the log, padding included.
+    var byteCount: Int {
+        LogBatch.byteCount(entriesBytes: encoded.bytes.count, valuesBytes: valuesBytes)
+    }
+
+    static func byteCount(entriesBytes: Int, valuesBytes: Int) -> Int {
+        LogFile.padded(headerBytes + entriesBytes + valuesBytes)
+    }
+
     /// Of the entries as they lie in the log.
     var entriesBytes: Int { encoded.bytes.count }
 
@@ -134,7 +143,9 @@ struct LogBatch {
             entriesChecksum = UInt32(integer(24..<28))
         }
 
-        var byteCount: Int { LogBatch.headerBytes + entriesBytes + valuesBytes }
+        var byteCount: Int {
+            LogBatch.byteCount(entriesBytes: entriesBytes, valuesBytes: valuesBytes)
+        }
 
         /// The entries; nil if these bytes are not the header's.
         func entries(_ bytes: [UInt8]) -> [LogEntry]? {
@@ -191,5 +202,10 @@ extension LogBatch.Header {
     /// Where the values of a batch at `offset` begin.
     func valuesStart(_ offset: UInt64) -> UInt64 {
         offset + UInt64(LogBatch.headerBytes + entriesBytes)
+    }
+
+    /// Where they end; padding follows.
+    func valuesEnd(_ offset: UInt64) -> UInt64 {
+        valuesStart(offset) + UInt64(valuesBytes)
     }
 }

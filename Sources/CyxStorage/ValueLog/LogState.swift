@@ -52,7 +52,8 @@ struct LogState {
         }
         var behind = end
         behind.position.offset =
-            start + UInt64(LogBatch.headerBytes + entriesBytes + valuesBytes)
+            start
+            + UInt64(LogBatch.byteCount(entriesBytes: entriesBytes, valuesBytes: valuesBytes))
         behind.sequence += 1
         change(end.position.file) { $0.size = behind.position.offset }
         for (file, use) in changed { ValueIndex.record(use, of: file, in: batch) }

@@ -99,7 +99,7 @@ extension ValueLogStore {
             guard value.count == Int(length), CRC.crc32c(value) == checksum else { return nil }
             offset += UInt64(length)
         }
-        guard offset == end.position.offset + UInt64(batch.header.byteCount) else { return nil }
+        guard offset == batch.header.valuesEnd(end.position.offset) else { return nil }
         return batch
     }
 

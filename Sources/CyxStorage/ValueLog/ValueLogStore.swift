@@ -278,14 +278,9 @@ package final class ValueLogStore: KeyValueStore {
 
     private func writeOut(_ batch: LogBatch, _ writer: Writer) throws(StoreError) {
         let start = writer.state.end.position.offset
-        var offset = start
-        func write(_ bytes: [UInt8]) throws(StoreError) {
-            try writer.head.write(bytes, at: offset)
-            offset += UInt64(bytes.count)
-        }
         do throws(StoreError) {
-            try write(batch.head(sequence: writer.state.end.sequence))
-            for value in batch.values { try write(value) }
+            let head = batch.head(sequence: writer.state.end.sequence)
+            try writer.head.write([head] + batch.values, at: start)
         } catch {
             do throws(StoreError) {
                 try writer.head.truncate(to: start)
