@@ -73,6 +73,8 @@ package struct PeerPlan: Sendable {
     package var genesisDepth: UInt8 = 8
     /// The order of collection's steps; simulations reverse one.
     package var collection = CollectionRules()
+    /// Memory for what its gateways are asked for again and again.
+    package var cacheBytes = 0
     /// Rows of a partition from which on its members-to-be learn it in advance.
     package var lessonRowsMin = RowLimits.scanPageRows
 

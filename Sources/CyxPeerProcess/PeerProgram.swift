@@ -161,6 +161,7 @@ struct PeerProgram: Sendable {
         plan.addresses = configuration.ownRanges.map { AddressRule(ownRanges: $0) }
         plan.congestion = configuration.congestion
         plan.profile = configuration.profile == .devnet ? .devnet : .production
+        plan.cacheBytes = configuration.cacheBytes
         plan.genesisDepth = configuration.genesisBits
         if let path = configuration.qlogDirectory {
             plan.qlog = try QlogDirectory(path: path, pool: pool)

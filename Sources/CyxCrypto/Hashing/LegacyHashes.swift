@@ -75,22 +75,3 @@ package struct SHA1: IncrementalHash {
         return digest
     }
 }
-
-/// MD5 (RFC 1321), broken: only for S3's ETag and Content-MD5.
-package struct MD5: IncrementalHash {
-    package static let digestSize = 16
-    private var context = MD5_CTX()
-
-    package init() { MD5_Init(&context) }
-
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        MD5_Update(&context, bytes.baseAddress, bytes.count)
-    }
-
-    package func finalize() -> [UInt8] {
-        var copy = context
-        var digest = [UInt8](repeating: 0, count: MD5.digestSize)
-        MD5_Final(&digest, &copy)
-        return digest
-    }
-}

@@ -6,5 +6,6 @@
 #include "cyx_crc32c.h"
 #include "cyx_crc64.h"
 #include "cyx_curve25519.h"
+#include "cyx_md5.h"
 
 #endif

@@ -18,6 +18,10 @@ package struct ObjectContext: Sendable {
     package let permits: PermitBook
     /// What the gateways' listings are answered from.
     let listings: ListingStore
+    /// The MD5s of bodies on their way in.
+    let digests: BodyDigests
+    /// What is read again and again.
+    let hotChunks: HotChunks
     /// Accounts' leases, as they were read a while ago.
     let leases = LeaseBook()
     /// The order of collection's steps.
@@ -27,11 +31,13 @@ package struct ObjectContext: Sendable {
     private(set) var client: ShardClient
     let logger: Logger
 
+    /// `cacheBytes`: memory for chunks that gateways are asked for again and again.
     package init(
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
         tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook(),
         salts: PlacementSalts = PlacementSalts(), permits: PermitBook = PermitBook(),
-        collection: CollectionRules = CollectionRules(), brokenRules: Set<ObjectRule> = []
+        collection: CollectionRules = CollectionRules(), brokenRules: Set<ObjectRule> = [],
+        cacheBytes: Int = 0
     ) {
         self.environment = environment
         self.messaging = messaging
@@ -44,6 +50,8 @@ package struct ObjectContext: Sendable {
         self.collection = collection
         self.brokenRules = brokenRules
         listings = ListingStore(environment: environment)
+        digests = BodyDigests(environment: environment)
+        hotChunks = HotChunks(bytes: cacheBytes, metrics: environment.metrics)
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }

@@ -123,7 +123,16 @@ actor ObjectReader {
         let segment = content.segments[content.segment(of: chunks.lowerBound)]
         let local =
             chunks.lowerBound - segment.firstChunk..<chunks.upperBound - segment.firstChunk
-        let records = Array(content.chunks[chunks])
+        let names = local.map { HotChunks.Name(segment: segment.shape.id, chunk: $0) }
+        if let pieces = context.hotChunks.get(names) { return pieces }
+        let pieces = try await fetch(local, Array(content.chunks[chunks]), of: segment)
+        context.hotChunks.add(pieces, names)
+        return pieces
+    }
+
+    private func fetch(
+        _ local: Range<Int>, _ records: [ManifestChunk], of segment: VersionContent.Segment
+    ) async throws -> [[UInt8]] {
         if let pieces = try await open(local, records, of: segment) { return pieces }
         // All shards are what their holders signed for, and together they are not the object: it
         // was coded wrong when it was written. Its data shards may be right all the same.

@@ -1,27 +1,19 @@
 internal import CyxCore
 internal import CyxCrypto
-internal import Synchronization
 
-/// The work on each chunk that needs the processor: MD5, key, encryption, coding, hash trees. One
-/// visit to the pool per chunk does all of it.
+/// The work on each chunk that needs the processor, but for its MD5: key, encryption, coding, hash
+/// trees. One visit to the pool per chunk does all of it.
 final class ContentEncoder: Sendable {
     let segments: SegmentEncoder
     private let dedup: Digest
-    private let digest = Mutex(MD5())
 
     init(dedup: Digest, signing: SigningKey, codesParity: Bool = true) {
         self.dedup = dedup
         segments = SegmentEncoder(signing: signing, codesParity: codesParity)
     }
 
-    /// Adds bytes of the object to its MD5 alone.
-    func hash(_ bytes: [UInt8]) {
-        digest.withLock { $0.update(bytes) }
-    }
-
     /// Adds a chunk to the open segment.
     func add(_ chunk: [UInt8], code: Redundancy) -> ManifestChunk {
-        hash(chunk)
         let packed = Compression.pack(chunk)
         let input = packed ?? chunk
         let codec: ChunkCipher.Codec = packed == nil ? .plain : .zstd
@@ -40,10 +32,5 @@ final class ContentEncoder: Sendable {
         return ManifestChunk(
             key: key.bytes, length: UInt32(chunk.count),
             codedLength: packed == nil ? 0 : UInt32(input.count), codec: codec.rawValue)
-    }
-
-    /// The MD5 of everything so far.
-    func finishHash() -> [UInt8] {
-        digest.withLock { $0.finalize() }
     }
 }

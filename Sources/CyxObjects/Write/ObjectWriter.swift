@@ -25,6 +25,7 @@ actor ObjectWriter {
     private let account: AccountID
     private let claims: SegmentClaims
     private let encoder: ContentEncoder
+    private let digest = BodyDigests.Body()
     private let sender: SegmentSender
     private let takesInline: Bool
     private var content = WrittenContent()
@@ -66,7 +67,6 @@ actor ObjectWriter {
         }
         if takesInline, first.isLast, first.bytes.count <= ObjectLimits.inlineBytes {
             try check(announced)
-            encoder.hash(first.bytes)
             return try await finished(inline: first.bytes)
         }
         content.code = try context.bestCode()
@@ -88,7 +88,11 @@ actor ObjectWriter {
 
     private func finished(inline: [UInt8]?) async throws -> WrittenContent {
         content.inline = inline
-        content.md5 = await context.environment.blocking.run { [encoder] in encoder.finishHash() }
+        if let inline {
+            content.md5 = MD5.hash(inline)
+        } else {
+            content.md5 = await context.digests.finish(digest)
+        }
         // Records finish in any order; the layout has the order of the bytes.
         let order = Dictionary(
             uniqueKeysWithValues: begun.enumerated().map { ($0.element, $0.offset) })
@@ -147,6 +151,7 @@ actor ObjectWriter {
         while let current = chunk {
             if !encoder.segments.hasSegment { beginSegment(code) }
             if current.isLast { try check(announced) }
+            await context.digests.add(current.bytes, to: digest, isLast: current.isLast)
             let record = await blocking.run { [encoder] in
                 encoder.add(current.bytes, code: code)
             }

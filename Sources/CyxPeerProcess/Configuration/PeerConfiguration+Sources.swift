@@ -33,6 +33,7 @@ extension PeerConfiguration {
             FlagSpec("s3-lifecycle-day", "DUR", "how long buckets' lifecycles take a day for (1d)"),
             FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
+            FlagSpec("s3-cache", "SIZE", "memory for objects that are read often (64MiB)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
             FlagSpec(
                 "genesis-bits", "N",
@@ -49,7 +50,8 @@ extension PeerConfiguration {
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
-        "s3-lifecycle-day", "s3-domain", "genesis-bits", "s3-tls-certificate", "s3-tls-key",
+        "s3-lifecycle-day", "s3-domain", "s3-cache", "genesis-bits", "s3-tls-certificate",
+        "s3-tls-key",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -117,7 +119,7 @@ extension PeerConfiguration {
         "gateway.domain": "s3-domain", "gateway.tls_certificate": "s3-tls-certificate",
         "gateway.tls_key": "s3-tls-key", "gateway.tls_self_signed": "s3-tls-self-signed",
         "gateway.ownership": "s3-ownership",
-        "gateway.lifecycle_day": "s3-lifecycle-day",
+        "gateway.lifecycle_day": "s3-lifecycle-day", "gateway.cache": "s3-cache",
         "profile": "profile", "network.genesis_bits": "genesis-bits",
         "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",

@@ -48,6 +48,8 @@ struct PeerConfiguration: Equatable {
     var lifecycleDay = Duration.seconds(86_400)
     /// For how long at a time the gateway's accounts have their data kept; nil: for ever.
     var lease: Duration?
+    /// Memory for what a gateway is asked for again and again.
+    var cacheBytes = 64 << 20
     var profile = Profile.production
     /// Bits of the prefixes of the partitions that a network begins with; all its peers have to agree.
     var genesisBits: UInt8 = 8
@@ -141,6 +143,11 @@ extension PeerConfiguration {
                 throw refuse("a time of 1s or more, such as 1d")
             }
             lifecycleDay = length
+        case "s3-cache":
+            guard let bytes = Units.parseBytes(text), let size = Int(exactly: bytes) else {
+                throw refuse("a size such as 256MiB, or 0 for none")
+            }
+            cacheBytes = size
         case "s3-ownership":
             switch text {
             case "BucketOwnerEnforced": objectsBelongToBucketOwner = true

@@ -56,6 +56,7 @@ final class ObjectWorld {
     private let audits: Bool
     /// Rules that the gateway does not keep.
     private let brokenRules: Set<ObjectRule>
+    private let cacheBytes: Int
     /// The lease that the gateway asks for when it starts next.
     var lease: Duration? {
         get { slots.lease.withLock { $0 } }
@@ -169,12 +170,13 @@ final class ObjectWorld {
     init(
         storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
         upkeep: Bool = false, lease: Duration? = nil, timings: ObjectTimings = .devnet,
-        gatewayWithout brokenRules: Set<ObjectRule> = []
+        gatewayWithout brokenRules: Set<ObjectRule> = [], cacheBytes: Int = 0
     ) throws {
         self.upkeep = upkeep
         self.audits = audits
         self.timings = timings
         self.brokenRules = brokenRules
+        self.cacheBytes = cacheBytes
         slots.lease.withLock { $0 = lease }
         world = SimulatedWorld(seed: seed)
         gatewayNode = ObjectWorld.node(world, 0)
@@ -265,7 +267,7 @@ final class ObjectWorld {
     func startGateway() throws {
         let (world, shared, members) = (world, shared, members)
         let (timings, slots, gatewayNode) = (timings, slots, gatewayNode)
-        let brokenRules = brokenRules
+        let (brokenRules, cacheBytes) = (brokenRules, cacheBytes)
         slots.gateway.withLock { $0 = nil }
         if gatewayNode.peer.lives > 1 || !gatewayNode.peer.isRunning {
             gatewayNode.peer.restart()
@@ -278,7 +280,7 @@ final class ObjectWorld {
                     environment: peer.environment, messaging: messaging,
                     membership: FakeMembership(gatewayNode.id, members),
                     tables: FakeTables(shared, gatewayNode.id), timings: timings,
-                    brokenRules: brokenRules)
+                    brokenRules: brokenRules, cacheBytes: cacheBytes)
                 slots.books.withLock { $0[gatewayNode.id] = context.standings }
                 let gateway = ObjectGateway(
                     context: context, accountSeed: [UInt8](repeating: 77, count: 32),
