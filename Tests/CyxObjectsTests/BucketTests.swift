@@ -28,6 +28,47 @@ import Testing
         #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
     }
 
+    /// Others ask for the bucket all the time: what they read before a change is not kept after it.
+    @Test(arguments: 0..<8)
+    func changedAndDeletedBucketsAreSeenAtOnce(seed: Int) throws {
+        let world = try ObjectWorld(storers: 1)
+        let environment = world.gatewayNode.peer.environment
+        let stale = try world.perform { gateway in
+            try await withThrowingTaskGroup(of: [String].self) { group in
+                for _ in 0..<6 {
+                    group.addTask {
+                        for _ in 0..<400 {
+                            try await environment.sleep(for: .microseconds(60 + 7 * seed))
+                            _ = try? await gateway.bucket("bucket")
+                        }
+                        return []
+                    }
+                }
+                group.addTask {
+                    var stale: [String] = []
+                    for round in 0..<12 {
+                        _ = try await gateway.createBucket("bucket")
+                        for versioning in [BucketVersioning.enabled, .suspended] {
+                            _ = try await gateway.updateBucket("bucket") {
+                                $0.versioning = versioning
+                            }
+                            let found = try await gateway.bucket("bucket").settings.versioning
+                            if found != versioning { stale.append("\(round): \(found)") }
+                        }
+                        try await gateway.deleteBucket("bucket")
+                        do {
+                            _ = try await gateway.bucket("bucket")
+                            stale.append("\(round): deleted, and there")
+                        } catch ObjectError.noSuchBucket {}
+                    }
+                    return stale
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+        }
+        #expect(stale.isEmpty)
+    }
+
     @Test func listingsFollowPrefixDelimiterAndPages() throws {
         let world = try ObjectWorld(storers: 1)
         try world.createBucket()

@@ -33,6 +33,8 @@ struct AccountRegister<Message: ProtobufMessage>: Sendable {
 /// Registers as they were read a while ago: one of each kind.
 struct AccountRegisterCache {
     var entries: [TableID: (value: any ProtobufMessage, read: Instant)] = [:]
+    /// How often one was changed from here: what a read that began before found is not kept.
+    var changes: UInt64 = 0
 }
 
 extension ObjectGateway {
@@ -45,16 +47,18 @@ extension ObjectGateway {
             return value
         }
         let row = register.row(of: keys.account)
+        let changes = registers.changes
         let state = try await withTables { () async throws(TableError) in
             try await context.tables.read(row)
         }
         let value = try state.value.map { try register.open($0, at: row, keys) } ?? Message()
-        registers.entries[register.table] = (value, now)
+        if changes == registers.changes { registers.entries[register.table] = (value, now) }
         return value
     }
 
     /// Has the next reader look for himself.
     func forget<Message>(_ register: AccountRegister<Message>) {
+        registers.changes &+= 1
         registers.entries[register.table] = nil
     }
 

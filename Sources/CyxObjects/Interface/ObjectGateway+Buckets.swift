@@ -72,13 +72,20 @@ extension ObjectGateway {
         }
         buckets.remove(name)
         let row = BucketNames.row(name)
+        let changes = bucketChanges
         let state = try await withTables { () async throws(TableError) in
             try await context.tables.read(row)
         }
         guard let value = state.value else { throw ObjectError.noSuchBucket }
         let handle = try open(value, name, row)
-        buckets[name] = (handle, now)
+        if changes == bucketChanges { buckets[name] = (handle, now) }
         return handle
+    }
+
+    /// Has the next reader look for himself.
+    private func forget(_ name: String) {
+        bucketChanges &+= 1
+        buckets.remove(name)
     }
 
     private func open(
@@ -113,9 +120,8 @@ extension ObjectGateway {
 
     /// First marks the bucket, so that nobody writes to it while this looks whether it is empty.
     package func deleteBucket(_ name: String) async throws {
-        buckets.remove(name)
+        forget(name)
         let handle = try await handle(name)
-        buckets.remove(name)
         try await mark(handle, deleting: true)
         do {
             guard try await isEmpty(handle) else { throw ObjectError.bucketNotEmpty }
@@ -169,7 +175,6 @@ extension ObjectGateway {
             try change(&settings)
             bucket.settings = try self.encrypt(settings, id, at: row)
         }
-        buckets.remove(name)
         return try await bucket(name)
     }
 
@@ -177,6 +182,8 @@ extension ObjectGateway {
     private func change(
         _ name: String, _ change: @escaping @Sendable (inout BucketRow) throws -> Void
     ) async throws {
+        // Also where it is not known whether the row changed.
+        defer { forget(name) }
         let row = BucketNames.row(name)
         let signing = keys.signing
         let result = try await withTables { () async throws(TableError) in

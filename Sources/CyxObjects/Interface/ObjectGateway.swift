@@ -30,6 +30,8 @@ package actor ObjectGateway: ObjectService {
     var registers = AccountRegisterCache()
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
         capacity: ObjectGateway.cachedBuckets)
+    /// How often one of them was changed from here: what a read that began before found is not kept.
+    var bucketChanges: UInt64 = 0
     var flights = ListingFlights()
     var versions = BoundedCache<VersionID, VersionContent>(
         capacity: ObjectGateway.versionCacheBytes)
