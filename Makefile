@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test unit-test end-to-end long-end-to-end test-clients nat lint format bench sim lookups links detection views rules seeds durability \
-	soak faults consistency clean proto \
+	compatibility soak faults consistency clean proto \
 	fuzz fuzz-build fuzz-seeds
 
 PYTHON := .venv/bin/python
@@ -48,6 +48,10 @@ long-end-to-end: build ## leases that end, and partitions that split as a networ
 test-clients: build ## s3cmd, restic, duplicity, s3fs, rclone, DVC, MLflow and others keep files in a devnet
 	docker/install-packages.sh --clients
 	$(PYTHON) Tests/EndToEnd/clients/s3_programs.py --programs $(RELEASE)
+
+compatibility: build ## write docs/s3-compatibility.md from a run of all S3 clients
+	docker/install-packages.sh --clients
+	$(PYTHON) Tests/EndToEnd/support/compatibility.py --programs $(RELEASE)
 
 nat: build ## the 16 pairings of NATs, simulated; two houses behind real NATs: direct, cut, relayed
 	$(RELEASE)/simulate nat

@@ -78,6 +78,20 @@ import Testing
             ("POST", "/b/k?cyx-pin&seconds=60", "CreatePin"), ("GET", "/?cyx-pins", "ListPins"),
             ("GET", "/?cyx-pin=1", "GetPin"), ("HEAD", "/?cyx-pin=1", "HeadPin"),
             ("DELETE", "/?cyx-pin=1", "DeletePin"),
+            ("GET", "/b?inventory", "ListBucketInventoryConfigurations"),
+            ("GET", "/b?inventory&id=x", "GetBucketInventoryConfiguration"),
+            ("GET", "/b?session", "CreateSession"),
+            ("POST", "/b?metadataConfiguration", "CreateBucketMetadataConfiguration"),
+            ("PUT", "/b?abac", "PutBucketAbac"),
+            ("PUT", "/b?metadataJournalTable", "UpdateBucketMetadataJournalTableConfiguration"),
+            ("GET", "/b/k?annotation", "ListObjectAnnotations"),
+            ("PUT", "/b/k?annotation&annotationName=n", "PutObjectAnnotation"),
+            ("PUT", "/b/k?renameObject", "RenameObject"),
+            ("PUT", "/b/k?encryption", "UpdateObjectEncryption"),
+            ("POST", "/b/k?restore", "RestoreObject"),
+            ("POST", "/b/k?select&select-type=2", "SelectObjectContent"),
+            ("GET", "/?max-directory-buckets=1", "ListDirectoryBuckets"),
+            ("POST", "/WriteGetObjectResponse", "WriteGetObjectResponse"),
         ]
         for (method, target, name) in names {
             #expect(try S3Operation(request(target, method: method)).name == name)

@@ -4,9 +4,7 @@
 """
 
 import argparse
-import pathlib
-import subprocess
-import sys
+import tempfile
 
 import bad_input
 import faults
@@ -19,6 +17,7 @@ from collection import leases, losses, pins
 from gateways import together
 from harness import Cases, Devnet, expect
 from partitions import splits
+from support import compatibility
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
@@ -29,19 +28,14 @@ SUITES = {
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.
 LONG = ("leases", "splits")
 
-# How long the gateway that clients talk to takes a day of lifecycles for.
-LIFECYCLE_DAY_S = 4
 
-
-def drive_clients(endpoint):
+def drive_clients(devnet, records):
     """boto3, awscli and rclone, unmodified; the script prints a line for each of its cases."""
-    script = pathlib.Path(__file__).with_name("clients") / "s3_clients.py"
-    done = subprocess.run(
-        [sys.executable, script, "--endpoint", endpoint, "--lifecycle-day", str(LIFECYCLE_DAY_S)],
-        capture_output=True, text=True)
-    print("  " + done.stdout.replace("\n", "\n  ").rstrip(), flush=True)
-    expect(done.returncode == 0, done.stderr[-2000:] or "see above")
-    return done.stdout.splitlines()[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        record, printed = compatibility.run_clients(
+            "s3_clients.py", devnet, folder, "--lifecycle-day", str(compatibility.LIFECYCLE_DAY_S))
+    records.append(record)
+    return printed.splitlines()[-1]
 
 
 def main():
@@ -55,9 +49,13 @@ def main():
         print(f"--- {name}", flush=True)
         if name == "clients":
             accounts = ["other:other:other-secret"]
-            extra = ["--s3-lifecycle-day", "%ds" % LIFECYCLE_DAY_S]
+            extra = ["--s3-lifecycle-day", "%ds" % compatibility.LIFECYCLE_DAY_S]
             with Devnet(options.programs, 14, accounts=accounts, extra=extra) as devnet:
-                cases.run("S3 clients, unmodified", lambda: drive_clients(devnet.endpoint))
+                records = []
+                cases.run("S3 clients, unmodified", lambda: drive_clients(devnet, records))
+            for record in records:
+                cases.run("S3 as the compatibility page has it",
+                          lambda record=record: compatibility.compare(record))
         else:
             SUITES[name].run(cases, options.programs)
     cases.finish()

@@ -15,7 +15,8 @@ extension S3Gateway.Call {
 extension S3Gateway {
     /// Finds the bucket, whoever's it is, and throws unless the requester may do all of `operation`.
     func authorize(_ operation: S3Operation, _ call: inout Call) async throws {
-        guard call.request.bucket != nil, operation != .createBucket else {
+        let hasBucket = call.request.bucket != nil && operation != .writeGetObjectResponse
+        guard hasBucket, operation != .createBucket else {
             guard let account = call.account else { throw S3Error.denied }
             let isWithinReach =
                 account.reach?.reachesAccount(lists: operation == .listBuckets) ?? true

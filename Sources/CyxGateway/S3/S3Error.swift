@@ -33,7 +33,9 @@ struct S3Error: Error, Equatable {
     }
 
     static func notImplemented(_ operation: String) -> S3Error {
-        S3Error("NotImplemented", 501, "\(operation): see the compatibility page")
+        S3Error(
+            "NotImplemented", 501,
+            "\(operation): see the compatibility page (docs/s3-compatibility.md)")
     }
 
     static func unknown(accessKey: String) -> S3Error {

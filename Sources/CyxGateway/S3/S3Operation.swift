@@ -38,26 +38,15 @@ enum S3Operation: Equatable, Sendable {
         return name.prefix(1).uppercased() + name.dropFirst()
     }
 
-    /// Sub-resources of buckets and objects; `Acl` becomes `GetBucketAcl` and so on.
-    private static let subresources: [(query: String, name: String)] = [
-        ("accelerate", "AccelerateConfiguration"), ("acl", "Acl"),
-        ("analytics", "AnalyticsConfiguration"), ("attributes", "Attributes"), ("cors", "Cors"),
-        ("encryption", "Encryption"), ("intelligent-tiering", "IntelligentTieringConfiguration"),
-        ("inventory", "InventoryConfiguration"), ("legal-hold", "LegalHold"),
-        ("lifecycle", "LifecycleConfiguration"), ("location", "Location"), ("logging", "Logging"),
-        ("metrics", "MetricsConfiguration"), ("notification", "NotificationConfiguration"),
-        ("object-lock", "LockConfiguration"), ("ownershipControls", "OwnershipControls"),
-        ("policy", "Policy"), ("policyStatus", "PolicyStatus"),
-        ("publicAccessBlock", "PublicAccessBlock"), ("replication", "Replication"),
-        ("requestPayment", "RequestPayment"), ("restore", "Restore"), ("retention", "Retention"),
-        ("select", "SelectContent"), ("tagging", "Tagging"), ("torrent", "Torrent"),
-        ("versioning", "Versioning"), ("versions", "Versions"), ("website", "Website"),
-    ]
-
     init(_ request: S3Request) throws(S3Error) {
         let method = request.http.method
         let query = request.query
         let isObject = request.key != nil
+        // No bucket can be called that.
+        if request.bucket == "WriteGetObjectResponse" {
+            self = .writeGetObjectResponse
+            return
+        }
         guard request.bucket != nil else {
             if let pins = try S3Operation.pins(method, query) {
                 self = pins
@@ -68,14 +57,17 @@ enum S3Operation: Equatable, Sendable {
                 return
             }
             guard method == "GET" || method == "HEAD" else { throw .methodNotAllowed(method) }
-            self = .listBuckets
+            // Without the parameter this is asked as buckets are, and answered so.
+            self =
+                query.has("max-directory-buckets")
+                ? .unsupported("ListDirectoryBuckets") : .listBuckets
             return
         }
         if isObject, query.has("cyx-pin") {
             guard method == "POST" else { throw .methodNotAllowed(method) }
             self = .createPin
         } else if let found = S3Operation.subresources.first(where: { query.has($0.query) }) {
-            self = S3Operation.subresource(found.name, method, isObject: isObject)
+            self = S3Operation.subresource(found.name, method, query, isObject: isObject)
         } else if isObject {
             self = try S3Operation.object(method, query, request)
         } else {
@@ -114,24 +106,18 @@ enum S3Operation: Equatable, Sendable {
     }
 
     private static func subresource(
-        _ name: String, _ method: String, isObject: Bool
+        _ name: String, _ method: String, _ query: S3Query, isObject: Bool
     ) -> S3Operation {
         switch (method, name, isObject) {
-        case ("GET", "Location", false): return .getBucketLocation
-        case ("GET", "Versioning", false): return .getBucketVersioning
-        case ("GET", "Attributes", true): return .getObjectAttributes
-        case ("PUT", "Versioning", false): return .putBucketVersioning
-        case ("GET", "Versions", false): return .listObjectVersions
-        default: break
+        case ("GET", "Location", false): .getBucketLocation
+        case ("GET", "Versioning", false): .getBucketVersioning
+        case ("GET", "Attributes", true): .getObjectAttributes
+        case ("PUT", "Versioning", false): .putBucketVersioning
+        case ("GET", "Versions", false): .listObjectVersions
+        default:
+            onDocument(name, method, isObject: isObject)
+                ?? .unsupported(unsupportedName(name, method, query, isObject: isObject))
         }
-        if let found = onDocument(name, method, isObject: isObject) { return found }
-        let verb =
-            switch method {
-            case "PUT", "POST": "Put"
-            case "DELETE": "Delete"
-            default: "Get"
-            }
-        return .unsupported(verb + (isObject ? "Object" : "Bucket") + name)
     }
 
     private static func bucket(_ method: String, _ query: S3Query) throws(S3Error) -> S3Operation {

@@ -27,7 +27,9 @@ import s3_semantics_cases  # noqa: F401
 import s3_key_cases  # noqa: F401
 import s3_rest_cases  # noqa: F401
 import s3_version_cases  # noqa: F401
+import s3_scope_cases  # noqa: F401
 from s3_gateway import CASES, Gateway, MIB, case, expect, random_bytes
+from s3_record import RECORD
 
 
 def tool(name):
@@ -113,6 +115,8 @@ def main(cases=CASES):
     parser.add_argument("--ca-file", help="certificates to trust, with https://")
     parser.add_argument(
         "--lifecycle-day", type=float, help="how many seconds the gateway takes a day for")
+    parser.add_argument("--record", help="file for what was asked and how it was answered")
+    parser.add_argument("--log", help="the gateway's log, for what programs asked of it")
     parser.add_argument("--verbose", action="store_true", help="print tracebacks")
     parser.add_argument("cases", nargs="*", help="names of cases; all without any")
     arguments = parser.parse_args()
@@ -132,9 +136,13 @@ def main(cases=CASES):
         except OSError as error:
             print("nothing serves %s: %s" % (gateway.endpoint, error))
             return 1
+        if arguments.log:
+            RECORD.follow(arguments.log)
         for function in chosen:
+            RECORD.case, note, passed = function.__name__, None, False
             try:
                 note = function(gateway)
+                passed = True
                 print("passed  %s%s" % (function.__name__, " (%s)" % note if note else ""))
             except Exception as error:
                 failed += 1
@@ -142,7 +150,10 @@ def main(cases=CASES):
                     function.__name__, type(error).__name__, str(error)[:500]))
                 if arguments.verbose:
                     traceback.print_exc()
+            RECORD.ended(passed, note)
             sys.stdout.flush()
+    if arguments.record:
+        RECORD.write(arguments.record)
     print("boto3 %s: %d passed, %d failed" % (boto3.__version__, len(chosen) - failed, failed))
     return 1 if failed else 0
 

@@ -18,6 +18,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from s3_record import RECORD
+
 MIB = 1 << 20
 CASES = []
 
@@ -45,11 +47,11 @@ class Gateway:
         self.s3 = self.client()
 
     def client(self, secret_key=None, access_key=None, **options):
-        return boto3.client(
+        return RECORD.watched(boto3.client(
             "s3", endpoint_url=self.endpoint, region_name="auto",
             aws_access_key_id=access_key or self.access_key,
             aws_secret_access_key=secret_key or self.secret_key, verify=self.ca_file,
-            config=Config(retries={"max_attempts": 1}, **options))
+            config=Config(retries={"max_attempts": 1}, **options)))
 
     def environment(self):
         # rclone takes no certificates from AWS_CA_BUNDLE: its cases name them.
