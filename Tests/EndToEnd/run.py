@@ -14,7 +14,7 @@ import recovery
 import tls
 import upkeep
 from collection import leases, losses, pins
-from gateways import together
+from gateways import grants, together
 from harness import Cases, Devnet, expect
 from partitions import splits
 from support import compatibility
@@ -22,7 +22,8 @@ from support import compatibility
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
-    "together": together, "pins": pins, "leases": leases, "splits": splits, "tls": tls,
+    "together": together, "grants": grants, "pins": pins, "leases": leases, "splits": splits,
+    "tls": tls,
 }
 
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.

@@ -1,16 +1,21 @@
+internal import CyxCore
 internal import CyxS3
 
 extension ClientError {
-    /// The error that a response other than success stands for: S3's XML where there is one, its
-    /// own code for an answer without a body (HEAD has none).
+    /// The error that a response other than success stands for: S3's XML or the REST interface's JSON
+    /// where there is one, its own code for an answer without a body (HEAD has none).
     package static func s3(
         _ response: HTTPResponse, operation: String, bucket: String?, key: String?
     ) -> ClientError {
         let document = response.document
         let fields = document?.name == "Error" ? document : nil
-        let code = fields?.text(of: "Code") ?? code(forStatus: response.status)
+        let json = document == nil ? response.json : nil
+        let code =
+            fields?.text(of: "Code") ?? json?["code"]?.text ?? code(forStatus: response.status)
         let target = [bucket, key].compactMap(\.self).joined(separator: "/")
-        var message = fields?.text(of: "Message") ?? defaultMessage(code, target: target)
+        var message =
+            fields?.text(of: "Message") ?? json?["message"]?.text
+            ?? defaultMessage(code, target: target)
         if message.isEmpty { message = code }
         var cause = "\(operation) \(target) was answered with HTTP \(response.status)"
         if let id = fields?.text(of: "RequestId") ?? response.headers["x-amz-request-id"] {
@@ -18,7 +23,8 @@ extension ClientError {
         }
         return ClientError(
             code: code, message: message, cause: cause,
-            remedy: remedy(code, bucket: bucket, response), status: response.status,
+            remedy: json?["try"]?.text ?? remedy(code, bucket: bucket, response),
+            status: response.status,
             isTransient: response.status >= 500 && response.status != 501
                 || response.status == 429 || code == "RequestTimeout")
     }
@@ -68,6 +74,11 @@ extension ClientError {
 }
 
 extension HTTPResponse {
+    /// The body as JSON; nil if it is none.
+    fileprivate var json: JSONValue? {
+        do { return try JSONValue(parsing: body) } catch { return nil }
+    }
+
     /// Largest answer that is read as a document: a page of 1000 keys has 4 MiB at most.
     private static let documentBytes = 16 << 20
 

@@ -8,6 +8,7 @@ struct JSONBody: Equatable, Sendable {
     private let members: [String: JSONValue]
 
     /// Nothing at all counts as an object without members.
+    @inline(never)
     init(_ bytes: [UInt8], allowing names: Set<String>) throws(RESTError) {
         guard !bytes.isEmpty else {
             members = [:]

@@ -43,8 +43,11 @@ struct RESTGateway: Sendable {
             RateLimiter<String>(RESTGateway.accountRate, capacity: RESTGateway.limitedKeys))
     }
 
+    static let root = "/api/v1/"
+
     let s3: S3Gateway
     let limiters = Limiters()
+    let passwords = PasswordGate()
 
     var environment: Environment { s3.environment }
 
@@ -84,7 +87,7 @@ struct RESTGateway: Sendable {
     }
 
     /// Completes the answer, and tells the log who did what: names of objects and tokens stay out.
-    private func finish(
+    func finish(
         _ response: HTTPResponse, _ request: HTTPRequest, _ trace: Trace
     ) -> HTTPResponse {
         var response = response
@@ -111,7 +114,7 @@ struct RESTGateway: Sendable {
     }
 
     /// What to answer for an error; rethrows what nobody is left to hear.
-    private func describe(_ error: any Error) throws -> RESTError {
+    func describe(_ error: any Error) throws -> RESTError {
         switch error {
         case let error as RESTError: error
         case let fault as TokenFault: RESTError(fault)
@@ -143,7 +146,6 @@ struct RESTGateway: Sendable {
     /// The parts of the path after `/api/v1/`, decoded once; none is empty.
     static func path(of request: HTTPRequest) throws -> [String] {
         let path = request.target.prefix { $0 != "?" }
-        let root = "/api/v1/"
         guard path.hasPrefix(root) else { throw RESTError.notFound(String(path)) }
         var parts: [String] = []
         let rest = path.dropFirst(root.count).split(
@@ -162,6 +164,9 @@ struct RESTGateway: Sendable {
         case .createToken: try await createToken(call)
         case .revokeToken: try await revokeToken(call)
         case .describeUser: describeUser(call)
+        case .createShare: try await createShare(call)
+        case .listShares: try await listShares(call)
+        case .revokeShare: try await revokeShare(call)
         }
     }
 
@@ -177,9 +182,15 @@ struct RESTGateway: Sendable {
     }
 
     /// The request's JSON object.
+    @inline(never)
     func body(of call: Call, allowing names: Set<String>) async throws -> JSONBody {
+        let bytes = try await RESTGateway.bytes(of: call)
+        return try JSONBody(bytes, allowing: names)
+    }
+
+    @inline(never)
+    private static func bytes(of call: Call) async throws -> [UInt8] {
         var body = call.s3.body
-        return try JSONBody(
-            try await body.collect(limit: JSONBody.maximumBytes), allowing: names)
+        return try await body.collect(limit: JSONBody.maximumBytes)
     }
 }

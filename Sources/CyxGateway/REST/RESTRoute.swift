@@ -2,6 +2,7 @@
 enum RESTRoute: Equatable, Sendable, CaseIterable {
     case createToken, revokeToken
     case describeUser
+    case createShare, listShares, revokeShare
 
     /// `CreateToken`, for the log and the metrics.
     var name: String {
@@ -15,6 +16,9 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
         case .createToken: [("POST", ["tokens"])]
         case .revokeToken: [("DELETE", ["tokens"]), ("DELETE", ["tokens", "*"])]
         case .describeUser: [("GET", ["users", "me"])]
+        case .createShare: [("POST", ["shares"])]
+        case .listShares: [("GET", ["shares"])]
+        case .revokeShare: [("DELETE", ["shares", "*"])]
         }
     }
 

@@ -56,6 +56,7 @@ extension RESTGateway {
     static let nameOfAccountKey = "account"
 
     /// What a token may of what the key may that asks for it; nil: all, as the key.
+    @inline(never)
     static func limits(
         _ body: JSONBody, within own: AccessKeyLimits?
     ) throws(RESTError) -> AccessKeyLimits? {

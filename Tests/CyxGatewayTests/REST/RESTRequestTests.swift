@@ -55,13 +55,20 @@ import Testing
             settings.hostSuffix = "s3.example.com"
             let router = GatewayRouter(
                 environment: harness.environment, accounts: S3Accounts(), settings: settings)
-            for target in ["/api", "/api/v1/tokens", "/api?x", "/api/"] {
+            for target in ["/api/v1/", "/api/v1/tokens", "/api/v1/x?y"] {
                 #expect(router.route(Self.request(target)) == .rest)
                 // The host names a bucket, so that the path is a key in it.
                 let hosted = Self.request(target, host: "photos.s3.example.com")
                 #expect(router.route(hosted) == .s3)
             }
-            for target in ["/", "/apis/x", "/ap", "/photos/api/v1/tokens", "/?api", "/%61pi/v1"] {
+            for target in ["/s/", "/s/x", "/s/x/y?z"] {
+                #expect(router.route(Self.request(target)) == .link)
+                let hosted = Self.request(target, host: "photos.s3.example.com")
+                #expect(router.route(hosted) == .s3)
+            }
+            for target in [
+                "/", "/s", "/sx/y", "/apis/x", "/ap", "/photos/api/v1/tokens", "/?api", "/%61pi/v1",
+            ] {
                 #expect(router.route(Self.request(target)) == .s3)
             }
         }

@@ -26,6 +26,7 @@ import s3_document_cases  # noqa: F401
 import s3_semantics_cases  # noqa: F401
 import s3_key_cases  # noqa: F401
 import s3_rest_cases  # noqa: F401
+import s3_link_cases  # noqa: F401
 import s3_version_cases  # noqa: F401
 import s3_scope_cases  # noqa: F401
 from s3_gateway import CASES, Gateway, MIB, case, expect, random_bytes

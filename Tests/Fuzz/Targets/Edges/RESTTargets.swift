@@ -41,10 +41,14 @@ let restTargets: [FuzzTarget] = [
             [
                 utf8(#"{"bucket":"photos","prefix":"in/","rights":"read","seconds":60}"#),
                 utf8(#"{"rights":"write"}"#), utf8(#"{"bucket":null}"#), [],
+                utf8(#"{"bucket":"photos","key":"a","expires":"24h","password":"p"}"#),
+                utf8(#"{"bucket":"photos","prefix":"a/","expires":60,"download":false}"#),
             ]
         },
         decode: { bytes in
-            let names: Set = ["bucket", "prefix", "rights", "seconds"]
+            let names: Set = [
+                "bucket", "prefix", "rights", "seconds", "key", "expires", "password", "download",
+            ]
             guard let body = try taken(RESTError.self, { try JSONBody(bytes, allowing: names) })
             else { return false }
             var own = AccessKeyLimits()
@@ -54,6 +58,33 @@ let restTargets: [FuzzTarget] = [
                 try BrokenProperty.check(
                     limits.map { own.contains($0) } ?? false, "a token that may more than its key")
             }
+            let place = try taken(RESTError.self) { try RESTGateway.place(body) }
+            if let place, place.isFolder {
+                try BrokenProperty.check(
+                    place.path.isEmpty || place.path.hasSuffix("/"), "a folder without an end")
+            }
+            let now = WallTime(milliseconds: 1_750_000_000_000)
+            let end = try taken(RESTError.self) { try RESTGateway.expiry(body, now) }
+            if let end, let end { try BrokenProperty.check(now < end, "a link that has ended") }
+            return true
+        }),
+    FuzzTarget(
+        name: "link",
+        seeds: {
+            let path = LinkToken.path(Array(0..<32))
+            return [utf8(path), utf8(path + "/a%20b/c")]
+        },
+        decode: { bytes in
+            let text = bytes.asText
+            try BrokenProperty.check(
+                !LinkPage.escaped(text).contains { "<>\"'".contains($0) }, "markup in a text")
+            let header = FileName.disposition(FileName.last(of: text))
+            try BrokenProperty.check(
+                header.utf8.allSatisfy { (0x20..<0x7F).contains($0) }
+                    && header.utf8.count { $0 == UInt8(ascii: "\"") } == 2, "a torn header")
+            guard let link = LinkToken.parse(text[...]) else { return false }
+            try BrokenProperty.check(
+                text.hasPrefix(LinkToken.path(link.token)), "a token with a second spelling")
             return true
         }),
 ]
