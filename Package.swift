@@ -42,6 +42,7 @@ let package = Package(
         library("CZstd", pkgConfig: "libzstd", debian: "libzstd-dev"),
         library("CMicroHTTPD", pkgConfig: "libmicrohttpd", debian: "libmicrohttpd-dev"),
         library("CGnuTLS", pkgConfig: "gnutls", debian: "libgnutls28-dev"),
+        library("CWslay", debian: "libwslay-dev"),
         library("CYAML", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
         library("CCurl", pkgConfig: "libcurl", debian: "libcurl4-openssl-dev"),
         .target(name: "CyxKernels", cSettings: [.unsafeFlags(["-O3"])]),
@@ -81,7 +82,7 @@ let package = Package(
         module("CyxDurability", ["CyxCore", "CyxObjects"]),
 
         // Edges.
-        module("CyxHTTP", ["CyxCore", "CyxHTTPShims"]),
+        module("CyxHTTP", ["CyxCore", "CyxHTTPShims", "CWslay"]),
         module("CyxS3", ["CyxCore", "CyxCrypto"]),
         module("CyxGateway", ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3"]),
         module("CyxClient", ["CyxCore", "CyxCrypto", "CyxS3", "CCurl"]),

@@ -45,6 +45,10 @@ final class HTTPExchange {
     var sourceHasEnded = false
     var bodyWriter: CheckedContinuation<Void, Never>?
 
+    // A connection that left HTTP.
+    var upgrade: HTTPUpgrade?
+    var upgradeWaiter: CheckedContinuation<Void, Never>?
+
     var goneWaiter: CheckedContinuation<Void, Never>?
     var isFinished = false
 
@@ -116,6 +120,8 @@ final class HTTPExchange {
         isGone = true
         wakeReader()
         wakeWriter()
+        wakeUpgrade()
+        upgrade?.wake()
         wakeGoneWaiter()
     }
 
@@ -128,6 +134,12 @@ final class HTTPExchange {
     func wakeWriter() {
         let waiter = bodyWriter
         bodyWriter = nil
+        waiter?.resume()
+    }
+
+    func wakeUpgrade() {
+        let waiter = upgradeWaiter
+        upgradeWaiter = nil
         waiter?.resume()
     }
 

@@ -80,6 +80,9 @@ package struct HTTPResponse: Sendable {
         case stream(length: UInt64, any ByteSource)
         /// No body, but the headers of one of that length: the answer to HEAD.
         case head(length: UInt64)
+        /// The connection leaves HTTP (RFC 9110 §7.8), with status 101 and an `upgrade` header; it is
+        /// closed when the body returns.
+        case upgrade(@Sendable (HTTPSocket) async -> Void)
     }
 
     package var status: Int

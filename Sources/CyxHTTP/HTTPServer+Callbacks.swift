@@ -16,7 +16,7 @@ private func exchange(_ request: UnsafeMutableRawPointer?) -> HTTPExchange? {
 func httpCallbacks(_ server: HTTPServer) -> cyx_http_callbacks {
     cyx_http_callbacks(
         context: Unmanaged.passUnretained(server).toOpaque(), begin: onBegin, handle: onHandle,
-        end: onEnd, opened: onOpened, closed: onClosed)
+        end: onEnd, opened: onOpened, closed: onClosed, upgraded: onUpgraded)
 }
 
 private func onBegin(
@@ -80,6 +80,19 @@ private func onClosed(
     server.assumeIsolated {
         $0.connections[closed] = nil
         $0.listenOn()
+    }
+}
+
+private func onUpgraded(
+    context: UnsafeMutableRawPointer?, request: UnsafeMutableRawPointer?,
+    early: UnsafePointer<UInt8>?, count: Int, descriptor: Int32, handle: UnsafeMutableRawPointer?
+) {
+    guard let server = owner(context), let found = exchange(request), let handle else { return }
+    let bytes = Array(UnsafeBufferPointer(start: early, count: count))
+    nonisolated(unsafe) let current = found
+    nonisolated(unsafe) let lent = handle
+    server.assumeIsolated {
+        $0.upgraded(current, HTTPUpgrade(descriptor: descriptor, handle: lent, early: bytes))
     }
 }
 
@@ -255,6 +268,7 @@ extension HTTPServer {
             return bytes.withUnsafeBytes { cyx_http_response_bytes($0.baseAddress, $0.count) }
         case .head(let declared): length = declared
         case .stream(let declared, _): length = declared
+        case .upgrade: return daemon.map { cyx_http_response_upgrade($0) } ?? nil
         }
         guard length > 0 else { return cyx_http_response_bytes(nil, 0) }
         return cyx_http_response_stream(

@@ -196,6 +196,10 @@ package actor HTTPServer {
         }
         guard !exchange.isGone else { return }
         respond(response, to: exchange)
+        if case .upgrade(let body) = response.body {
+            await runUpgraded(exchange, body)
+            return
+        }
         guard case .stream(_, var source) = response.body else { return }
         response.body = .bytes([])
         do {

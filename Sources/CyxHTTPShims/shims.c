@@ -169,7 +169,8 @@ void *cyx_http_start(
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
+        MHD_USE_NO_LISTEN_SOCKET;
     self->daemon = MHD_start_daemon(
         identity ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, self,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits.connection_memory_bytes,
@@ -271,6 +272,23 @@ void *cyx_http_response_stream(
     uint64_t length, size_t block_bytes, cyx_http_reader reader, void *context,
     void (*release)(void *context)) {
     return MHD_create_response_from_callback(length, block_bytes, reader, context, release);
+}
+
+static void on_upgraded(
+    void *context, struct MHD_Connection *connection, void *request, const char *early,
+    size_t early_count, MHD_socket descriptor, struct MHD_UpgradeResponseHandle *handle) {
+    (void)connection;
+    server *self = context;
+    self->callbacks.upgraded(
+        self->callbacks.context, request, (const uint8_t *)early, early_count, descriptor, handle);
+}
+
+void *cyx_http_response_upgrade(void *daemon) {
+    return MHD_create_response_for_upgrade(on_upgraded, daemon);
+}
+
+void cyx_http_end_upgraded(void *handle) {
+    MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
 }
 
 int cyx_http_response_header(void *response, const char *name, const char *value) {

@@ -18,6 +18,7 @@ struct PeerEdges: Sendable {
     private let admin: HTTPServer
     private let s3: HTTPServer?
     private let certificate: ShownCertificate?
+    private let hub: EventHub?
     private let lifecycles: LifecycleRunner?
     private let token: String
     private let stop: @Sendable () -> Void
@@ -63,8 +64,14 @@ struct PeerEdges: Sendable {
             settings.hostSuffix = configuration.s3Domain
             lifecycles = LifecycleRunner(
                 environment: environment, accounts: known, day: configuration.lifecycleDay)
+            let report = StatusReport(peer: peer, stores: stores)
+            let hub = EventHub(environment: environment) { await report.status() }
             let gateway = GatewayRouter(
-                environment: environment, accounts: known, settings: settings)
+                environment: environment, accounts: known, settings: settings,
+                events: EventSettings(
+                    hub: hub, operatorAccount: stores.first?.account.hex,
+                    origins: Set(configuration.eventOrigins)))
+            self.hub = hub
             certificate = try ShownCertificate(configuration, environment)
             s3 = try HTTPServer(
                 environment: environment, reactor: reactor,
@@ -76,6 +83,7 @@ struct PeerEdges: Sendable {
             stores = []
             s3 = nil
             certificate = nil
+            hub = nil
             lifecycles = nil
         }
         let report = StatusReport(peer: peer, stores: stores)
@@ -194,6 +202,7 @@ struct PeerEdges: Sendable {
                     }
                 }
             }
+            if let hub { group.addTask { try await parts.run("events") { try await hub.run() } } }
             if let lifecycles {
                 group.addTask { try await parts.run("lifecycles") { try await lifecycles.run() } }
             }

@@ -11,9 +11,9 @@ import faults
 import growth
 import linearizability
 import recovery
-import tls
 import upkeep
 from collection import leases, losses, pins
+from edges import events, tls
 from gateways import grants, together
 from harness import Cases, Devnet, expect
 from partitions import splits
@@ -23,7 +23,7 @@ SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
     "together": together, "grants": grants, "pins": pins, "leases": leases, "splits": splits,
-    "tls": tls,
+    "tls": tls, "events": events,
 }
 
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.

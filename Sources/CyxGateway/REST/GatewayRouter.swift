@@ -11,10 +11,10 @@ package struct GatewayRouter: Sendable {
 
     package init(
         environment: Environment, accounts: S3Accounts,
-        settings: S3Gateway.Settings = S3Gateway.Settings()
+        settings: S3Gateway.Settings = S3Gateway.Settings(), events: EventSettings? = nil
     ) {
         s3 = S3Gateway(environment: environment, accounts: accounts, settings: settings)
-        rest = RESTGateway(s3: s3)
+        rest = RESTGateway(s3: s3, events: events)
         links = LinkGateway(rest: rest)
     }
 

@@ -46,6 +46,8 @@ struct RESTGateway: Sendable {
     static let root = "/api/v1/"
 
     let s3: S3Gateway
+    /// Nil: it tells none.
+    var events: EventSettings?
     let limiters = Limiters()
     let passwords = PasswordGate()
 
@@ -167,6 +169,7 @@ struct RESTGateway: Sendable {
         case .createShare: try await createShare(call)
         case .listShares: try await listShares(call)
         case .revokeShare: try await revokeShare(call)
+        case .openEvents: try await openEvents(call)
         }
     }
 

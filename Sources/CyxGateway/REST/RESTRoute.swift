@@ -3,6 +3,7 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
     case createToken, revokeToken
     case describeUser
     case createShare, listShares, revokeShare
+    case openEvents
 
     /// `CreateToken`, for the log and the metrics.
     var name: String {
@@ -19,6 +20,7 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
         case .createShare: [("POST", ["shares"])]
         case .listShares: [("GET", ["shares"])]
         case .revokeShare: [("DELETE", ["shares", "*"])]
+        case .openEvents: [("GET", ["events"])]
         }
     }
 

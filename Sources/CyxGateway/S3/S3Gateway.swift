@@ -214,7 +214,7 @@ package struct S3Gateway: Sendable {
             switch response.body {
             case .bytes(let bytes): UInt64(bytes.count)
             case .stream(let length, _): length
-            case .head: 0
+            case .head, .upgrade: 0
             }
         environment.metrics.counter(
             "cyxcloud_s3_requests_total", [("operation", operation), ("code", code)]

@@ -25,6 +25,11 @@ typedef struct cyx_http_callbacks {
     // A connection was opened or closed.
     void (*opened)(void *context, void *connection, int descriptor);
     void (*closed)(void *context, void *connection);
+    // A connection was answered with `cyx_http_response_upgrade` and is the caller's from now on, by
+    // `descriptor`, which `cyx_http_end_upgraded` gives back. `early` came behind the head.
+    void (*upgraded)(
+        void *context, void *request, const uint8_t *early, size_t early_count, int descriptor,
+        void *handle);
 } cyx_http_callbacks;
 
 typedef struct cyx_http_limits {
@@ -86,6 +91,8 @@ void *cyx_http_response_bytes(const void *bytes, size_t count);
 void *cyx_http_response_stream(
     uint64_t length, size_t block_bytes, cyx_http_reader reader, void *context,
     void (*release)(void *context));
+void *cyx_http_response_upgrade(void *daemon);
+void cyx_http_end_upgraded(void *handle);
 int cyx_http_response_header(void *response, const char *name, const char *value);
 // Queues and releases the response; returns 0 if the connection takes none now.
 int cyx_http_respond(void *connection, unsigned status, void *response);

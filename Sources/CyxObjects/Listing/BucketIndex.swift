@@ -105,6 +105,19 @@ struct BucketIndex: Sendable {
         return state
     }
 
+    /// The names of those rows of heads that the index has as objects.
+    func names(of rows: [RowKey]) throws(StoreError) -> [(key: RowKey, name: String)] {
+        var found: [(key: RowKey, name: String)] = []
+        let heads = keys.section(.heads)
+        for row in rows {
+            guard let place = try store.get(keys.place(row)) else { continue }
+            let entry = Array(place.dropFirst(BucketIndex.stampBytes))
+            guard entry.starts(with: heads) else { continue }
+            found.append((row, String(decoding: ListingKey.name(ofHead: entry), as: UTF8.self)))
+        }
+        return found
+    }
+
     /// What a place says: which version of the row it is of, then the key of the entry.
     private static let stampBytes = 16
 

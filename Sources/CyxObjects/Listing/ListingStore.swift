@@ -1,4 +1,5 @@
 package import CyxCore
+internal import CyxTables
 internal import Synchronization
 
 /// The store that a peer's gateways keep their indexes of buckets in, opened when it is first needed.
@@ -18,6 +19,9 @@ package final class ListingStore: Sendable {
     private let state = Mutex(State.unused)
     /// Held by whoever changes an index.
     private let changing = Mutex(())
+    /// Names of objects whose rows may go: a row that is gone does not tell which it was.
+    private let names = Mutex<[RowKey: String]>([:])
+    private static let namesMax = 65536
 
     package init(environment: Environment) {
         self.environment = environment
@@ -44,6 +48,16 @@ package final class ListingStore: Sendable {
             return store
         }
     }
+
+    /// Remembers the names of rows, for a while.
+    func remember(_ rows: [(key: RowKey, name: String)]) {
+        names.withLock { names in
+            if names.count + rows.count > ListingStore.namesMax { names = [:] }
+            for row in rows { names[row.key] = row.name }
+        }
+    }
+
+    func rememberedName(of row: RowKey) -> String? { names.withLock { $0[row] } }
 
     /// Runs `body` while nobody else changes an index.
     func exclusively<Value: Sendable>(

@@ -159,6 +159,8 @@ extension ObjectGateway {
             }
             let before = state
             let (next, spent) = try await indexed(bucket) { index throws(StoreError) in
+                let gone = page.rows.filter { $0.state.value == nil }.map(\.key)
+                if table == .heads, !gone.isEmpty { listings.remember(try index.names(of: gone)) }
                 let next = try listings.exclusively { () throws(StoreError) in
                     try index.apply(page, table, to: before, now: now) { key, value in
                         store.head(value, at: key)

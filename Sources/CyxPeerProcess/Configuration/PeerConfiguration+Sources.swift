@@ -14,6 +14,7 @@ extension PeerConfiguration {
             FlagSpec("s3-tls-certificate", "FILE", "speak TLS on the S3 address: PEM chain"),
             FlagSpec("s3-tls-key", "FILE", "its key, PEM; both are read again when they change"),
             FlagSpec("s3-tls-self-signed", nil, "speak TLS with a certificate of its own making"),
+            FlagSpec("event-origins", "URL,…", "sites whose pages may listen to events (own)"),
             FlagSpec("admin-listen", "HOST:PORT", "metrics, health, admin API (127.0.0.1:7790)"),
             FlagSpec("zone", "NAME", "failure domain: room, rack, house (default)"),
             FlagSpec("allocated", "SIZE", "space to offer, such as 500GB (9/10 of the usable)"),
@@ -51,7 +52,7 @@ extension PeerConfiguration {
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
         "s3-lifecycle-day", "s3-domain", "s3-cache", "genesis-bits", "s3-tls-certificate",
-        "s3-tls-key",
+        "s3-tls-key", "event-origins",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -117,7 +118,8 @@ extension PeerConfiguration {
         "network.admin_key": "admin-key", "own_ranges": "own-ranges",
         "relay.circuits": "relay-circuits", "relay.rate": "relay-rate", "gateway.lease": "lease",
         "gateway.domain": "s3-domain", "gateway.tls_certificate": "s3-tls-certificate",
-        "gateway.tls_key": "s3-tls-key", "gateway.tls_self_signed": "s3-tls-self-signed",
+        "gateway.event_origins": "event-origins", "gateway.tls_key": "s3-tls-key",
+        "gateway.tls_self_signed": "s3-tls-self-signed",
         "gateway.ownership": "s3-ownership",
         "gateway.lifecycle_day": "s3-lifecycle-day", "gateway.cache": "s3-cache",
         "profile": "profile", "network.genesis_bits": "genesis-bits",

@@ -27,6 +27,8 @@ struct PeerConfiguration: Equatable {
     var s3KeyFile: String?
     /// Whether the S3 server makes itself a certificate. Without either it speaks plain HTTP.
     var s3SelfSigned = false
+    /// Sites whose pages may listen to events.
+    var eventOrigins: [String] = []
     var adminListen = "127.0.0.1:7790"
     var zone = "default"
     /// Nil: nine tenths of what the volume has beyond its reserve at start.
@@ -89,6 +91,10 @@ extension PeerConfiguration {
                 throw refuse("a domain in lower case such as s3.example.com")
             }
             s3Domain = text
+        case "event-origins":
+            eventOrigins = text.split(separator: ",").map(String.init)
+            guard eventOrigins.allSatisfy({ $0.hasPrefix("http://") || $0.hasPrefix("https://") })
+            else { throw refuse("a list such as https://console.example.com") }
         case "s3-tls-certificate": s3CertificateFile = try nonEmpty(text, origin: origin)
         case "s3-tls-key": s3KeyFile = try nonEmpty(text, origin: origin)
         case "s3-tls-self-signed":

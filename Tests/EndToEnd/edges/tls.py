@@ -17,7 +17,7 @@ from harness import MIB, Devnet, expect, random_bytes, s3_client, wait_until
 
 PEERS = 5
 LIFECYCLE_DAY_S = 4
-CLIENTS = pathlib.Path(__file__).with_name("clients") / "s3_clients.py"
+CLIENTS = pathlib.Path(__file__).parents[1] / "clients" / "s3_clients.py"
 
 
 def address(devnet):
