@@ -28,7 +28,7 @@ import Testing
         #expect(throws: ObjectError.noSuchKey) { try world.get("key") }
     }
 
-    /// Others ask for the bucket all the time: what they read before a change is not kept after it.
+    /// Others ask for the bucket all the time, also while it changes.
     @Test(arguments: 0..<8)
     func changedAndDeletedBucketsAreSeenAtOnce(seed: Int) throws {
         let world = try ObjectWorld(storers: 1)
