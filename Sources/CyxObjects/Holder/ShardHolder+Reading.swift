@@ -38,19 +38,18 @@ extension ShardHolder {
 
     /// Bytes of a finished file; nil when some are missing or damaged.
     func bytes(of file: StoredFile, _ range: Range<Int>) async throws -> [UInt8]? {
+        let numbers = ShardFile.pieces(of: range)
+        let pieces: [[UInt8]?]
+        do throws(StoreError) {
+            pieces = try await store.get(numbers.map { ShardFile.key(file.shard, $0) })
+        } catch {
+            if case .corrupt = error { return nil }
+            throw ShardHolder.refusal(error)
+        }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count)
-        for number in ShardFile.pieces(of: range) {
-            let piece: [UInt8]
-            do throws(StoreError) {
-                guard let stored = try await store.get(ShardFile.key(file.shard, number)) else {
-                    return nil
-                }
-                piece = stored
-            } catch {
-                if case .corrupt = error { return nil }
-                throw ShardHolder.refusal(error)
-            }
+        for (number, piece) in zip(numbers, pieces) {
+            guard let piece else { return nil }
             let start = Int(number) * ShardFile.pieceBytes
             let wanted = range.clamped(to: start..<start + piece.count)
             bytes += piece[wanted.lowerBound - start..<wanted.upperBound - start]

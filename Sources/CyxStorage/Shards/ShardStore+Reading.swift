@@ -4,14 +4,22 @@ extension ShardStore {
     /// A shard's bytes, nil if it is not here; throws `corrupt` when they are not those that were
     /// put: the caller deletes and repairs it.
     package nonisolated func get(_ key: ShardKey) async throws(StoreError) -> [UInt8]? {
+        try await get([key])[0]
+    }
+
+    /// The same of several, in one visit to the pool.
+    package nonisolated func get(_ keys: [ShardKey]) async throws(StoreError) -> [[UInt8]?] {
         let database = database
         let start = environment.now()
         do throws(StoreError) {
-            let bytes = try await environment.blocking.run { () throws(StoreError) in
-                try database.read(key)
+            let found = try await environment.blocking.run { () throws(StoreError) in
+                var found: [[UInt8]?] = []
+                found.reserveCapacity(keys.count)
+                for key in keys { found.append(try database.read(key)) }
+                return found
             }
             meters.reads.observe((environment.now() - start).inSeconds)
-            return bytes
+            return found
         } catch {
             if case .corrupt = error { meters.corrupt.add() }
             throw error
