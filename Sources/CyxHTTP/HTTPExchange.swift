@@ -16,7 +16,7 @@ final class HTTPExchange {
     }
 
     let id: UInt64
-    let target: String
+    let target: HTTPTarget
     let began: Instant
     var progress = Progress.line
     var request: HTTPRequest?
@@ -52,7 +52,7 @@ final class HTTPExchange {
     var goneWaiter: CheckedContinuation<Void, Never>?
     var isFinished = false
 
-    init(id: UInt64, target: String, began: Instant) {
+    init(id: UInt64, target: HTTPTarget, began: Instant) {
         self.id = id
         self.target = target
         self.began = began

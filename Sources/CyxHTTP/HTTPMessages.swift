@@ -102,6 +102,24 @@ package enum HTTPBodyError: Error, Equatable, Sendable {
     case connectionLost
 }
 
+/// Why a request is answered before any handler has seen it. The connection is closed then, since
+/// what follows on it may be part of what was not understood.
+package enum HTTPRefusal: Equatable, Sendable {
+    /// The head is not what RFC 9112 wants, or two servers could read it in two ways.
+    case malformed
+    case headTooLarge
+    /// A transfer coding other than `chunked` alone (RFC 9112 §6.1).
+    case unknownCoding
+
+    package var status: Int {
+        switch self {
+        case .malformed: 400
+        case .headTooLarge: 431
+        case .unknownCoding: 501
+        }
+    }
+}
+
 /// Why a server could not be started.
 package enum HTTPServerError: Error, Equatable, CustomStringConvertible {
     case addressInUse(port: UInt16)

@@ -24,10 +24,9 @@ private func onBegin(
     connection: UnsafeMutableRawPointer?
 ) -> UnsafeMutableRawPointer? {
     guard let server = owner(context), let target else { return nil }
-    let text = String(
-        decoding: UnsafeRawBufferPointer(start: target, count: count), as: UTF8.self)
+    let bytes = HTTPTarget(UnsafeRawBufferPointer(start: target, count: count))
     nonisolated(unsafe) let connection = connection
-    let exchange = server.assumeIsolated { UInt(bitPattern: $0.begin(text, on: connection)) }
+    let exchange = server.assumeIsolated { UInt(bitPattern: $0.begin(bytes, on: connection)) }
     return UnsafeMutableRawPointer(bitPattern: exchange)
 }
 
@@ -41,10 +40,10 @@ private func onHandle(
     }
     nonisolated(unsafe) let current = found
     guard let bytes else {
-        guard let connection, let method else { return 0 }
-        nonisolated(unsafe) let unsafe = connection
-        let name = String(cString: method)
-        return server.assumeIsolated { $0.advance(current, on: unsafe, method: name) } ? 1 : 0
+        guard let connection, let method, let version else { return 0 }
+        nonisolated(unsafe) let head = HTTPHead(
+            connection: connection, method: method, version: version)
+        return server.assumeIsolated { $0.advance(current, head) } ? 1 : 0
     }
     nonisolated(unsafe) let body = UnsafeRawBufferPointer(start: bytes, count: count.pointee)
     guard let rest = server.assumeIsolated({ $0.receive(body, on: current) }) else { return 0 }
@@ -118,7 +117,7 @@ extension HTTPServer {
 
     /// A request line came in. Returns the exchange, retained.
     func begin(
-        _ target: String, on connection: UnsafeMutableRawPointer?
+        _ target: HTTPTarget, on connection: UnsafeMutableRawPointer?
     ) -> UnsafeMutableRawPointer {
         lastExchange += 1
         let exchange = HTTPExchange(id: lastExchange, target: target, began: environment.now())
@@ -130,14 +129,12 @@ extension HTTPServer {
 
     /// The head is complete, the connection was resumed, or the body has ended. False drops the
     /// connection.
-    func advance(
-        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer,
-        method: String
-    ) -> Bool {
+    func advance(_ exchange: HTTPExchange, _ head: HTTPHead) -> Bool {
         guard !exchange.isGone, !isStopping else { return false }
+        let connection = head.connection
         switch exchange.progress {
         case .line:
-            return receiveHead(exchange, on: connection, method)
+            return receiveHead(exchange, head)
         case .head:
             if exchange.response != nil {
                 if refusesBody(exchange) { return queue(exchange, on: connection) }
@@ -156,55 +153,6 @@ extension HTTPServer {
         if exchange.response != nil { return queue(exchange, on: connection) }
         exchange.suspend()
         return true
-    }
-
-    private func receiveHead(
-        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer, _ method: String
-    ) -> Bool {
-        if cyx_http_head_bytes(connection) > limits.headBytes {
-            return refuse(exchange, on: connection, status: 431)
-        }
-        var headers = HTTPHeaders()
-        withUnsafeMutablePointer(to: &headers) { headers in
-            cyx_http_each_header(connection, headers) {
-                context, name, nameCount, value, valueCount in
-                guard let context else { return }
-                let nameBytes = UnsafeRawBufferPointer(start: name, count: nameCount)
-                let valueBytes = UnsafeRawBufferPointer(start: value, count: valueCount)
-                context.assumingMemoryBound(to: HTTPHeaders.self).pointee.add(
-                    String(decoding: nameBytes, as: UTF8.self),
-                    String(decoding: valueBytes, as: UTF8.self))
-            }
-        }
-        guard HTTPServer.hasOneLength(headers) else {
-            return refuse(exchange, on: connection, status: 400)
-        }
-        var request = HTTPRequest(
-            method: method, target: exchange.target, headers: headers, received: exchange.began)
-        request.remote = connections[connection]?.remote
-        request.isSecure = identity != nil
-        exchange.request = request
-        // Without a body the library calls again at once, and only then keeps the connection open.
-        let hasBody = request.contentLength != 0
-        exchange.progress = hasBody ? .head : .body
-        if hasBody { exchange.suspend() }
-        arrived.yield(exchange.id)
-        return true
-    }
-
-    /// A proxy before us might take another of several lengths for the true one (RFC 9112 §6.3).
-    private static func hasOneLength(_ headers: HTTPHeaders) -> Bool {
-        let names = ["content-length", "transfer-encoding"]
-        return headers.fields.count(where: { names.contains($0.name) }) <= 1
-    }
-
-    /// Answers before there is a request for the handler, and closes the connection.
-    private func refuse(
-        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer, status: Int
-    ) -> Bool {
-        exchange.response = HTTPResponse(status: status)
-        exchange.progress = .complete
-        return queue(exchange, on: connection)
     }
 
     /// Whether to answer without reading the body, which closes the connection.
@@ -247,13 +195,22 @@ extension HTTPServer {
         if exchange.isFinished || exchange.request == nil { exchanges[exchange.id] = nil }
     }
 
-    private func queue(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer) -> Bool {
+    func queue(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer) -> Bool {
         guard let response = exchange.response, let native = makeResponse(response, exchange) else {
             return false
         }
         for field in response.headers.fields where field.name != "content-length" {
             // The library refuses control characters; such a header is left out.
             _ = cyx_http_response_header(native, field.name, field.value)
+        }
+        if let request = exchange.request, !request.isSecure,
+            request.headers.contains("transfer-encoding")
+        {
+            // The library takes a bare LF for the end of a chunk's first line, where a proxy may take
+            // it for a part of an extension (RFC 9112 §7.1.1): they would not agree on where this body
+            // ends, and what follows it is not to be read. Under TLS, where SDKs frame every upload
+            // so, a connection is one client's own.
+            _ = cyx_http_response_header(native, "connection", "close")
         }
         exchange.isQueued = true
         return cyx_http_respond(connection, UInt32(response.status), native) != 0

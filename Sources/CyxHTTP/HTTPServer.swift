@@ -13,6 +13,9 @@ package actor HTTPServer {
     /// Answers a client that closed its half of the connection in the middle of a body.
     package typealias IncompleteBody = @Sendable (HTTPRequest) -> HTTPResponse
 
+    /// Answers what no handler is to see.
+    package typealias Refused = @Sendable (HTTPRefusal) -> HTTPResponse
+
     /// How often limits are checked and silent disconnects looked for.
     private static let sweepInterval = Duration.seconds(1)
     /// How often one wake-up goes round before other work of the reactor gets its turn.
@@ -22,6 +25,7 @@ package actor HTTPServer {
     let limits: HTTPLimits
     let handler: Handler
     let incompleteBody: IncompleteBody
+    let refused: Refused
     /// Where it listens; the port is the real one where 0 was asked for.
     package nonisolated let localAddress: SocketAddress
 
@@ -52,6 +56,7 @@ package actor HTTPServer {
         environment: Environment, reactor: Reactor, listen: SocketAddress,
         limits: HTTPLimits = HTTPLimits(), identity: TLSIdentity? = nil,
         incompleteBody: @escaping IncompleteBody = { _ in HTTPResponse(status: 400) },
+        refused: @escaping Refused = { HTTPResponse(status: $0.status) },
         handler: @escaping Handler
     ) throws(HTTPServerError) {
         var bytes = ByteWriter(capacity: 16)
@@ -69,6 +74,7 @@ package actor HTTPServer {
         self.identity = identity
         self.handler = handler
         self.incompleteBody = incompleteBody
+        self.refused = refused
         listener = descriptor
         localAddress = SocketAddress(ip: listen.ip, port: port)
         // Bounded by the number of connections: each has at most one request at a time.

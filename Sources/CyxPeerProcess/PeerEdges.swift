@@ -77,6 +77,7 @@ struct PeerEdges: Sendable {
                 environment: environment, reactor: reactor,
                 listen: try SocketAddress(parsing: configuration.s3Listen),
                 identity: certificate?.identity, incompleteBody: gateway.incompleteBody,
+                refused: gateway.refused,
                 handler: gateway.handle)
         } else {
             accounts = []

@@ -30,6 +30,148 @@ private func echo(_ request: HTTPRequest, _ body: HTTPRequestBody) async throws 
         }
     }
 
+    /// The library takes all of these, and reads some of them otherwise than a proxy would.
+    @Test(arguments: [
+        "Content-Length : 3\r\n", "Content-Length\t: 3\r\n", "Transfer-Encoding : chunked\r\n",
+        "X: y\nContent-Length: 3\r\n", "X: y\n", "X: y\rContent-Length: 3\r\n",
+        "X: a\r\n b\r\n", "X: a\r\n\tContent-Length: 3\r\n", " X: y\r\n",
+        "X: y\u{0}\r\n", "X: y\u{0}\u{0}Content-Length: 3\r\n", "X: y\u{0}\u{0}\r\n",
+        "X: \u{1}\r\n", "X: \u{7F}\r\n", ": y\r\n", "X Y: z\r\n", "X(: z\r\n", "Ü: z\r\n",
+        "X\r\n", "Host: other\r\n", "Host: h\r\n", "X: y\r\r\n",
+    ])
+    func headsThatAnotherServerReadsOtherwiseAreRefused(_ field: String) async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            try client.send("PUT /first HTTP/1.1\r\nHost: h\r\n\(field)\r\n")
+            try client.send("GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
+            let answer = String(decoding: client.receiveAll(), as: UTF8.self)
+            #expect(answer.hasPrefix("HTTP/1.1 400 "))
+            #expect(!answer.contains("["))
+        }
+    }
+
+    @Test(arguments: [
+        "GET /a\u{0}b HTTP/1.1", "GET /a\u{1} HTTP/1.1", "GET /a\u{7F} HTTP/1.1",
+        "GET\t/a HTTP/1.1", "GET  /a HTTP/1.1", "GET /a  HTTP/1.1", "GET /a b HTTP/1.1",
+        "G@T /a HTTP/1.1", "GET /a HTTP/1.1 ", "GET /a HTTP/1.1\n", "GET /a HTTP/2.0", "GET /a",
+        "GET /a HTTP/1.1\u{0}",
+    ])
+    func requestLinesThatAreNoneAreNotServed(_ line: String) async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            try client.send("\(line)\r\nHost: h\r\n\r\n")
+            client.endSending()
+            let answer = String(decoding: client.receiveAll(), as: UTF8.self)
+            #expect(!answer.contains("HTTP/1.1 200"), "\(answer)")
+        }
+    }
+
+    @Test func targetsThatAreNotUTF8AreRefused() async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            try client.send(
+                Array("GET /a".utf8) + [0xFF] + Array(" HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
+            #expect(String(decoding: client.receiveAll(), as: UTF8.self).hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test(arguments: ["a b", "a/b", "a@b", "a\\b", "\"a\"", "ü"])
+    func hostsThatNameNoHostAreRefused(_ host: String) async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            try client.send("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+            #expect(String(decoding: client.receiveAll(), as: UTF8.self).hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test func plainHeadsOfEveryFormAreTaken() async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            let fields = [
+                "", "X:\r\n", "X:y\r\n", "X: \t y z \t\r\nA-b_c!#$%&'*+.^`|~9: \u{FC}:\"(\r\n",
+                "Cookie: a=b; c=\"d\"\r\n", "X: y\r\nX: z\r\n",
+            ]
+            for target in ["/", "/?", "/a?b&c=%20d+&=&&e=f=g", "/%00\u{FC}", "*"] {
+                for host in ["h", "[::1]:9000", "a.b-c_d:80", "127.0.0.1"] {
+                    for field in fields {
+                        try client.send(
+                            "\r\nGET \(target) HTTP/1.1\r\nHost: \(host)\r\n\(field)\r\n")
+                        let answer = client.receive(until: "]")
+                        #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(field)")
+                        #expect(answer.hasSuffix("[\(target) 0]"), "\(field)")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Heads that come in pieces, and long ones, for which the library moves what it has read.
+    @Test func headsInPiecesAreTaken() async throws {
+        try await withServer(handler: echo) { port, environment in
+            let client = try Client(port: port)
+            for count in [1, 40, 1000, 3000, 15_000] {
+                let head =
+                    "GET /\(count) HTTP/1.1\r\nHost: h\r\n"
+                    + (0..<count / 40).map { "X-\($0): \(String(repeating: "y", count: 30))\r\n" }
+                    .joined() + "Last: z\r\n\r\n"
+                let bytes = Array(head.utf8)
+                for start in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 20)) {
+                    let end = min(bytes.count, start + max(1, bytes.count / 20))
+                    try client.send(Array(bytes[start..<end]))
+                    try await environment.sleep(for: .milliseconds(1))
+                }
+                #expect(client.receive(until: "]").hasSuffix("[/\(count) 0]"))
+            }
+        }
+    }
+
+    @Test func spaceBehindAValueIsNoPartOfIt() async throws {
+        try await withServer { request, _ in
+            HTTPResponse(
+                status: 200, body: .bytes(Array("[\(request.headers["x"] ?? "none")]".utf8)))
+        } _: { port, _ in
+            let client = try Client(port: port)
+            for (value, seen) in [(" a b \t ", "a b"), ("", ""), (" \t", "")] {
+                try client.send("GET / HTTP/1.1\r\nHost: h\r\nX:\(value)\r\n\r\n")
+                #expect(client.receive(until: "]").hasSuffix("[\(seen)]"))
+            }
+        }
+    }
+
+    @Test func onlyChunkedAloneIsATransferCoding() async throws {
+        try await withServer(handler: echo) { port, _ in
+            for coding in ["gzip", "gzip, chunked", "xchunked", "chunked, chunked", "identity", ""]
+            {
+                let client = try Client(port: port)
+                try client.send(
+                    "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: \(coding)\r\n\r\n"
+                        + "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
+                let answer = String(decoding: client.receiveAll(), as: UTF8.self)
+                #expect(answer.hasPrefix("HTTP/1.1 501 "), "\(coding)")
+                #expect(!answer.contains("["), "\(coding)")
+            }
+        }
+    }
+
+    /// The library reads some of these bodies otherwise than a proxy would; what it then holds for
+    /// another request is not served.
+    @Test(arguments: [
+        "5\r\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n",
+        "5\r\nhelloXX\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n",
+        "+5\r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "zz\r\nhello\r\n0\r\n\r\n",
+        "10000000000000005\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n",
+    ])
+    func nothingIsServedBehindAChunkedBody(_ body: String) async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            try client.send("PUT /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try client.send(body + "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
+            client.endSending()
+            let answer = String(decoding: client.receiveAll(), as: UTF8.self)
+            #expect(!answer.contains("smuggled"))
+        }
+    }
+
     @Test func headsAreBounded() async throws {
         try await withServer(handler: echo) { port, _ in
             let client = try Client(port: port)

@@ -52,6 +52,24 @@ struct S3Error: Error, Equatable {
     static let preconditionFailed = S3Error(
         "PreconditionFailed", 412, "A condition of the request does not hold for this object")
 
+    /// What the gateway says for what was no HTTP request.
+    init(_ refusal: HTTPRefusal) {
+        switch refusal {
+        case .malformed:
+            self.init("BadRequest", 400, "An error occurred when parsing the HTTP request.")
+        case .headTooLarge:
+            self.init(
+                "RequestHeaderSectionTooLarge", 400,
+                "Your request header and query parameters exceed the maximum allowed size of "
+                    + "16 KiB")
+        case .unknownCoding:
+            self.init(
+                "NotImplemented", 501,
+                "A transfer coding other than chunked implies functionality that is not "
+                    + "implemented")
+        }
+    }
+
     /// What the gateway says for what the object service could not do.
     init(_ error: ObjectError) {
         switch error {

@@ -108,6 +108,19 @@ package struct S3Gateway: Sendable {
         return response
     }
 
+    /// Answers what was no HTTP request.
+    package func refused(_ refusal: HTTPRefusal) -> HTTPResponse {
+        let requestID = Hex.encode(environment.random.bytes(8)).uppercased()
+        let error = S3Error(refusal)
+        var response = error.response(resource: "", requestID: requestID, isHead: false)
+        response.headers.set("x-amz-request-id", requestID)
+        response.headers.set("server", "cyxcloud")
+        environment.metrics.counter(
+            "cyxcloud_s3_requests_total", [("operation", "Unknown"), ("code", error.code)]
+        ).add()
+        return response
+    }
+
     private func refused(
         _ request: HTTPRequest, _ refusal: S3Error, _ requestID: String
     ) -> HTTPResponse {

@@ -80,6 +80,12 @@ void cyx_http_resume(void *connection);
 // How many bytes the head took.
 size_t cyx_http_head_bytes(void *connection);
 
+// Whether the head that was received last is as RFC 9112 wants it, so that no other server reads it
+// otherwise. Only while the head is handled; `method` and `version` as that call gives them,
+// `target_count` as `begin` had it.
+int cyx_http_head_is_plain(
+    void *connection, const char *method, size_t target_count, const char *version);
+
 typedef void (*cyx_http_field)(
     void *context, const char *name, size_t name_count, const char *value, size_t value_count);
 void cyx_http_each_header(void *connection, void *context, cyx_http_field field);
