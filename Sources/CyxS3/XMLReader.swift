@@ -95,8 +95,10 @@ package struct XMLReader {
                 text += bytes[start..<offset - 3]
             } else if bytes[offset] == UInt8(ascii: "<") {
                 element.children.append(try self.element(depth: depth + 1))
+            } else if bytes[offset] == UInt8(ascii: "&") {
+                text += try entity()
             } else {
-                text += try character()
+                text += plainText()
             }
         }
     }
@@ -136,12 +138,16 @@ package struct XMLReader {
         }
     }
 
-    private mutating func character() throws(XMLError) -> [UInt8] {
-        let byte = bytes[offset]
-        guard byte == UInt8(ascii: "&") else {
-            offset += 1
-            return [byte]
-        }
+    /// Takes what stands for itself, up to the next tag or entity.
+    private mutating func plainText() -> ArraySlice<UInt8> {
+        let start = offset
+        while offset < bytes.count, bytes[offset] != UInt8(ascii: "<"),
+            bytes[offset] != UInt8(ascii: "&")
+        { offset += 1 }
+        return bytes[start..<offset]
+    }
+
+    private mutating func entity() throws(XMLError) -> [UInt8] {
         let limit = min(bytes.count, offset + 12)
         guard let end = bytes[offset..<limit].firstIndex(of: UInt8(ascii: ";")) else {
             throw .malformed(offset: offset)

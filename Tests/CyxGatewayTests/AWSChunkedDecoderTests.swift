@@ -82,6 +82,38 @@ import Testing
         }
     }
 
+    /// What another reader of the same body might take for another size, or another end.
+    @Test(arguments: [
+        "5 \r\nhello\r\n0\r\n\r\n", " 5\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n", "5\r\nhello \r\n0\r\n\r\n", "5\r\nhello\r\n0\n\r\n",
+        "+5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n-0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n\r\n0\r\n\r\n", "\r\n5\r\nhello\r\n0\r\n\r\n",
+        "\u{FF15}\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\n\r\n\r\n", "5\r\nhello\r\n0\r\na\r\n\r\n", "5\r\r\nhello\r\n0\r\n\r\n",
+    ])
+    func framingThatIsReadInTwoWaysIsRefused(_ body: String) {
+        let error = #expect(throws: S3Error.self) {
+            try decode(Array(body.utf8), signing: nil, hasTrailer: true, length: 5)
+        }
+        #expect(error?.code == "InvalidRequest")
+    }
+
+    /// The line ends of the examples in "Transferring payload in multiple chunks with trailers".
+    @Test func trailersMayEndAsInTheExamplesOfS3() throws {
+        let body = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\n\r\n"
+        let (output, decoder) = try decode(
+            Array(body.utf8), signing: nil, hasTrailer: true, length: 5)
+        #expect(output == Array("hello".utf8))
+        #expect(decoder.trailers.map(\.value) == ["NhCmhg=="])
+    }
+
+    @Test func aTrailerMustBeSignedWhereChunksAre() {
+        let error = #expect(throws: S3Error.self) {
+            try decode(Self.signed, signing: Self.signing, hasTrailer: true, length: 66_560)
+        }
+        #expect(error?.code == "MalformedTrailerError")
+    }
+
     @Test func anotherLengthIsIncomplete() {
         for length in [0, 10, 12] as [UInt64] {
             let error = #expect(throws: S3Error.self) {
@@ -97,8 +129,8 @@ import Testing
             var bytes = Self.signed
             let index = Int.random(in: 0..<bytes.count - 4, using: &random)
             bytes[index] ^= UInt8.random(in: 1...127, using: &random)
-            // Framing has some freedom (the case of digits, spaces at line ends): then the payload
-            // must be what was signed.
+            // Framing has some freedom (the case of digits, extensions): then the payload must be
+            // what was signed.
             do {
                 let (output, _) = try decode(
                     bytes, signing: Self.signing, hasTrailer: false, length: 66_560)

@@ -32,6 +32,19 @@ import Testing
         #expect(try request("/").bucket == nil)
     }
 
+    /// "Naming Amazon S3 objects": from the left, no more parents than what they are parents of.
+    @Test func keysDoNotLeadAboveTheirBucket() throws {
+        for key in ["a/../b", "a/..", "a/b/../../c", "./a/..", "a..", "..a", ".../a", "a/../b/.."] {
+            #expect(try request("/b/" + key).key == key)
+        }
+        for key in ["..", "../a", "a/../..", "a/../../b", "./..", "//..", "%2E%2E/a", "..%2Fa"] {
+            let error = #expect(throws: S3Error.self, "\(key)") { try request("/b/" + key) }
+            #expect(error?.code == "InvalidURI")
+            let copied = #expect(throws: S3Error.self) { try S3Gateway.copySource("/b/" + key) }
+            #expect(copied?.code == "InvalidURI")
+        }
+    }
+
     @Test func brokenTargetsAreRefused() {
         for target in ["/b/%", "/b/%4", "/b/%zz", "/b/%FF", "/b?x=%FF", "b", "*"] {
             #expect(throws: S3Error.self) { try request(target) }

@@ -102,6 +102,22 @@ import Testing
         }
     }
 
+    @Test(arguments: ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature"])
+    func presignedParametersAreGivenOnce(_ name: String) throws {
+        let target =
+            "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20130524%2Fr%2Fs3%2F"
+            + "aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host"
+            + "&X-Amz-Signature=00"
+        let request = HTTPRequest(
+            method: "GET", target: target, headers: HTTPHeaders([("Host", "h")]),
+            received: Instant(nanoseconds: 0))
+        _ = try version4(request, try S3Query(target: target))
+        let error = #expect(throws: S3Error.self) {
+            try version4(request, try S3Query(target: target + "&X-Amz-\(name)=1"))
+        }
+        #expect(error?.code == "AuthorizationQueryParametersError")
+    }
+
     @Test func clockMayDifferByFifteenMinutes() throws {
         let request = SigV4Tests.examples[0]
         let claim = try version4(request, try S3Query(target: request.target))

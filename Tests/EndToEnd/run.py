@@ -9,6 +9,7 @@ import tempfile
 import bad_input
 import faults
 import growth
+import hostile
 import linearizability
 import recovery
 import upkeep
@@ -21,6 +22,7 @@ from support import compatibility
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
+    "hostile": hostile,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
     "together": together, "grants": grants, "pins": pins, "leases": leases, "splits": splits,
     "tls": tls, "events": events,

@@ -93,6 +93,12 @@ struct AWSChunkedDecoder: Sendable {
             if isLastChunk, case .trailer = state, line.isEmpty, isTrailerComplete {
                 return try checkLength()
             }
+            guard !isLastChunk || !line.isEmpty else {
+                throw S3Error(
+                    "MalformedTrailerError", 400,
+                    "The trailer of the chunked body, or its signature, did not come; nothing was "
+                        + "stored")
+            }
             throw S3Error(
                 "IncompleteBody", 400,
                 "The chunked body ended after \(produced) of \(decodedLength) bytes, before its "
@@ -119,7 +125,14 @@ struct AWSChunkedDecoder: Sendable {
     }
 
     private mutating func endLine() throws(S3Error) {
-        while let last = line.last, [0x0D, 0x0A, 0x20].contains(last) { line.removeLast() }
+        let endsWithCRLF = line.last == 0x0D
+        if endsWithCRLF { line.removeLast() }
+        if case .trailer = state {
+            // S3's own examples end a field with LF CR LF, and clients follow them.
+            while let last = line.last, [0x0D, 0x20].contains(last) { line.removeLast() }
+        } else if !endsWithCRLF {
+            throw malformed("a line of its framing does not end with CRLF")
+        }
         let text = String(decoding: line, as: UTF8.self)
         line.removeAll(keepingCapacity: true)
         switch state {
@@ -135,8 +148,9 @@ struct AWSChunkedDecoder: Sendable {
 
     private mutating func beginChunk(_ head: String) throws(S3Error) {
         let parts = head.split(separator: ";", omittingEmptySubsequences: false)
-        guard let digits = parts.first, !digits.isEmpty, digits.utf8.count <= 16,
-            digits.utf8.first != UInt8(ascii: "+"), let size = UInt64(digits, radix: 16)
+        guard let digits = parts.first, digits.utf8.count <= 16,
+            digits.utf8.allSatisfy(AWSChunkedDecoder.isHexDigit),
+            let size = UInt64(digits, radix: 16)
         else { throw malformed("a chunk's size is not hexadecimal") }
         guard size <= decodedLength - produced else {
             throw S3Error(
@@ -158,6 +172,15 @@ struct AWSChunkedDecoder: Sendable {
             isLastChunk = true
             try checkChunk()
             state = .trailer
+        }
+    }
+
+    private static func isHexDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+            UInt8(ascii: "A")...UInt8(ascii: "F"):
+            true
+        default: false
         }
     }
 

@@ -73,6 +73,13 @@ struct SigV4Claim: Sendable {
             }
             return value
         }
+        // Of two, another reader might go by the one that is not looked at here.
+        let names = query.items.map(\.name).filter { $0.hasPrefix("X-Amz-") }
+        guard Set(names).count == names.count else {
+            throw S3Error(
+                "AuthorizationQueryParametersError", 400,
+                "X-Amz- query parameters may be given once each")
+        }
         guard try field("X-Amz-Algorithm") == SigningScope.algorithm else {
             throw S3Error(
                 "AuthorizationQueryParametersError", 400,

@@ -55,12 +55,14 @@ struct PayloadCheck: Sendable {
             signedHash = hash
             payloadDigest = SHA256()
         case .chunked(let isSigned, let hasTrailer):
-            guard let text = request.headers["x-amz-decoded-content-length"],
-                let decoded = UInt64(text)
-            else {
+            guard let text = request.headers["x-amz-decoded-content-length"] else {
                 throw S3Error(
                     "MissingContentLength", 411,
                     "A STREAMING- payload needs x-amz-decoded-content-length")
+            }
+            guard text.utf8.first != UInt8(ascii: "+"), let decoded = UInt64(text) else {
+                throw .invalidArgument(
+                    "x-amz-decoded-content-length must be a number of bytes, not `\(text)`")
             }
             length = decoded
             decoder = AWSChunkedDecoder(
@@ -168,6 +170,7 @@ struct PayloadCheck: Sendable {
     /// Call once, when the body as sent has ended: throws unless every promise was kept.
     mutating func finish() throws(S3Error) {
         try decoder?.finish()
+        try checkTrailerNames()
         guard byteCount == length else {
             throw S3Error(
                 "IncompleteBody", 400,
@@ -202,6 +205,19 @@ struct PayloadCheck: Sendable {
                 throw badDigest(algorithm.rawValue.uppercased(), expected, computed)
             }
             checksums[algorithm.rawValue] = computed
+        }
+    }
+
+    /// What comes behind the body is what `x-amz-trailer` announced, and once.
+    private func checkTrailerNames() throws(S3Error) {
+        guard let names = decoder?.trailers.map(\.name) else { return }
+        guard names.count <= trailing.count,
+            names.allSatisfy({ name in trailing.contains { $0.header == name } })
+        else {
+            throw S3Error(
+                "MalformedTrailerError", 400,
+                "The trailer has fields that x-amz-trailer does not announce, or one twice; "
+                    + "nothing was stored")
         }
     }
 

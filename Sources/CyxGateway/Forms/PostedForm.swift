@@ -35,6 +35,7 @@ struct PostedForm: Sendable {
                 "KeyTooLongError", 400,
                 "Your key is too long: \(key.utf8.count) bytes, at most 1024 are allowed")
         }
+        try S3Request.checkParents(in: key)
         self.fields = fields.merging(["key": key]) { $1 }
         self.key = key
         policy = fields["policy"]

@@ -160,7 +160,9 @@ extension S3Gateway {
             throw .invalidArgument(
                 "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
         }
-        return CopySource(bucket: String(names[0]), key: String(names[1]), version: version)
+        let key = String(names[1])
+        try S3Request.checkParents(in: key)
+        return CopySource(bucket: String(names[0]), key: key, version: version)
     }
 }
 

@@ -31,12 +31,31 @@ struct S3Request: Sendable {
         }
         guard bucket != nil, !path.isEmpty else { return }
         let key = try S3Request.decode(path)
+        try S3Request.checkParents(in: key)
         guard key.utf8.count <= S3Request.maximumKeyBytes else {
             throw S3Error(
                 "KeyTooLongError", 400,
                 "Your key is too long: \(key.utf8.count) bytes, at most 1024 are allowed")
         }
         self.key = key
+    }
+
+    /// Keys are never read as paths here, but tools that copy them into folders do: as in S3 ("Naming
+    /// Amazon S3 objects"), read from the left a key has no more `..` than segments before them.
+    static func checkParents(in key: String) throws(S3Error) {
+        guard key.contains("..") else { return }
+        var depth = 0
+        for segment in key.utf8.split(separator: UInt8(ascii: "/")) {
+            if segment.elementsEqual("..".utf8) {
+                depth -= 1
+            } else if !segment.elementsEqual(".".utf8) {
+                depth += 1
+            }
+            guard depth >= 0 else {
+                throw S3Error(
+                    "InvalidURI", 400, "The key leads above its bucket: it has too many `..`")
+            }
+        }
     }
 
     static func virtualBucket(_ host: String?, _ suffix: String?) -> String? {

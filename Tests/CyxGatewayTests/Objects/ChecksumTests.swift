@@ -176,4 +176,43 @@ import Testing
         try good.finish()
         #expect(good.checksums == ["crc32": crc.1, "sha1": sum(.sha1, [1, 2, 3])])
     }
+
+    @Test func trailersAreThoseThatWereAnnouncedOnce() throws {
+        let field = "x-amz-checksum-crc32:" + sum(.crc32, [UInt8](repeating: 0x61, count: 3))
+        for (trailer, code) in [
+            (field, nil), ("", "MalformedTrailerError"),
+            (field + "\r\n" + field, "MalformedTrailerError"),
+            (field + "\r\nx-amz-meta-a:b", "MalformedTrailerError"),
+            ("x-amz-checksum-sha1:AAAA", "MalformedTrailerError"),
+            ("x-amz-checksum-crc32:AAAAAA==", "BadDigest"),
+        ] {
+            var check = try check([
+                ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+                ("x-amz-decoded-content-length", "3"), ("x-amz-trailer", "x-amz-checksum-crc32"),
+            ])
+            let end = trailer.isEmpty ? "" : trailer + "\r\n"
+            _ = try check.process(Array("3\r\naaa\r\n0\r\n\(end)\r\n".utf8))
+            do {
+                try check.finish()
+                #expect(code == nil, "\(trailer)")
+            } catch {
+                #expect(error.code == code, "\(trailer)")
+            }
+        }
+    }
+
+    @Test func lengthsOfFramedBodiesAreDigits() {
+        for (length, code) in [
+            ("+3", "InvalidArgument"), ("-3", "InvalidArgument"), ("", "InvalidArgument"),
+            ("3 ", "InvalidArgument"), ("18446744073709551616", "InvalidArgument"),
+        ] {
+            let error = #expect(throws: S3Error.self) {
+                try check([
+                    ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+                    ("x-amz-decoded-content-length", length),
+                ])
+            }
+            #expect(error?.code == code, "\(length)")
+        }
+    }
 }

@@ -1,0 +1,155 @@
+"""A thousand clients that begin and do not go on (decisions §G: heads within 10 s, bodies 1 KiB/s)."""
+
+import contextlib
+import resource
+import select
+import socket
+import time
+
+from harness import MIB, expect, random_bytes
+
+from .wire import presigned
+
+# Of each kind; the gateway serves 1,024 connections at a time, and its owner needs some of them.
+CLIENTS = 240
+READERS = 40
+# What the gateway may grow by for all of them, and for each reader, for which it reads ahead.
+GROWTH_MIB = 128
+READER_MIB = 5
+# The limit itself, what the gateway looks at it by, and what a busy machine takes.
+HEAD_S = 10 + 1 + 4
+BODY_S = 2 * 10 + 1 + 4
+# The owner's requests meanwhile.
+PATIENCE_S = 4
+
+
+class Client:
+    """A connection that sends `start`, then a byte of `drip` every second."""
+
+    def __init__(self, target, kind, start, drip=b""):
+        self.kind = kind
+        self.drip = drip
+        self.socket = target.connect()
+        self.socket.setblocking(False)
+        self.socket.sendall(start)
+        self.began = self.last = time.monotonic()
+        self.closed_after = None
+        self.received = b""
+
+    def go_on(self, now):
+        if self.drip and now - self.last >= 1:
+            self.last = now
+            with contextlib.suppress(OSError):
+                self.socket.send(self.drip)
+
+    def look(self, now):
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self.received += data
+        if not data:
+            self.closed_after = now - self.began
+
+
+class Slow:
+    def __init__(self, target):
+        self.target = target
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+
+    def head(self, length):
+        path = "/%s/slow" % self.target.bucket
+        query = presigned(self.target, "PUT", path)
+        return ("PUT %s?%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n" % (
+            path, query, self.target.authority, length)).encode()
+
+    def begin(self):
+        kinds = [
+            ("silent", HEAD_S, b"", b""),
+            ("half a head", HEAD_S, b"GET / HTTP/1.1\r\nHost: h\r\nX-A: ", b"y"),
+            ("a trickling body", BODY_S, self.head(MIB), b"y" * 100),
+            ("half a body", BODY_S, self.head(20_000) + b"y" * 10_000, b""),
+        ]
+        clients = []
+        for index in range(CLIENTS):
+            for kind, _, start, drip in kinds:
+                clients.append(Client(self.target, kind, start, drip))
+        return clients, {kind: limit for kind, limit, _, _ in kinds}
+
+    def stall(self):
+        client = self.target.s3
+        worst = 0
+        with self.target.memory_bound(GROWTH_MIB) as grown:
+            clients, limits = self.begin()
+            try:
+                open_clients = list(clients)
+                deadline = time.monotonic() + BODY_S
+                while open_clients and time.monotonic() < deadline:
+                    poll = select.poll()
+                    for one in open_clients:
+                        poll.register(one.socket, select.POLLIN)
+                    poll.poll(500)
+                    now = time.monotonic()
+                    for one in open_clients:
+                        one.look(now)
+                        one.go_on(now)
+                    open_clients = [one for one in open_clients if one.closed_after is None]
+                    client.head_object(Bucket=self.target.bucket, Key="kept")
+                    worst = max(worst, time.monotonic() - now)
+            finally:
+                for one in clients:
+                    one.socket.close()
+        for one in clients:
+            expect(one.closed_after is not None, f"{one.kind}: still open")
+            expect(one.closed_after <= limits[one.kind],
+                   f"{one.kind}: closed after {one.closed_after:.1f} s")
+            expect(b" 200 " not in one.received, f"{one.kind}: {one.received[:100]}")
+        expect(worst <= PATIENCE_S, f"another client waited for {worst:.1f} s")
+        latest = {kind: max(one.closed_after for one in clients if one.kind == kind)
+                  for kind in limits}
+        return "%d clients, the gateway grew by %.0f MiB, others waited %.1f s at most; %s" % (
+            len(clients), grown[0], worst,
+            ", ".join("%s %.0f s" % item for item in latest.items()))
+
+    def half_bodies(self):
+        """Clients that go away in the midst of their bodies."""
+        with self.target.memory_bound(GROWTH_MIB) as grown:
+            for _ in range(100):
+                with self.target.connect() as connection:
+                    connection.sendall(self.head(10 * MIB) + b"y" * (256 << 10))
+        return "the gateway grew by %.0f MiB" % grown[0]
+
+    def idle_readers(self):
+        """Clients that ask for a large object and do not read it."""
+        key, size = "large", 16 * MIB
+        bucket = self.target.bucket
+        self.target.s3.put_object(Bucket=bucket, Key=key, Body=random_bytes(size, 5))
+        query = presigned(self.target, "GET", "/%s/%s" % (bucket, key))
+        head = "GET /%s/%s?%s HTTP/1.1\r\nHost: %s\r\n\r\n" % (
+            bucket, key, query, self.target.authority)
+        readers = []
+        try:
+            with self.target.memory_bound(READERS * READER_MIB) as grown:
+                for _ in range(READERS):
+                    readers.append(socket.socket())
+                    readers[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    readers[-1].connect((self.target.host, self.target.port))
+                    readers[-1].sendall(head.encode())
+                time.sleep(2)
+        finally:
+            for reader in readers:
+                reader.close()
+            self.target.s3.delete_object(Bucket=bucket, Key=key)
+        return "%d of them, the gateway grew by %.0f MiB" % (READERS, grown[0])
+
+
+def cases(target):
+    slow = Slow(target)
+    return [
+        ("a thousand clients that do not go on", slow.stall),
+        ("bodies that stop half way", slow.half_bodies),
+        ("readers that do not read", slow.idle_readers),
+    ]
