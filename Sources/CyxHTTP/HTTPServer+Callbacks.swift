@@ -98,7 +98,7 @@ private func onUpgraded(
 extension HTTPServer {
     func opened(_ connection: UnsafeMutableRawPointer, _ descriptor: Int32) {
         connections[connection] = HTTPConnection(
-            descriptor: descriptor, remote: HTTPServer.remote(of: descriptor),
+            native: connection, descriptor: descriptor, remote: HTTPServer.remote(of: descriptor),
             idleSince: environment.now())
     }
 

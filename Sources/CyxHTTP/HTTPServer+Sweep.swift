@@ -1,8 +1,10 @@
 internal import CyxCore
+internal import CyxHTTPShims
 internal import Glibc
 
 /// An open connection and what it is doing, for the limits on slow clients.
 struct HTTPConnection {
+    let native: UnsafeMutableRawPointer
     let descriptor: Int32
     let remote: SocketAddress?
     /// When it was opened, or its last request ended.
@@ -10,8 +12,12 @@ struct HTTPConnection {
     var hasServed = false
     var exchange: HTTPExchange?
 
-    /// Makes the library see the end of the connection when it next looks.
-    func breakOff() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    /// Makes the library see the end of the connection when it next looks. It does not look where its
+    /// buffer is full and it waits for the end of a line: there its time is up.
+    func breakOff() {
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        cyx_http_expire(native)
+    }
 }
 
 /// `POLLRDHUP` (poll(2)), which the module map of Glibc leaves out.

@@ -239,6 +239,10 @@ void cyx_http_suspend(void *connection) { MHD_suspend_connection(connection); }
 
 void cyx_http_resume(void *connection) { MHD_resume_connection(connection); }
 
+void cyx_http_expire(void *connection) {
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 1u);
+}
+
 size_t cyx_http_head_bytes(void *connection) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);

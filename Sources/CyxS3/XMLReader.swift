@@ -204,8 +204,9 @@ package struct XMLReader {
     }
 
     private mutating func skip(past text: StaticString) throws(XMLError) {
+        let first = text.utf8Start[0]
         while offset < bytes.count {
-            if starts(with: text) {
+            if bytes[offset] == first, starts(with: text) {
                 offset += text.utf8CodeUnitCount
                 return
             }

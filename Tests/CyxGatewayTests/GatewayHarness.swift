@@ -1,7 +1,8 @@
 import CyxCore
-import CyxGateway
 import CyxHTTP
 import CyxObjects
+
+@testable import CyxGateway
 
 /// A data directory that is never opened.
 final class NoStorage: StorageDevice {
@@ -27,6 +28,7 @@ struct GatewayHarness {
     static let otherSecret = "other-secret"
 
     var environment: Environment
+    var gateway: S3Gateway
     var objects: MemoryObjects
     var others: MemoryObjects
     var port: UInt16
@@ -59,10 +61,10 @@ struct GatewayHarness {
         let server = try HTTPServer(
             environment: environment, reactor: reactor,
             listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port),
-            incompleteBody: gateway.incompleteBody
+            incompleteBody: gateway.incompleteBody, refused: gateway.refused
         ) { request, body in try await gateway.handle(request, body) }
         let harness = GatewayHarness(
-            environment: environment, objects: objects, others: others,
+            environment: environment, gateway: gateway.s3, objects: objects, others: others,
             port: server.localAddress.port)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: reactor) { try await server.run() }

@@ -34,6 +34,8 @@ final class MemoryObjects: ObjectService {
     let account: AccountID
     let names: BucketNames
     private let lastUpload = Atomic<Int>(0)
+    /// How often it was asked whose a bucket is.
+    let ownerReads = Atomic<Int>(0)
 
     /// Whose each bucket is, of accounts that share a network.
     final class BucketNames: Sendable {
@@ -276,7 +278,8 @@ final class MemoryObjects: ObjectService {
     }
 
     func owner(of bucket: String) async throws -> AccountID? {
-        names.owners.withLock { $0[bucket] }
+        ownerReads.add(1, ordering: .relaxed)
+        return names.owners.withLock { $0[bucket] }
     }
 
     func updateBucket(

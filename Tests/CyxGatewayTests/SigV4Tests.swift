@@ -118,6 +118,17 @@ import Testing
         #expect(error?.code == "AuthorizationQueryParametersError")
     }
 
+    @Test func aRequestIsAuthorizedOnce() throws {
+        var request = SigV4Tests.examples[0]
+        _ = try version4(request, try S3Query(target: request.target))
+        let first = try #require(request.headers["authorization"])
+        request.headers.add("Authorization", first)
+        let error = #expect(throws: S3Error.self) {
+            try version4(request, try S3Query(target: request.target))
+        }
+        #expect(error?.code == "InvalidArgument")
+    }
+
     @Test func clockMayDifferByFifteenMinutes() throws {
         let request = SigV4Tests.examples[0]
         let claim = try version4(request, try S3Query(target: request.target))

@@ -201,6 +201,26 @@ private func echo(_ request: HTTPRequest, _ body: HTTPRequestBody) async throws 
         }
     }
 
+    /// The library reads no more of a line that fills its buffer, and does not see the end either.
+    @Test func linesWithoutAnEndInBodiesAreClosed() async throws {
+        var limits = HTTPLimits()
+        limits.bodyWindow = .milliseconds(500)
+        try await withServer(limits: limits, handler: echo) { port, environment in
+            for start in ["3;", "0\r\nX: "] {
+                let client = try Client(port: port)
+                try client.send(
+                    "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\(start)")
+                let begin = environment.now()
+                // More than the buffers on the way hold: it ends when the server closes.
+                let piece = [UInt8](repeating: UInt8(ascii: "y"), count: 1 << 20)
+                #expect(throws: ClientError.self) {
+                    for _ in 0..<64 { try client.send(piece) }
+                }
+                #expect(environment.now() - begin < .seconds(10))
+            }
+        }
+    }
+
     @Test func randomBytesNeverStopTheServer() async throws {
         var limits = HTTPLimits()
         limits.headTime = .milliseconds(200)

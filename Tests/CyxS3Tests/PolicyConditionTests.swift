@@ -133,4 +133,19 @@ struct ConditionCase: CustomTestStringConvertible, Sendable {
     func keysOfSeveralValuesAreQuantified(condition: ConditionCase) throws {
         #expect(try Self.holds(condition) == condition.holds)
     }
+
+    @Test(arguments: [
+        "-9223372036854775808", "9223372036854775807", "1125899906842625", "-1125899906842625",
+        "9223372036854775808",
+    ])
+    func secondsThatAreNoDateAreRefused(_ seconds: String) {
+        let policy =
+            #"{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","#
+            + #""Resource":"arn:aws:s3:::b/*","Condition":{"DateLessThan":"#
+            + #"{"aws:CurrentTime":"\#(seconds)"}}}]}"#
+        let fault = #expect(throws: DocumentFault.self) {
+            try BucketPolicy(parsing: Array(policy.utf8), bucket: "b")
+        }
+        #expect(fault?.code == "MalformedPolicy")
+    }
 }

@@ -75,13 +75,30 @@ extension S3Gateway {
                 // Perhaps it is somebody else's.
             }
         }
-        guard let id = try await call.service.owner(of: name) else {
+        return try await bucket(name, askedOf: call.service)
+    }
+
+    /// A bucket of whichever account has it, as `service` tells.
+    func bucket(
+        _ name: String, askedOf service: any ObjectService
+    ) async throws -> (info: BucketInfo, owner: S3Accounts.Account) {
+        if let id = owners.owner(of: name, environment.now()), let owner = accounts.account(id: id)
+        {
+            do {
+                return (try await owner.service.bucket(name), owner)
+            } catch ObjectError.noSuchBucket {
+                // Deleted at another gateway; its name may be somebody else's by now.
+                owners.forget(name)
+            }
+        }
+        guard let id = try await service.owner(of: name) else {
             throw ObjectError.noSuchBucket
         }
         guard let owner = accounts.account(id: id.hex) else {
             // Its keys are at other gateways only.
             throw S3Error.denied
         }
+        owners.remember(owner.id, of: name, environment.now())
         return (try await owner.service.bucket(name), owner)
     }
 

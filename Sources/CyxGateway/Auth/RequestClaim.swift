@@ -12,7 +12,8 @@ enum RequestClaim: Sendable {
         let isPresigned4 = query["X-Amz-Signature"] != nil || query["X-Amz-Algorithm"] != nil
         let isPresigned2 = query["AWSAccessKeyId"] != nil || query["Signature"] != nil
         if let authorization = request.headers["authorization"], !authorization.isEmpty {
-            guard !isPresigned4, !isPresigned2 else {
+            let isOnlyOne = request.headers.fields.count { $0.name == "authorization" } == 1
+            guard isOnlyOne, !isPresigned4, !isPresigned2 else {
                 throw .invalidArgument(
                     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
                         + "Signature query string parameter or the Authorization header should be "

@@ -38,7 +38,7 @@ extension S3Gateway {
 
     private func versioned(_ response: HTTPResponse, _ info: ObjectInfo) -> HTTPResponse {
         var response = response
-        if let version = info.versionID { response.headers.add("x-amz-version-id", version) }
+        S3Headers.addVersion(info.versionID, to: &response.headers)
         return response
     }
 

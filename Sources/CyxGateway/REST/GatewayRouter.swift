@@ -37,6 +37,9 @@ package struct GatewayRouter: Sendable {
         }
     }
 
+    /// Answers what was no HTTP request, and so has no path that one could go by.
+    package func refused(_ refusal: HTTPRefusal) -> HTTPResponse { s3.refused(refusal) }
+
     enum Route { case rest, link, s3 }
 
     func route(_ request: HTTPRequest) -> Route {

@@ -41,7 +41,8 @@ struct S3Error: Error, Equatable {
     static func unknown(accessKey: String) -> S3Error {
         S3Error(
             "InvalidAccessKeyId", 403,
-            "No such access key here: \(accessKey) (a key of another network?)")
+            "No such access key here: \(accessKey); `cyxcloud key list` shows yours (a profile of "
+                + "another network?)")
     }
 
     static let malformedXML = S3Error(
@@ -143,7 +144,8 @@ struct S3Error: Error, Equatable {
 
     func response(resource: String, requestID: String, isHead: Bool) -> HTTPResponse {
         var headers = HTTPHeaders()
-        if let retryAfter { headers.add("retry-after", String(retryAfter)) }
+        let pause = retryAfter ?? (status == 503 ? S3Error.retrySeconds : nil)
+        if let pause { headers.add("retry-after", String(pause)) }
         for (name, value) in self.headers.sorted(by: { $0.key < $1.key }) {
             headers.add(name, value)
         }

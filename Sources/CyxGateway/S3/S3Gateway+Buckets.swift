@@ -109,6 +109,7 @@ extension S3Gateway {
     }
 
     func deleteBucket(_ call: Call) async throws -> HTTPResponse {
+        owners.forget(call.bucket)
         try await call.service.deleteBucket(call.bucket)
         return HTTPResponse(status: 204)
     }

@@ -57,6 +57,7 @@ package struct S3Gateway: Sendable {
     let accounts: S3Accounts
     let settings: Settings
     let rules = BucketRulesCache()
+    let owners = BucketOwners()
 
     package init(
         environment: Environment, accounts: S3Accounts, settings: Settings = Settings()
@@ -109,7 +110,7 @@ package struct S3Gateway: Sendable {
     }
 
     /// Answers what was no HTTP request.
-    package func refused(_ refusal: HTTPRefusal) -> HTTPResponse {
+    func refused(_ refusal: HTTPRefusal) -> HTTPResponse {
         let requestID = Hex.encode(environment.random.bytes(8)).uppercased()
         let error = S3Error(refusal)
         var response = error.response(resource: "", requestID: requestID, isHead: false)

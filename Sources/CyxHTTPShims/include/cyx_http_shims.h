@@ -77,6 +77,9 @@ int cyx_http_run(void *daemon);
 void cyx_http_suspend(void *connection);
 void cyx_http_resume(void *connection);
 
+// Has a connection on which nothing happened for a second closed when the daemon next runs.
+void cyx_http_expire(void *connection);
+
 // How many bytes the head took.
 size_t cyx_http_head_bytes(void *connection);
 

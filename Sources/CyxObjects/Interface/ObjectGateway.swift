@@ -212,7 +212,7 @@ extension ByteRange {
             guard first < size, last.map({ $0 >= first }) ?? true else {
                 throw .invalidRange(size: size)
             }
-            return first..<min(size, (last ?? size - 1).addingReportingOverflow(1).partialValue)
+            return first..<min(last ?? size - 1, size - 1) + 1
         case .last(let count):
             guard count > 0, size > 0 else { throw .invalidRange(size: size) }
             return size - min(count, size)..<size

@@ -164,9 +164,12 @@ struct PolicyCondition: Equatable, Sendable {
         return value
     }
 
+    /// Some 35 million years on either side, which in milliseconds is a number still.
+    private static let secondsAllowed: ClosedRange<Int64> = -1 << 50...1 << 50
+
     /// ISO 8601, or seconds since 1970.
     private static func date(_ text: String) -> Int64? {
-        if let seconds = Int64(text), abs(seconds) < 1 << 50 { return seconds * 1000 }
+        if let seconds = Int64(text), secondsAllowed.contains(seconds) { return seconds * 1000 }
         return WallTime(iso8601: text)?.milliseconds
     }
 

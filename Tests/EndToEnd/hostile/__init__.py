@@ -2,11 +2,11 @@
 
 from harness import Devnet, expect
 
-from . import checksums, documents, framing, frames, keys, signatures, slow
+from . import checksums, documents, framing, frames, keys, mistakes, numbers, signatures, slow
 from .wire import Target
 
 PEERS = 4
-PARTS = (framing, frames, checksums, documents, keys, signatures, slow)
+PARTS = (framing, frames, checksums, documents, keys, numbers, signatures, mistakes, slow)
 
 
 def run(cases, programs):

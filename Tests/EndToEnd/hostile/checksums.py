@@ -110,7 +110,7 @@ class Checksums:
                 body = ("<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>%s</Part>"
                         "</CompleteMultipartUpload>" % document).encode()
                 answer = self.target.send(
-                    "POST", path, query, body)
+                    "POST", path, query, body=body)
                 expect(code.encode() in answer.data, f"{document}: {answer}")
             listed = client.list_parts(Bucket=bucket, Key=self.key, UploadId=upload)
             expect(len(listed.get("Parts", [])) == 1, str(listed))

@@ -91,7 +91,8 @@ class Signatures:
         self.put(access_key="nobody", expected=(403, "InvalidAccessKeyId"))
         self.put(access_key="x" * 5000, expected=(403, "InvalidAccessKeyId"))
         refused(self.target.ask(
-            ("PUT %s HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody" % self.path).encode()),
+            ("PUT %s HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody"
+             % self.path).encode()),
             *DENIED, "no signature")
 
     def times(self):
