@@ -47,7 +47,7 @@ long-end-to-end: build ## leases that end, and partitions that split as a networ
 
 test-clients: build ## s3cmd, restic, duplicity, s3fs, rclone, DVC, MLflow and others keep files in a devnet
 	docker/install-packages.sh --clients
-	$(PYTHON) Tests/EndToEnd/clients/s3_programs.py --programs $(RELEASE)
+	$(PYTHON) Tests/EndToEnd/programs/s3_programs.py --programs $(RELEASE)
 
 compatibility: build ## write docs/s3-compatibility.md from a run of all S3 clients
 	docker/install-packages.sh --clients

@@ -20,7 +20,6 @@ import boto3  # noqa: E402
 from harness import Devnet, expect  # noqa: E402
 from s3_scope_cases import OUT_OF_SCOPE, SAME_REQUEST  # noqa: E402
 
-CLIENTS = HERE.parent / "clients"
 PAGE = HERE.parents[2] / "docs" / "s3-compatibility.md"
 # How long the gateway that clients talk to takes a day of lifecycles for.
 LIFECYCLE_DAY_S = 4
@@ -137,7 +136,7 @@ def run_clients(script, devnet, folder, *arguments):
     """What a run of a script of cases recorded, and what it printed."""
     path = pathlib.Path(folder) / (script + ".json")
     done = subprocess.run(
-        [sys.executable, CLIENTS / script, "--endpoint", devnet.endpoint, "--record", path,
+        [sys.executable, HERE.parent / script, "--endpoint", devnet.endpoint, "--record", path,
          "--log", devnet.gateway.folder / "log", *arguments], capture_output=True, text=True)
     print("  " + done.stdout.replace("\n", "\n  ").rstrip(), flush=True)
     expect(done.returncode == 0, done.stderr[-2000:] or "see above")
@@ -153,8 +152,8 @@ def main():
         with Devnet(options.programs, 6, accounts=["other:other:other-secret"],
                     extra=extra) as devnet:
             record, _ = run_clients(
-                "s3_clients.py", devnet, folder, "--lifecycle-day", str(LIFECYCLE_DAY_S))
-            programs, _ = run_clients("s3_programs.py", devnet, folder)
+                "clients/s3_clients.py", devnet, folder, "--lifecycle-day", str(LIFECYCLE_DAY_S))
+            programs, _ = run_clients("programs/s3_programs.py", devnet, folder)
     for case in ("aws_cli", "rclone"):
         programs["served"][case] = record["served"].get(case, {})
         programs["cases"][case] = record["cases"][case]

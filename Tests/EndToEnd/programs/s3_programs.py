@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+ABOVE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path[:0] = [ABOVE, os.path.join(ABOVE, "clients")]
 
 import s3_clients
 import s3_data_programs
