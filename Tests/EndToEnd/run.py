@@ -36,7 +36,8 @@ def drive_clients(devnet, records):
     """boto3, awscli and rclone, unmodified; the script prints a line for each of its cases."""
     with tempfile.TemporaryDirectory() as folder:
         record, printed = compatibility.run_clients(
-            "s3_clients.py", devnet, folder, "--lifecycle-day", str(compatibility.LIFECYCLE_DAY_S))
+            "clients/s3_clients.py", devnet, folder, "--lifecycle-day",
+            str(compatibility.LIFECYCLE_DAY_S))
     records.append(record)
     return printed.splitlines()[-1]
 
