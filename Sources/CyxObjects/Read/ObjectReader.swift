@@ -2,7 +2,8 @@ internal import CyxCore
 
 /// Streams a range of an object: fetches window after window, a few ahead of the reader.
 actor ObjectReader {
-    /// Windows fetched beyond the one that the reader is in.
+    /// Windows fetched beyond the one that the reader is in: as many as it has read, up to so many. A
+    /// client that reads nothing has nothing fetched ahead for it.
     static let readAhead = 2
 
     private let context: ObjectContext
@@ -46,9 +47,8 @@ actor ObjectReader {
         while ready.isEmpty {
             guard nextWindow < windows.count else { return nil }
             let window = nextWindow
-            for ahead in window...min(window + ObjectReader.readAhead, windows.count - 1) {
-                start(ahead)
-            }
+            let last = window + min(window, ObjectReader.readAhead)
+            for ahead in window...min(last, windows.count - 1) { start(ahead) }
             let pieces = try await result(of: window)
             nextWindow = window + 1
             ready = trimmed(pieces, windows[window]).reversed()

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import http.client
 import json
 import re
 import time
@@ -16,8 +15,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 def opened(g, path, method="GET", headers=None, body=None):
     """What whoever has the link gets: status, bytes, headers."""
-    connection = http.client.HTTPConnection(g.host, g.port, timeout=60)
-    with contextlib.closing(connection):
+    with contextlib.closing(g.connection()) as connection:
         connection.request(method, path, body=body, headers=headers or {})
         response = connection.getresponse()
         return response.status, response.read(), response.headers

@@ -13,9 +13,10 @@ from .wire import presigned
 # Of each kind; the gateway serves 1,024 connections at a time, and its owner needs some of them.
 CLIENTS = 240
 READERS = 40
-# What the gateway may grow by for all of them, and for each reader, for which it reads ahead.
+# What the gateway may grow by for all of them, and for each reader: its buffers, and the shards, the
+# ciphertext and the bytes of the windows that are fetched for it.
 GROWTH_MIB = 128
-READER_MIB = 5
+READER_MIB = 8
 # The limit itself, what the gateway looks at it by, and what a busy machine takes.
 HEAD_S = 10 + 1 + 4
 BODY_S = 2 * 10 + 1 + 4

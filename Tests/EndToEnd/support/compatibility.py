@@ -134,7 +134,7 @@ def page(record, programs):
 
 def run_clients(script, devnet, folder, *arguments):
     """What a run of a script of cases recorded, and what it printed."""
-    path = pathlib.Path(folder) / (script + ".json")
+    path = pathlib.Path(folder) / (pathlib.Path(script).name + ".json")
     done = subprocess.run(
         [sys.executable, HERE.parent / script, "--endpoint", devnet.endpoint, "--record", path,
          "--log", devnet.gateway.folder / "log", *arguments], capture_output=True, text=True)
