@@ -2,33 +2,28 @@ internal import CyxCore
 internal import CyxKernels
 internal import Glibc
 
-/// One file of a value log: its descriptors, closed with the last reference. Any thread.
+/// One file of a value log: its descriptor, closed with the last reference. Any thread.
 ///
-/// Writes go past the page cache where the file system can do that (open(2), O_DIRECT): what a peer
-/// stores for others is seldom asked for soon, so keeping a copy costs the processor and drives out
-/// what the machine's owner works with. Reads go through it: what is read once is read again.
+/// Its bytes go past the page cache where the file system can do that (open(2), O_DIRECT): what a
+/// peer stores for others is seldom asked for again soon, so keeping a copy costs the processor and
+/// drives out what the machine's owner works with; and what a scrub reads comes from the disk. Hot
+/// objects are kept by the gateways that serve them.
 final class LogFile: Sendable {
     /// What direct access asks of places, lengths and memory: disks have blocks of 512 or 4,096
     /// bytes. Every write ends on such a border.
     static let blockBytes = 4096
-    /// Memory that one write uses beside the values.
+    /// Memory that one write or read uses beside the values.
     private static let stagingBytes = 512 << 10
 
     let number: UInt32
     private let descriptor: Int32
-    /// For writing past the page cache; below 0 where that cannot be done, or nobody writes.
-    private let direct: Int32
 
-    fileprivate init(number: UInt32, descriptor: Int32, direct: Int32 = -1) {
+    fileprivate init(number: UInt32, descriptor: Int32) {
         self.number = number
         self.descriptor = descriptor
-        self.direct = direct
     }
 
-    deinit {
-        close(descriptor)
-        if direct >= 0 { close(direct) }
-    }
+    deinit { close(descriptor) }
 
     /// `count` rounded up to whole blocks.
     static func padded(_ count: Int) -> Int {
@@ -85,18 +80,11 @@ final class LogFile: Sendable {
 
     private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(StoreError) {
         var done = 0
-        var target = direct >= 0 ? direct : descriptor
         while done < bytes.count {
             let count = pwrite(
-                target, bytes.baseAddress.map { $0 + done }, bytes.count - done,
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done,
                 off_t(offset) + off_t(done))
-            if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EINVAL, target != descriptor {
-                // Some file systems refuse direct access only when it is used, and some want larger
-                // blocks.
-                target = descriptor
-                continue
-            }
+            if count < 0, errno == EINTR || errno == EINVAL && becameBuffered() { continue }
             guard count > 0 else { throw .refused("write") }
             done += count
         }
@@ -104,20 +92,53 @@ final class LogFile: Sendable {
 
     /// `count` bytes, or those up to the end of the file if there are fewer.
     func read(_ count: Int, at offset: UInt64) throws(StoreError) -> [UInt8] {
+        let block = UInt64(LogFile.blockBytes)
+        let skipped = Int(offset % block)
+        let covering = LogFile.padded(skipped + count)
         var failure: StoreError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            while initialized < count {
-                let got = pread(
-                    descriptor, buffer.baseAddress.map { $0 + initialized }, count - initialized,
-                    off_t(offset) + off_t(initialized))
-                if got < 0, errno == EINTR { continue }
-                if got < 0 { failure = .refused("read") }
-                guard got > 0 else { return }
-                initialized += got
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { result, initialized in
+            withUnsafeTemporaryAllocation(
+                byteCount: covering, alignment: LogFile.blockBytes
+            ) { buffer in
+                do throws(StoreError) {
+                    let got = try readAll(into: buffer, at: offset - UInt64(skipped))
+                    initialized = max(0, min(got - skipped, count))
+                    UnsafeMutableRawBufferPointer(result).copyMemory(
+                        from: UnsafeRawBufferPointer(
+                            rebasing: buffer[skipped..<skipped + initialized]))
+                } catch {
+                    failure = error
+                }
             }
         }
         if let failure { throw failure }
         return bytes
+    }
+
+    /// How many bytes there were.
+    private func readAll(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+    ) throws(StoreError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            let got = pread(
+                descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done,
+                off_t(offset) + off_t(done))
+            if got < 0, errno == EINTR || errno == EINVAL && becameBuffered() { continue }
+            if got < 0 { throw .refused("read") }
+            done += got
+            // A direct read that ends within a block has met the end of the file.
+            if got == 0 || done % LogFile.blockBytes != 0 { break }
+        }
+        return done
+    }
+
+    /// Whether direct access was given up just now: some file systems refuse it only when it is
+    /// used, and some want larger blocks.
+    private func becameBuffered() -> Bool {
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0, flags & cyx_open_direct != 0 else { return false }
+        return fcntl(descriptor, F_SETFL, flags & ~cyx_open_direct) == 0
     }
 
     /// Makes all that was written durable. After it failed once, what a later call says about the
@@ -157,10 +178,9 @@ final class LogDirectory: Sendable {
 
     /// A new, empty file whose name survives a crash.
     func create(_ number: UInt32) throws(StoreError) -> LogFile {
-        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
-        let descriptor = Glibc.open(name(number), flags, 0o600)
+        let descriptor = descriptor(number, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC)
         guard descriptor >= 0 else { throw .refused("create \(name(number))") }
-        let file = LogFile(number: number, descriptor: descriptor, direct: direct(number))
+        let file = LogFile(number: number, descriptor: descriptor)
         do throws(StoreError) {
             try sync()
         } catch {
@@ -171,17 +191,19 @@ final class LogDirectory: Sendable {
     }
 
     /// A file that is there; nil if it is not.
-    func open(_ number: UInt32, forWriting: Bool = false) throws(StoreError) -> LogFile? {
-        let descriptor = Glibc.open(name(number), O_RDWR | O_CLOEXEC)
+    func open(_ number: UInt32) throws(StoreError) -> LogFile? {
+        let descriptor = descriptor(number, O_RDWR | O_CLOEXEC)
         if descriptor < 0, errno == ENOENT { return nil }
         guard descriptor >= 0 else { throw .refused("open \(name(number))") }
-        return LogFile(
-            number: number, descriptor: descriptor, direct: forWriting ? direct(number) : -1)
+        return LogFile(number: number, descriptor: descriptor)
     }
 
-    /// Below 0 on a file system that knows no direct access.
-    private func direct(_ number: UInt32) -> Int32 {
-        Glibc.open(name(number), O_WRONLY | O_CLOEXEC | cyx_open_direct)
+    /// Opens a file for direct access, or for any if its file system knows none.
+    private func descriptor(_ number: UInt32, _ flags: Int32) -> Int32 {
+        let direct = Glibc.open(name(number), flags | cyx_open_direct, 0o600)
+        guard direct < 0, errno == EINVAL else { return direct }
+        // Linux makes the file before it says so.
+        return Glibc.open(name(number), flags & ~O_EXCL, 0o600)
     }
 
     /// Frees a file's space as soon as nobody holds it; nothing if it is gone already.

@@ -37,11 +37,7 @@ extension ValueLogStore {
         _ directory: LogDirectory, _ state: LogState, _ numbers: [UInt32]
     ) throws(StoreError) -> LogFile? {
         let end = state.end.position
-        if let file = try directory.open(end.file, forWriting: true),
-            try file.size() >= end.offset
-        {
-            return file
-        }
+        if let file = try directory.open(end.file), try file.size() >= end.offset { return file }
         for number in numbers where number > end.file {
             guard try directory.open(number)?.size() ?? 0 == 0 else {
                 throw .corrupt(detail: "file \(end.file) of the value log is incomplete")
@@ -68,8 +64,7 @@ extension ValueLogStore {
             let size = try file.size()
             let isAtLimit = limit.map { end >= $0 } ?? false
             let following = numbers.first { $0 > file.number }
-            if !isAtLimit, let following, let next = try directory.open(following, forWriting: true)
-            {
+            if !isAtLimit, let following, let next = try directory.open(following) {
                 if size == end.offset {
                     file = next
                     state.end.position = LogPosition(file: following, offset: 0)
