@@ -2,8 +2,7 @@ internal import CyxCore
 
 /// Streams a range of an object: fetches window after window, a few ahead of the reader.
 actor ObjectReader {
-    /// Windows fetched beyond the one that the reader is in: as many as it has read, up to so many. A
-    /// client that reads nothing has nothing fetched ahead for it.
+    /// Windows fetched beyond the one that the reader is in.
     static let readAhead = 2
 
     private let context: ObjectContext
@@ -47,8 +46,9 @@ actor ObjectReader {
         while ready.isEmpty {
             guard nextWindow < windows.count else { return nil }
             let window = nextWindow
-            let last = window + min(window, ObjectReader.readAhead)
-            for ahead in window...min(last, windows.count - 1) { start(ahead) }
+            for ahead in window...min(window + ObjectReader.readAhead, windows.count - 1) {
+                start(ahead)
+            }
             let pieces = try await result(of: window)
             nextWindow = window + 1
             ready = trimmed(pieces, windows[window]).reversed()

@@ -95,10 +95,7 @@ extension ManifestChunk {
 struct ReadPlan: Sendable {
     /// Bytes of each shard file that one request asks for, unless one chunk alone is more.
     static let shardBytes = 1 << 20
-    /// Bytes of the object in one window, unless one chunk alone is more: the first is small, and each
-    /// next one twice as large. What is read is there sooner, and a client that asks for much and
-    /// takes none of it costs its gateway no more memory than the first few.
-    static let firstWindowBytes: UInt64 = 1 << 20
+    /// Bytes of the object in one window, unless one chunk alone is more.
     static let windowBytes: UInt64 = 8 << 20
 
     /// Consecutive windows, by chunk index.
@@ -109,11 +106,10 @@ struct ReadPlan: Sendable {
             let segment = content.segments[content.segment(of: start)]
             let limit = min(chunks.upperBound, segment.chunks.upperBound)
             var end = start + 1
-            let most = min(windowBytes, firstWindowBytes << UInt64(min(windows.count, 16)))
             while end < limit {
                 let local = start - segment.firstChunk..<end + 1 - segment.firstChunk
                 guard segment.shape.shardRange(of: local).count <= shardBytes,
-                    content.offsets[end + 1] - content.offsets[start] <= most
+                    content.offsets[end + 1] - content.offsets[start] <= windowBytes
                 else { break }
                 end += 1
             }
