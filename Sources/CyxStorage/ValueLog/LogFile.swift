@@ -12,7 +12,7 @@ final class LogFile: Sendable {
     /// What direct access asks of places, lengths and memory: disks have blocks of 512 or 4,096
     /// bytes. Every write ends on such a border.
     static let blockBytes = 4096
-    /// Memory that one write or read uses beside the values.
+    /// Memory that one write uses beside the values; a read uses as much as it returns.
     private static let stagingBytes = 512 << 10
 
     let number: UInt32
@@ -80,11 +80,17 @@ final class LogFile: Sendable {
 
     private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(StoreError) {
         var done = 0
+        var isBuffered = false
         while done < bytes.count {
             let count = pwrite(
                 descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done,
                 off_t(offset) + off_t(done))
-            if count < 0, errno == EINTR || errno == EINVAL && becameBuffered() { continue }
+            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EINVAL, !isBuffered {
+                isBuffered = true
+                giveUpDirectAccess()
+                continue
+            }
             guard count > 0 else { throw .refused("write") }
             done += count
         }
@@ -120,11 +126,17 @@ final class LogFile: Sendable {
         into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
     ) throws(StoreError) -> Int {
         var done = 0
+        var isBuffered = false
         while done < buffer.count {
             let got = pread(
                 descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done,
                 off_t(offset) + off_t(done))
-            if got < 0, errno == EINTR || errno == EINVAL && becameBuffered() { continue }
+            if got < 0, errno == EINTR { continue }
+            if got < 0, errno == EINVAL, !isBuffered {
+                isBuffered = true
+                giveUpDirectAccess()
+                continue
+            }
             if got < 0 { throw .refused("read") }
             done += got
             // A direct read that ends within a block has met the end of the file.
@@ -133,12 +145,11 @@ final class LogFile: Sendable {
         return done
     }
 
-    /// Whether direct access was given up just now: some file systems refuse it only when it is
-    /// used, and some want larger blocks.
-    private func becameBuffered() -> Bool {
+    /// Some file systems refuse direct access only when it is used, and some want larger blocks. Who
+    /// finds out at the same time does the same: whoever was refused tries once more.
+    private func giveUpDirectAccess() {
         let flags = fcntl(descriptor, F_GETFL)
-        guard flags >= 0, flags & cyx_open_direct != 0 else { return false }
-        return fcntl(descriptor, F_SETFL, flags & ~cyx_open_direct) == 0
+        if flags >= 0 { _ = fcntl(descriptor, F_SETFL, flags & ~cyx_open_direct) }
     }
 
     /// Makes all that was written durable. After it failed once, what a later call says about the
