@@ -10,6 +10,9 @@ internal import CyxTables
 actor SegmentFetcher {
     /// Segments whose holders are remembered.
     static let cachedHolders = 4096
+    /// For how long they are believed where they leave a data shard without a holder: it may have been
+    /// rebuilt meanwhile, and until that is known each read decodes.
+    static let partialHoldersTime = Duration.seconds(5)
     /// Segments whose bad shards are remembered, and how long their holders are asked last for
     /// them: then they may have been mended, and if not, custodians are told again.
     static let rejectedSegments = 4096
@@ -18,7 +21,8 @@ actor SegmentFetcher {
     private let context: ObjectContext
     private let runner: JobRunner
     private var latency: LatencyTracker
-    private var rows = BoundedCache<SegmentID, [HolderEntry]>(capacity: cachedHolders)
+    private var rows = BoundedCache<SegmentID, (entries: [HolderEntry], read: Instant)>(
+        capacity: cachedHolders)
     private var rejected = BoundedCache<SegmentID, [FetchSources.ShardAsk: Instant]>(
         capacity: rejectedSegments)
     private let badShards: Counter
@@ -186,10 +190,15 @@ actor SegmentFetcher {
         _ sources: inout FetchSources, _ shape: SegmentShape, refresh: Bool
     ) async {
         if refresh { sources.isRefreshed = true }
-        if !refresh, let cached = rows[shape.id] { return sources.add(cached) }
+        let now = context.environment.now()
+        if !refresh, let cached = rows[shape.id] {
+            sources.add(cached.entries)
+            let isFresh = now - cached.read < SegmentFetcher.partialHoldersTime
+            if isFresh || sources.hasAllDataShards { return }
+        }
         do throws(TableError) {
             let entries = try await context.provenHolders(of: shape).map(\.entry)
-            rows[shape.id] = entries
+            rows[shape.id] = (entries, now)
             sources.isRefreshed = true
             sources.add(entries)
         } catch {
