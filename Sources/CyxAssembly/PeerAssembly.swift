@@ -107,7 +107,7 @@ package final class PeerAssembly: Sendable {
             environment: environment, messaging: messaging, membership: overlay,
             tables: MeteredTables(tables, environment: environment),
             timings: plan.profile.objects, salts: salts, permits: permits,
-            collection: plan.collection, cacheBytes: plan.cacheBytes)
+            collection: plan.collection, cacheBytes: plan.cacheBytes, readBytes: plan.readBytes)
         repairer = Repairer(context: objects)
         auditor = Auditor(context: objects, repairer: repairer, signing: plan.identity)
         standings = StandingKeeper(context: objects, signing: plan.identity)

@@ -75,6 +75,8 @@ package struct PeerPlan: Sendable {
     package var collection = CollectionRules()
     /// Memory for what its gateways are asked for again and again.
     package var cacheBytes = 0
+    /// Memory for its gateways' reads that are under way.
+    package var readBytes = 256 << 20
     /// Rows of a partition from which on its members-to-be learn it in advance.
     package var lessonRowsMin = RowLimits.scanPageRows
 

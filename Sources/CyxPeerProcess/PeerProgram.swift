@@ -162,6 +162,7 @@ struct PeerProgram: Sendable {
         plan.congestion = configuration.congestion
         plan.profile = configuration.profile == .devnet ? .devnet : .production
         plan.cacheBytes = configuration.cacheBytes
+        plan.readBytes = configuration.readBytes
         plan.genesisDepth = configuration.genesisBits
         if let path = configuration.qlogDirectory {
             plan.qlog = try QlogDirectory(path: path, pool: pool)

@@ -146,6 +146,13 @@ import Testing
         #expect(throws: ConfigurationError.self) { try combine(["--s3-lifecycle-day", "0s"]) }
     }
 
+    @Test func readsMayBeGivenMoreMemory() throws {
+        #expect(try combine().readBytes == 256 << 20)
+        #expect(try combine(file: "gateway: {read_memory: 1GiB}").readBytes == 1 << 30)
+        #expect(try combine(["--s3-read-memory", "64MiB"]).readBytes == 64 << 20)
+        #expect(throws: ConfigurationError.self) { try combine(["--s3-read-memory", "63MiB"]) }
+    }
+
     @Test func aCertificateIsNamedWithItsKeyOrMade() throws {
         let plain = try combine()
         #expect(plain.s3CertificateFile == nil && !plain.s3SelfSigned)

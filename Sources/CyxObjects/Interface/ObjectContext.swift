@@ -22,6 +22,8 @@ package struct ObjectContext: Sendable {
     let digests: BodyDigests
     /// What is read again and again.
     let hotChunks: HotChunks
+    /// What reads may take of this process's memory.
+    package let readMemory: ReadMemory
     /// Accounts' leases, as they were read a while ago.
     let leases = LeaseBook()
     /// The order of collection's steps.
@@ -31,13 +33,14 @@ package struct ObjectContext: Sendable {
     private(set) var client: ShardClient
     let logger: Logger
 
-    /// `cacheBytes`: memory for chunks that gateways are asked for again and again.
+    /// `cacheBytes`: memory for chunks that gateways are asked for again and again; `readBytes`: for
+    /// reads that are under way.
     package init(
         environment: Environment, messaging: any PeerMessaging, membership: any Membership,
         tables: any Tables, timings: ObjectTimings, standings: StandingBook = StandingBook(),
         salts: PlacementSalts = PlacementSalts(), permits: PermitBook = PermitBook(),
         collection: CollectionRules = CollectionRules(), brokenRules: Set<ObjectRule> = [],
-        cacheBytes: Int = 0
+        cacheBytes: Int = 0, readBytes: Int = ReadMemory.defaultBytes
     ) {
         self.environment = environment
         self.messaging = messaging
@@ -52,6 +55,7 @@ package struct ObjectContext: Sendable {
         listings = ListingStore(environment: environment)
         digests = BodyDigests(environment: environment)
         hotChunks = HotChunks(bytes: cacheBytes, metrics: environment.metrics)
+        readMemory = ReadMemory(bytes: readBytes, environment: environment)
         client = ShardClient(messaging: messaging, timings: timings)
         logger = environment.logger.labelled("objects")
     }

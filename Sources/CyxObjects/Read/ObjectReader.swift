@@ -1,9 +1,17 @@
 internal import CyxCore
 
 /// Streams a range of an object: fetches window after window, a few ahead of the reader.
+///
+/// It begins small and fetches no more ahead than was taken before, so that a client which asks for
+/// much and takes nothing costs its gateway little. All that it holds is taken from `ReadMemory`.
 actor ObjectReader {
-    /// Windows fetched beyond the one that the reader is in.
-    static let readAhead = 2
+    /// At most so much is fetched beyond what was handed out.
+    static let readAheadBytes: UInt64 = 16 << 20
+    /// Of the first window, unless one chunk alone is more; each next one is so many times as large.
+    static let firstWindowBytes: UInt64 = 1 << 20
+    static let windowGrowth: UInt64 = 4
+    /// What is handed out at a time where memory is scarce: who is given it may hold it for long.
+    static let scarcePieceBytes: UInt64 = 64 << 10
 
     private let context: ObjectContext
     private let fetcher: SegmentFetcher
@@ -12,15 +20,40 @@ actor ObjectReader {
     /// Reads the layout again when a segment is gone: the object may have been re-coded meanwhile.
     private let reload: @Sendable () async throws -> VersionContent?
     private var content: VersionContent
-    private var windows: [Range<Int>]
-    private var nextWindow = 0
-    /// Pieces of the current window, last first.
-    private var ready: [[UInt8]] = []
-    private var states: [Int: WindowState] = [:]
+    /// Of the next byte to be handed out.
+    private var position: UInt64
+    private var taken: UInt64 = 0
+    private var windowBytes = ObjectReader.firstWindowBytes
+    /// The window that `position` is in.
+    private var current: Window?
+    /// Of the bytes that were handed out last, which count until more is asked for.
+    private var handedOut = 0
+    /// Windows after `current`, in order.
+    private var ahead: [Flight] = []
+    private var lastFlight: UInt64 = 0
+    private var isReading = false
+    private var place: ReadMemory.Place?
 
-    private enum WindowState {
-        case running(waiter: CheckedContinuation<Void, Never>?)
-        case done(Result<[[UInt8]], any Error>)
+    private struct Window {
+        let chunks: Range<Int>
+        /// By chunk; empty ones were handed out.
+        var pieces: [[UInt8]]
+        let grant: ReadMemory.Grant
+
+        var bytes: Int { pieces.reduce(0) { $0 + $1.count } }
+    }
+
+    /// A window that is being fetched, or was.
+    private struct Flight {
+        enum State {
+            case running(waiter: CheckedContinuation<Void, Never>?)
+            case done(Result<Window, any Error>)
+        }
+
+        let number: UInt64
+        let chunks: Range<Int>
+        let bytes: Int
+        var state = State.running(waiter: nil)
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -38,88 +71,213 @@ actor ObjectReader {
         self.content = content
         self.range = range
         self.reload = reload
-        windows = ReadPlan.windows(content, content.chunks(covering: range))
+        position = range.lowerBound
     }
 
     /// The next bytes of the range; nil at its end.
     func next() async throws -> [UInt8]? {
-        while ready.isEmpty {
-            guard nextWindow < windows.count else { return nil }
-            let window = nextWindow
-            for ahead in window...min(window + ObjectReader.readAhead, windows.count - 1) {
-                start(ahead)
-            }
-            let pieces = try await result(of: window)
-            nextWindow = window + 1
-            ready = trimmed(pieces, windows[window]).reversed()
+        let place = enter()
+        place.goesOn()
+        isReading = true
+        defer {
+            isReading = false
+            place.standsStill(holding: heldBytes)
         }
-        return ready.removeLast()
+        handedOut = 0
+        while position < range.upperBound {
+            let chunk = content.chunks(covering: position..<position + 1).lowerBound
+            guard let window = current, window.chunks.contains(chunk) else {
+                current = nil
+                current = try await window(from: chunk)
+                continue
+            }
+            window.grant.shrink(to: window.bytes)
+            fetchAhead(of: window)
+            return take(from: chunk)
+        }
+        current = nil
+        return nil
     }
 
-    /// Begins to fetch a window in the background, if somebody runs background jobs.
-    private func start(_ window: Int) {
-        guard states[window] == nil else { return }
-        states[window] = .running(waiter: nil)
-        let isTaken = runner.submit { await self.run(window) }
-        if !isTaken { states[window] = nil }
+    /// The rest of the chunk, or as much of it as is wanted.
+    private func take(from chunk: Int) -> [UInt8]? {
+        guard let window = current else { return nil }
+        let place = chunk - window.chunks.lowerBound
+        let piece = window.pieces[place]
+        let start = content.offsets[chunk]
+        let end = min(start + UInt64(piece.count), range.upperBound)
+        let isScarce = context.readMemory.isScarce
+        let most = isScarce ? position + ObjectReader.scarcePieceBytes : end
+        let wanted = position..<min(most, end)
+        position = wanted.upperBound
+        taken += UInt64(wanted.count)
+        if position == end {
+            current?.pieces[place] = []
+            handedOut = wanted.count
+        }
+        guard wanted.count < piece.count else { return piece }
+        return Array(piece[Int(wanted.lowerBound - start)..<Int(wanted.upperBound - start)])
     }
 
-    private func run(_ window: Int) async {
-        let result: Result<[[UInt8]], any Error>
+    // MARK: Windows
+
+    /// The next window to fetch, from `chunk` on.
+    private func plan(from chunk: Int, isScarce: Bool) -> Range<Int> {
+        let last = content.chunks(covering: range).upperBound
+        let bytes = isScarce ? ObjectReader.firstWindowBytes : windowBytes
+        return ReadPlan.window(content, chunk..<last, bytes: bytes)
+    }
+
+    private func grow() {
+        windowBytes = min(windowBytes * ObjectReader.windowGrowth, ReadPlan.windowBytes)
+    }
+
+    /// What a window takes while it is fetched: its shards, and what is decoded of them.
+    private func fetchedBytes(_ chunks: Range<Int>) -> Int {
+        content.chunks[chunks].reduce(0) { $0 + $1.storedBytes + Int($1.length) }
+    }
+
+    private func window(from chunk: Int) async throws -> Window {
+        if let flight = ahead.first, flight.chunks.lowerBound == chunk {
+            return try await result(of: flight.number)
+        }
+        ahead = []
+        let memory = context.readMemory
+        let chunks = plan(from: chunk, isScarce: memory.isScarce)
+        guard let grant = await memory.take(fetchedBytes(chunks)) else {
+            throw ObjectError.cancelled
+        }
+        grow()
+        return try await fetch(chunks, grant)
+    }
+
+    private func fetch(_ chunks: Range<Int>, _ grant: ReadMemory.Grant) async throws -> Window {
+        let window = Window(chunks: chunks, pieces: try await fetch(chunks), grant: grant)
+        grant.shrink(to: window.bytes)
+        return window
+    }
+
+    /// Begins to fetch what will be asked for next in the background, if somebody runs background
+    /// jobs, and while there is room.
+    private func fetchAhead(of window: Window) {
+        var next = ahead.last?.chunks.upperBound ?? window.chunks.upperBound
+        let end = content.chunks(covering: range).upperBound
+        while next < end,
+            content.offsets[next] - position < min(2 * taken, ObjectReader.readAheadBytes)
+        {
+            let chunks = plan(from: next, isScarce: false)
+            let bytes = fetchedBytes(chunks)
+            guard let grant = context.readMemory.takeAhead(bytes) else { return }
+            lastFlight += 1
+            let number = lastFlight
+            ahead.append(Flight(number: number, chunks: chunks, bytes: bytes))
+            guard runner.submit({ await self.run(number, chunks, grant) }) else {
+                ahead.removeLast()
+                return
+            }
+            grow()
+            next = chunks.upperBound
+        }
+    }
+
+    private func run(_ number: UInt64, _ chunks: Range<Int>, _ grant: ReadMemory.Grant) async {
+        let result: Result<Window, any Error>
         do {
-            result = .success(try await fetch(window))
+            result = .success(try await fetch(chunks, grant))
         } catch {
             result = .failure(error)
         }
-        guard case .running(let waiter) = states[window] else { return }
-        states[window] = .done(result)
+        guard let index = ahead.firstIndex(where: { $0.number == number }),
+            case .running(let waiter) = ahead[index].state
+        else { return }
+        ahead[index].state = .done(result)
         waiter?.resume()
     }
 
-    private func result(of window: Int) async throws -> [[UInt8]] {
-        guard states[window] != nil else { return try await fetch(window) }
+    /// Waits for the first of the windows ahead.
+    private func result(of number: UInt64) async throws -> Window {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                guard case .running = states[window], !Task.isCancelled else {
+                guard case .running = ahead.first?.state, !Task.isCancelled else {
                     return continuation.resume()
                 }
-                states[window] = .running(waiter: continuation)
+                ahead[0].state = .running(waiter: continuation)
             }
         } onCancel: {
-            // Cancellation comes from any thread; the window's own job wakes the reader then.
-            context.environment.executor.execute { self.assumeIsolated { $0.release(window) } }
+            // Cancellation comes from any thread; the window's own job goes on.
+            context.environment.executor.execute { self.assumeIsolated { $0.release(number) } }
         }
-        guard case .done(let result) = states[window] else { throw ObjectError.cancelled }
-        states[window] = nil
+        guard case .done(let result) = ahead.first?.state else { throw ObjectError.cancelled }
+        ahead.removeFirst()
         return try result.get()
     }
 
-    private func release(_ window: Int) {
-        guard case .running(let waiter?) = states[window] else { return }
-        states[window] = .running(waiter: nil)
+    private func release(_ number: UInt64) {
+        guard ahead.first?.number == number, case .running(let waiter?) = ahead[0].state else {
+            return
+        }
+        ahead[0].state = .running(waiter: nil)
         waiter.resume()
     }
 
-    private func fetch(_ window: Int) async throws -> [[UInt8]] {
+    // MARK: Standing still
+
+    private func enter() -> ReadMemory.Place {
+        if let place { return place }
+        let executor = context.environment.executor
+        let place = context.readMemory.enter { [weak self] in
+            executor.execute { [weak self] in self?.assumeIsolated { $0.putDown() } }
+        }
+        self.place = place
+        return place
+    }
+
+    private var heldBytes: Int {
+        ahead.reduce(current?.bytes ?? 0) { $0 + $1.bytes }
+    }
+
+    /// Drops what was not handed out: it is fetched again should it be asked for.
+    private func putDown() {
+        guard !isReading else { return }
+        if let window = current {
+            window.grant.shrink(to: handedOut)
+            current = Window(chunks: 0..<0, pieces: [], grant: window.grant)
+        }
+        ahead = []
+        windowBytes = ObjectReader.firstWindowBytes
+        taken = 0
+    }
+
+    // MARK: Fetching
+
+    private func fetch(_ chunks: Range<Int>) async throws -> [[UInt8]] {
         do {
-            return try await fetch(windows[window])
+            return try await fetchParts(of: chunks)
         } catch let error as ObjectError {
             switch error {
             case .unavailable, .dataLost:
                 guard let fresh = try await reload() else { throw error }
                 content = fresh
-                // A re-coded object has the same chunks in other segments.
-                var pieces: [[UInt8]] = []
-                for part in ReadPlan.windows(fresh, windows[window]) {
-                    pieces += try await fetch(part)
-                }
-                return pieces
+                return try await fetchParts(of: chunks)
             default: throw error
             }
         }
     }
 
-    private func fetch(_ chunks: Range<Int>) async throws -> [[UInt8]] {
+    /// Chunks that were in one segment when they were chosen: a re-coded object has the same ones in
+    /// others.
+    private func fetchParts(of chunks: Range<Int>) async throws -> [[UInt8]] {
+        let content = content
+        var pieces: [[UInt8]] = []
+        for part in ReadPlan.windows(content, chunks) {
+            pieces += try await fetchPart(part, of: content)
+        }
+        return pieces
+    }
+
+    private func fetchPart(
+        _ chunks: Range<Int>, of content: VersionContent
+    ) async throws -> [[UInt8]] {
         let segment = content.segments[content.segment(of: chunks.lowerBound)]
         let local =
             chunks.lowerBound - segment.firstChunk..<chunks.upperBound - segment.firstChunk
@@ -160,31 +318,8 @@ actor ObjectReader {
             segment.shape, segment.shape.shardRange(of: chunks), holders: segment.holders,
             excluding: excluded)
         return await context.environment.blocking.run {
-            guard let sealed = WindowDecoder.ciphertexts(shards, chunks: chunks) else { return nil }
-            var pieces: [[UInt8]] = []
-            for (ciphertext, record) in zip(sealed, records) {
-                guard let piece = WindowDecoder.open(ciphertext, record) else { return nil }
-                pieces.append(piece)
-            }
-            return pieces
+            WindowDecoder.open(chunks, records, from: shards)
         }
-    }
-
-    /// Cuts the first and the last piece to the range.
-    private func trimmed(_ pieces: [[UInt8]], _ chunks: Range<Int>) -> [[UInt8]] {
-        var trimmed: [[UInt8]] = []
-        for (chunk, piece) in zip(chunks, pieces) {
-            let start = content.offsets[chunk]
-            let wanted = range.clamped(to: start..<start + UInt64(piece.count))
-            guard !wanted.isEmpty else { continue }
-            if wanted.count == piece.count {
-                trimmed.append(piece)
-            } else {
-                trimmed.append(
-                    Array(piece[Int(wanted.lowerBound - start)..<Int(wanted.upperBound - start)]))
-            }
-        }
-        return trimmed
     }
 }
 

@@ -103,19 +103,27 @@ struct ReadPlan: Sendable {
         var windows: [Range<Int>] = []
         var start = chunks.lowerBound
         while start < chunks.upperBound {
-            let segment = content.segments[content.segment(of: start)]
-            let limit = min(chunks.upperBound, segment.chunks.upperBound)
-            var end = start + 1
-            while end < limit {
-                let local = start - segment.firstChunk..<end + 1 - segment.firstChunk
-                guard segment.shape.shardRange(of: local).count <= shardBytes,
-                    content.offsets[end + 1] - content.offsets[start] <= windowBytes
-                else { break }
-                end += 1
-            }
-            windows.append(start..<end)
-            start = end
+            windows.append(window(content, start..<chunks.upperBound))
+            start = windows[windows.count - 1].upperBound
         }
         return windows
+    }
+
+    /// The first window of a run of chunks that is not empty, of at most `bytes` or one chunk.
+    static func window(
+        _ content: VersionContent, _ chunks: Range<Int>, bytes: UInt64 = windowBytes
+    ) -> Range<Int> {
+        let start = chunks.lowerBound
+        let segment = content.segments[content.segment(of: start)]
+        let limit = min(chunks.upperBound, segment.chunks.upperBound)
+        var end = start + 1
+        while end < limit {
+            let local = start - segment.firstChunk..<end + 1 - segment.firstChunk
+            guard segment.shape.shardRange(of: local).count <= shardBytes,
+                content.offsets[end + 1] - content.offsets[start] <= bytes
+            else { break }
+            end += 1
+        }
+        return start..<end
     }
 }

@@ -48,30 +48,53 @@ enum WindowDecoder {
 
     /// The ciphertexts of the segment's chunks `chunks`, whose shards are `shards.range`.
     static func ciphertexts(_ shards: FetchedShards, chunks: Range<Int>) -> [[UInt8]]? {
-        let shape = shards.shape
-        let code = shape.code
         guard let files = dataFiles(shards) else { return nil }
-        let base = shards.range.lowerBound
         return chunks.map { chunk in
-            let length = shape.chunkLengths[chunk]
-            let size = code.shardBytes(length)
-            let start = shape.shardOffsets[chunk] - base
+            let length = shards.shape.chunkLengths[chunk]
             return [UInt8](unsafeUninitializedCapacity: length) { output, count in
-                let raw = UnsafeMutableRawBufferPointer(output)
-                for index in 0..<code.dataShards {
-                    let place = index * size
-                    let part = min(size, length - place)
-                    guard part > 0 else { break }
-                    files[index].bytes.withUnsafeBytes { file in
-                        UnsafeMutableRawBufferPointer(rebasing: raw[place..<place + part])
-                            .copyMemory(
-                                from: UnsafeRawBufferPointer(
-                                    rebasing: file[
-                                        files[index].start + start..<files[index].start + start
-                                            + part]))
-                    }
-                }
+                join(chunk, of: shards, files, into: UnsafeMutableRawBufferPointer(output))
                 count = length
+            }
+        }
+    }
+
+    /// The bytes of the segment's chunks `chunks`, of which the manifest says `records`; nil if they
+    /// are something else. One ciphertext at a time is made whole, always in the same place: it is
+    /// still in the processor's cache when it is decrypted.
+    static func open(
+        _ chunks: Range<Int>, _ records: [ManifestChunk], from shards: FetchedShards
+    ) -> [[UInt8]]? {
+        guard let files = dataFiles(shards),
+            let longest = shards.shape.chunkLengths[chunks].max()
+        else { return nil }
+        return withUnsafeTemporaryAllocation(byteCount: longest, alignment: 64) { buffer in
+            var pieces: [[UInt8]] = []
+            for (chunk, record) in zip(chunks, records) {
+                let sealed = UnsafeMutableRawBufferPointer(
+                    rebasing: buffer[..<shards.shape.chunkLengths[chunk]])
+                join(chunk, of: shards, files, into: sealed)
+                guard let piece = open(UnsafeRawBufferPointer(sealed), record) else { return nil }
+                pieces.append(piece)
+            }
+            return pieces
+        }
+    }
+
+    /// Writes a chunk's ciphertext from the parts of it that the data files hold.
+    private static func join(
+        _ chunk: Int, of shards: FetchedShards, _ files: [(bytes: [UInt8], start: Int)],
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        let size = shards.shape.code.shardBytes(output.count)
+        let start = shards.shape.shardOffsets[chunk] - shards.range.lowerBound
+        for (index, file) in files.enumerated() {
+            let place = index * size
+            let part = min(size, output.count - place)
+            guard part > 0 else { break }
+            let from = file.start + start
+            file.bytes.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: output[place..<place + part])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + part]))
             }
         }
     }
@@ -93,9 +116,9 @@ enum WindowDecoder {
     }
 
     /// A chunk's bytes from its ciphertext; nil if they are not what the manifest says.
-    static func open(_ ciphertext: [UInt8], _ chunk: ManifestChunk) -> [UInt8]? {
+    static func open(_ ciphertext: UnsafeRawBufferPointer, _ chunk: ManifestChunk) -> [UInt8]? {
         guard let key = Digest(bytes: chunk.key),
-            let plain = ciphertext.withUnsafeBytes({ ChunkCipher.open($0, key: key) })
+            let plain = ChunkCipher.open(ciphertext, key: key)
         else { return nil }
         switch ChunkCipher.Codec(rawValue: chunk.codec) {
         case .plain: return plain.count == Int(chunk.length) ? plain : nil

@@ -35,6 +35,7 @@ extension PeerConfiguration {
             FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
             FlagSpec("s3-cache", "SIZE", "memory for objects that are read often (64MiB)"),
+            FlagSpec("s3-read-memory", "SIZE", "memory for all reads under way (256MiB)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
             FlagSpec(
                 "genesis-bits", "N",
@@ -51,8 +52,8 @@ extension PeerConfiguration {
         "data-dir", "listen", "bootstrap", "roles", "s3-listen", "admin-listen", "zone",
         "allocated", "network-key", "admin-key", "own-ranges", "relay-circuits", "relay-rate",
         "profile", "congestion", "log-level", "qlog", "lease", "s3-ownership",
-        "s3-lifecycle-day", "s3-domain", "s3-cache", "genesis-bits", "s3-tls-certificate",
-        "s3-tls-key", "event-origins",
+        "s3-lifecycle-day", "s3-domain", "s3-cache", "s3-read-memory", "genesis-bits",
+        "s3-tls-certificate", "s3-tls-key", "event-origins",
     ]
 
     /// Combines the three sources; flags win over the file, and both over the defaults.
@@ -122,6 +123,7 @@ extension PeerConfiguration {
         "gateway.tls_self_signed": "s3-tls-self-signed",
         "gateway.ownership": "s3-ownership",
         "gateway.lifecycle_day": "s3-lifecycle-day", "gateway.cache": "s3-cache",
+        "gateway.read_memory": "s3-read-memory",
         "profile": "profile", "network.genesis_bits": "genesis-bits",
         "transport.congestion": "congestion", "log_level": "log-level",
         "storage.path": "data-dir", "storage.allocated": "allocated", "transport.qlog": "qlog",

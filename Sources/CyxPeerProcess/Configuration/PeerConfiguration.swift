@@ -52,6 +52,8 @@ struct PeerConfiguration: Equatable {
     var lease: Duration?
     /// Memory for what a gateway is asked for again and again.
     var cacheBytes = 64 << 20
+    /// Memory for a gateway's reads that are under way.
+    var readBytes = 256 << 20
     var profile = Profile.production
     /// Bits of the prefixes of the partitions that a network begins with; all its peers have to agree.
     var genesisBits: UInt8 = 8
@@ -71,6 +73,8 @@ struct ConfigurationError: Error, Equatable, CustomStringConvertible {
 extension PeerConfiguration {
     /// A lease is renewed three times within it.
     private static let leaseMin = Duration.seconds(3)
+    /// With less, a read could not hold its window beside those that stand still.
+    private static let readBytesMin = 64 << 20
 
     /// Every setting by its flag's name; the file's keys map to these in `PeerConfiguration+File`.
     ///
@@ -154,6 +158,11 @@ extension PeerConfiguration {
                 throw refuse("a size such as 256MiB, or 0 for none")
             }
             cacheBytes = size
+        case "s3-read-memory":
+            guard let bytes = Units.parseBytes(text), let size = Int(exactly: bytes),
+                size >= PeerConfiguration.readBytesMin
+            else { throw refuse("a size of 64MiB or more") }
+            readBytes = size
         case "s3-ownership":
             switch text {
             case "BucketOwnerEnforced": objectsBelongToBucketOwner = true

@@ -32,6 +32,7 @@ final class ObjectWorld {
         let departures = Mutex<[PeerID: Departure]>([:])
         let books = Mutex<[PeerID: StandingBook]>([:])
         let salts = Mutex<[PeerID: PlacementSalts]>([:])
+        let readMemory = Mutex<ReadMemory?>(nil)
         let answering = Mutex<[PeerID: DirectMessaging]>([:])
         private let messagings = Mutex<[(PeerContact, DirectMessaging)]>([])
 
@@ -57,6 +58,7 @@ final class ObjectWorld {
     /// Rules that the gateway does not keep.
     private let brokenRules: Set<ObjectRule>
     private let cacheBytes: Int
+    private let readBytes: Int
     /// The lease that the gateway asks for when it starts next.
     var lease: Duration? {
         get { slots.lease.withLock { $0 } }
@@ -71,6 +73,9 @@ final class ObjectWorld {
             return gateway
         }
     }
+
+    /// What the gateway's reads have taken.
+    var readMemoryBytes: Int { slots.readMemory.withLock { $0?.usedBytes ?? 0 } }
 
     func messaging(_ node: Node) -> DirectMessaging? {
         slots.answering.withLock { $0[node.id] }
@@ -170,13 +175,15 @@ final class ObjectWorld {
     init(
         storers: Int, seed: UInt64 = 1, zones: Int = 0, audits: Bool = false,
         upkeep: Bool = false, lease: Duration? = nil, timings: ObjectTimings = .devnet,
-        gatewayWithout brokenRules: Set<ObjectRule> = [], cacheBytes: Int = 0
+        gatewayWithout brokenRules: Set<ObjectRule> = [], cacheBytes: Int = 0,
+        readBytes: Int = ReadMemory.defaultBytes
     ) throws {
         self.upkeep = upkeep
         self.audits = audits
         self.timings = timings
         self.brokenRules = brokenRules
         self.cacheBytes = cacheBytes
+        self.readBytes = readBytes
         slots.lease.withLock { $0 = lease }
         world = SimulatedWorld(seed: seed)
         gatewayNode = ObjectWorld.node(world, 0)
@@ -267,7 +274,7 @@ final class ObjectWorld {
     func startGateway() throws {
         let (world, shared, members) = (world, shared, members)
         let (timings, slots, gatewayNode) = (timings, slots, gatewayNode)
-        let (brokenRules, cacheBytes) = (brokenRules, cacheBytes)
+        let (brokenRules, cacheBytes, readBytes) = (brokenRules, cacheBytes, readBytes)
         slots.gateway.withLock { $0 = nil }
         if gatewayNode.peer.lives > 1 || !gatewayNode.peer.isRunning {
             gatewayNode.peer.restart()
@@ -280,7 +287,8 @@ final class ObjectWorld {
                     environment: peer.environment, messaging: messaging,
                     membership: FakeMembership(gatewayNode.id, members),
                     tables: FakeTables(shared, gatewayNode.id), timings: timings,
-                    brokenRules: brokenRules, cacheBytes: cacheBytes)
+                    brokenRules: brokenRules, cacheBytes: cacheBytes, readBytes: readBytes)
+                slots.readMemory.withLock { $0 = context.readMemory }
                 slots.books.withLock { $0[gatewayNode.id] = context.standings }
                 let gateway = ObjectGateway(
                     context: context, accountSeed: [UInt8](repeating: 77, count: 32),

@@ -7,13 +7,11 @@ from .wire import Target
 
 PEERS = 4
 PARTS = (framing, frames, checksums, documents, keys, numbers, signatures, mistakes, slow)
-# What is about connections rather than about what is said on them.
-PARTS_OF_CONNECTIONS = (framing, slow)
 
 
-def run(cases, programs, parts=PARTS, extra=()):
+def run(cases, programs):
     accounts = ["other:other:other-secret"]
-    with Devnet(programs, PEERS, accounts=accounts, extra=extra) as devnet:
+    with Devnet(programs, PEERS, accounts=accounts) as devnet:
         client = devnet.s3()
         client.create_bucket(Bucket="hostile")
         client.put_object(Bucket="hostile", Key="kept", Body=b"kept")
@@ -26,15 +24,6 @@ def run(cases, programs, parts=PARTS, extra=()):
             expect(kept == b"kept", "an object of before came back different")
             return note
 
-        for part in parts:
+        for part in PARTS:
             for name, body in part.cases(target):
-                name += " over TLS" if target.is_secure else ""
                 cases.run(name, lambda: guarded(body))
-
-
-class OverTLS:
-    """The same of connections that speak TLS, where the library reads and closes otherwise."""
-
-    @staticmethod
-    def run(cases, programs):
-        run(cases, programs, PARTS_OF_CONNECTIONS, ["--s3-tls-self-signed"])
