@@ -22,7 +22,7 @@ from support import compatibility
 
 SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
-    "hostile": hostile,
+    "hostile": hostile, "hostile-tls": hostile.OverTLS,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
     "together": together, "grants": grants, "pins": pins, "leases": leases, "splits": splits,
     "tls": tls, "events": events,

@@ -8,10 +8,13 @@ import hmac
 import pathlib
 import re
 import socket
+import ssl
 import urllib.parse
 
 from harness import expect
 
+# How the end of a connection shows while something is sent or read, with TLS and without.
+CUT_OFF = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -37,6 +40,52 @@ class Answer:
             self.status, self.code, " (closed)" if self.is_closed else "", self.data[:300])
 
 
+class TLSConnection:
+    """TLS over a connected socket. Other than that of `ssl`, it can tell the other side that nothing
+    more comes (RFC 8446 §6.1) without a look at what has come by then, which would be lost."""
+
+    def __init__(self, connection, context, host):
+        self.socket = connection
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
+        try:
+            self.go_on(self.tls.do_handshake)
+        except BaseException:
+            self.close()
+            raise
+
+    def go_on(self, step, *arguments):
+        while True:
+            try:
+                return step(*arguments)
+            except ssl.SSLWantReadError:
+                self.flush()
+                if more := self.socket.recv(1 << 16):
+                    self.incoming.write(more)
+                else:
+                    self.incoming.write_eof()
+            finally:
+                self.flush()
+
+    def flush(self):
+        if self.outgoing.pending:
+            self.socket.sendall(self.outgoing.read())
+
+    def sendall(self, data):
+        self.go_on(self.tls.write, data)
+
+    def recv(self, count):
+        return self.go_on(self.tls.read, count)
+
+    def shutdown(self, how):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        self.flush()
+
+    def close(self):
+        self.socket.close()
+
+
 class Target:
     """The gateway under test, as whoever has a key of it sees it."""
 
@@ -46,22 +95,56 @@ class Target:
         self.s3 = devnet.s3()
         parts = urllib.parse.urlsplit(devnet.endpoint)
         self.host, self.port = parts.hostname, parts.port
+        self.tls = None
+        if parts.scheme == "https":
+            self.tls = ssl.create_default_context(cafile=devnet.ca_file)
         self.access_key, self.secret_key = "demo", "demo-secret"
 
     @property
     def authority(self):
         return "%s:%d" % (self.host, self.port)
 
-    def connect(self, timeout=20):
-        return socket.create_connection((self.host, self.port), timeout=timeout)
+    @property
+    def is_secure(self):
+        return self.tls is not None
+
+    def connect(self, timeout=20, receive_buffer=None):
+        """A connection on which a request can begin: with TLS, the handshake is done."""
+        connection = self.connect_plainly(timeout, receive_buffer)
+        if not self.is_secure:
+            return connection
+        try:
+            return self.tls.wrap_socket(connection, server_hostname=self.host)
+        except BaseException:
+            connection.close()
+            raise
+
+    def connect_plainly(self, timeout=20, receive_buffer=None):
+        """A connection on which nothing was said."""
+        connection = socket.socket()
+        connection.settimeout(timeout)
+        if receive_buffer:
+            # Before the window is told to the other side.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            connection.connect((self.host, self.port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def connect_to_end(self, timeout=20):
+        """A connection whose sending half can be closed alone."""
+        connection = self.connect_plainly(timeout)
+        return TLSConnection(connection, self.tls, self.host) if self.is_secure else connection
 
     def ask(self, data, timeout=20, ends=False):
         """Sends `data`, and reads until the gateway closes or says nothing for `timeout`."""
         received = b""
-        with self.connect(timeout) as connection:
+        with contextlib.closing((self.connect_to_end if ends else self.connect)(timeout)) as connection:
             is_closed = True
             # A gateway that has heard enough closes, or reads no more, while more is being sent.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            with contextlib.suppress(*CUT_OFF):
                 for piece in [data] if isinstance(data, bytes) else data:
                     connection.sendall(piece)
                 if ends:
@@ -69,7 +152,7 @@ class Target:
             try:
                 while more := connection.recv(1 << 16):
                     received += more
-            except ConnectionResetError:
+            except CUT_OFF:
                 pass
             except TimeoutError:
                 is_closed = False
