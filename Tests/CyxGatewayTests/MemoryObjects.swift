@@ -108,7 +108,8 @@ final class MemoryObjects: ObjectService {
     ) throws -> ObjectInfo {
         var info = ObjectInfo(
             key: key, size: UInt64(bytes.count), etag: etag, modified: time(),
-            headers: options.headers, checksums: options.checksums, cid: "bafkfake",
+            headers: options.headers, checksums: options.checksums,
+            cid: CID(rawContent: Array("\(bucket)\0".utf8) + bytes).text,
             redundancy: "rs(10,4)")
         info.attributes = options.attributes
         info.parts = parts

@@ -15,7 +15,7 @@ import recovery
 import upkeep
 from collection import leases, losses, pins
 from edges import events, tls
-from gateways import grants, together
+from gateways import datasets, grants, together
 from harness import Cases, Devnet, expect
 from partitions import splits
 from support import compatibility
@@ -25,7 +25,7 @@ SUITES = {
     "hostile": hostile, "hostile-tls": hostile.OverTLS,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
     "together": together, "grants": grants, "pins": pins, "leases": leases, "splits": splits,
-    "tls": tls, "events": events,
+    "tls": tls, "events": events, "datasets": datasets,
 }
 
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.

@@ -140,6 +140,12 @@ extension S3Gateway {
         return access.allows(.list, policyContext(.list, call, key: ""))
     }
 
+    /// Whether the bucket's policy says that the requester may not, whatever else would let it. To be
+    /// asked once `authorize` has found the bucket.
+    func isForbidden(_ need: AccessNeed, _ call: Call) -> Bool {
+        call.access?.policy?.answer(to: policyContext(need, call, key: call.key)) == .denied
+    }
+
     /// Whether the requester may know that a key does not exist.
     func mayKnowOfAbsence(_ call: Call) -> Bool {
         call.access?.allows(.list, policyContext(.list, call, key: "")) ?? true

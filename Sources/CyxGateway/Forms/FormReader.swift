@@ -2,7 +2,8 @@ internal import CyxS3
 
 /// Takes a `multipart/form-data` body apart as it comes (RFC 7578, with the framing of RFC 2046
 /// §5.1.1): the fields first, then the bytes of the part named `file`. What follows that part is
-/// read over, as S3 does. A machine that holds no more than the fields and one delimiter.
+/// read over, as S3 does, or taken for further fields. A machine that holds no more than the fields
+/// and one delimiter.
 struct FormReader: Sendable {
     private enum State {
         /// Behind a delimiter: `--` ends the form, a line end begins a part.
@@ -21,6 +22,8 @@ struct FormReader: Sendable {
     static let maximumBoundaryBytes = 70
 
     private let delimiter: [UInt8]
+    private let fieldBytesMax: Int
+    private let takesLaterFields: Bool
     private var state = State.skipped
     /// What came and is not yet decided.
     private var pending: [UInt8]
@@ -33,8 +36,14 @@ struct FormReader: Sendable {
     private(set) var hasFile = false
     var hasEnded: Bool { if case .done = state { true } else { false } }
 
-    init(boundary: String) {
+    /// `takesLaterFields`: whether fields may follow the file.
+    init(
+        boundary: String, fieldBytesMax: Int = FormReader.maximumFieldBytes,
+        takesLaterFields: Bool = false
+    ) {
         delimiter = Array("\r\n--\(boundary)".utf8)
+        self.fieldBytesMax = fieldBytesMax
+        self.takesLaterFields = takesLaterFields
         // The first delimiter needs no line end before it.
         pending = [0x0D, 0x0A]
     }
@@ -127,7 +136,7 @@ struct FormReader: Sendable {
     /// `taken` bytes are read for good, `waiting` ones are not yet.
     private mutating func count(_ taken: Int, _ waiting: Int) throws(S3Error) {
         fieldBytes += taken
-        guard fieldBytes + waiting <= FormReader.maximumFieldBytes + delimiter.count else {
+        guard fieldBytes + waiting <= fieldBytesMax + delimiter.count else {
             throw FormReader.tooLong
         }
     }
@@ -166,7 +175,7 @@ struct FormReader: Sendable {
             pending[..<(end - 1)].allSatisfy({ $0 == 0x20 || $0 == 0x09 })
         else { throw malformed("a boundary is followed by something") }
         pending.removeFirst(end + 1)
-        state = hasFile ? .skipped : .headers
+        state = hasFile && !takesLaterFields ? .skipped : .headers
         return true
     }
 
@@ -184,7 +193,7 @@ struct FormReader: Sendable {
             .split(whereSeparator: \.isNewline)
         try count(end + 4, 0)
         pending.removeFirst(end + 4)
-        var name: String?
+        var (name, filename): (String?, String?)
         for line in lines {
             let pair = line.split(separator: ":", maxSplits: 1)
             guard pair.count == 2,
@@ -196,7 +205,9 @@ struct FormReader: Sendable {
         }
         guard let name else { throw malformed("a part has no name") }
         if name.lowercased() == "file" {
+            guard !hasFile else { throw malformed("there are two files") }
             hasFile = true
+            self.filename = filename
             state = .file
         } else {
             state = .field(name: name.lowercased())

@@ -110,9 +110,15 @@ enum S3Headers {
     }
 
     /// `rs(k,m)` survives m losses.
-    static func survivedLosses(_ redundancy: String) -> Int? {
+    static func survivedLosses(_ redundancy: String) -> Int? { code(redundancy)?.parity }
+
+    /// The numbers of `rs(k,m)`; nil for what is no such code.
+    static func code(_ redundancy: String) -> (data: Int, parity: Int)? {
         guard redundancy.hasPrefix("rs("), redundancy.hasSuffix(")") else { return nil }
         let numbers = redundancy.dropFirst(3).dropLast().split(separator: ",")
-        return numbers.count == 2 ? Int(numbers[1].trimmingSpaces()) : nil
+        guard numbers.count == 2, let data = Int(numbers[0].trimmingSpaces()), data > 0,
+            let parity = Int(numbers[1].trimmingSpaces())
+        else { return nil }
+        return (data, parity)
     }
 }

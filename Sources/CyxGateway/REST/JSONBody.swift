@@ -11,7 +11,7 @@ struct JSONBody: Equatable, Sendable {
     @inline(never)
     init(_ bytes: [UInt8], allowing names: Set<String>) throws(RESTError) {
         guard !bytes.isEmpty else {
-            members = [:]
+            try self.init([:], allowing: names, of: "The body")
             return
         }
         let value: JSONValue
@@ -23,9 +23,16 @@ struct JSONBody: Equatable, Sendable {
             throw RESTError(
                 "MalformedJSON", 400, "The body is no JSON object, or has a member twice")
         }
+        try self.init(members, allowing: names, of: "The body")
+    }
+
+    /// `subject`: what has the members, for errors.
+    init(
+        _ members: [String: JSONValue], allowing names: Set<String>, of subject: String
+    ) throws(RESTError) {
         if let other = members.keys.filter({ !names.contains($0) }).min() {
             throw .invalid(
-                "The body has a member `\(other)` that means nothing here",
+                "\(subject) has a member `\(other)` that means nothing here",
                 advice: "give any of: \(names.sorted().joined(separator: ", "))")
         }
         // What is null is as good as absent.
@@ -55,5 +62,26 @@ struct JSONBody: Equatable, Sendable {
         guard let value = members[name] else { return nil }
         guard case .bool(let flag) = value else { throw .invalid("`\(name)` is not true or false") }
         return flag
+    }
+
+    func texts(_ name: String) throws(RESTError) -> [String]? {
+        guard let value = members[name] else { return nil }
+        guard case .array(let values) = value else { throw .invalid("`\(name)` is no array") }
+        var texts: [String] = []
+        for value in values {
+            guard let text = value.text else { throw .invalid("`\(name)` is no array of strings") }
+            texts.append(text)
+        }
+        return texts
+    }
+
+    func object(
+        _ name: String, allowing names: Set<String>
+    ) throws(RESTError) -> JSONBody? {
+        guard let value = members[name] else { return nil }
+        guard let members = value.members else {
+            throw .invalid("`\(name)` is no JSON object, or has a member twice")
+        }
+        return try JSONBody(members, allowing: names, of: "`\(name)`")
     }
 }

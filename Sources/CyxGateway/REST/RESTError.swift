@@ -47,6 +47,10 @@ struct RESTError: Error, Equatable {
         RESTError("InvalidArgument", 400, message, advice: advice)
     }
 
+    static let noSuchDataset = RESTError(
+        "NoSuchDataset", 404, "No account that this gateway serves has a data set of that CID",
+        advice: "GET /api/v1/users/me/datasets lists yours")
+
     static func notFound(_ path: String) -> RESTError {
         RESTError(
             "NoSuchPath", 404, "There is no \(path)", advice: "see \"REST\" in the README")

@@ -135,6 +135,12 @@ struct RESTGateway: Sendable {
         let path = try RESTGateway.path(of: request)
         let route = try RESTRoute(method: request.method, path: path)
         trace.operation = route.name
+        if route.isOpen, !S3Gateway.isSigned(request, try S3Query(target: request.target)) {
+            trace.account = "anonymous"
+            let s3 = try await s3.authenticate(request, body)
+            return try await perform(
+                route, DatasetCall(s3: s3, account: nil, path: path, method: request.method))
+        }
         let call = try await authenticate(request, body, path)
         trace.account = call.account.name
         trace.subject =
@@ -170,6 +176,21 @@ struct RESTGateway: Sendable {
         case .listShares: try await listShares(call)
         case .revokeShare: try await revokeShare(call)
         case .openEvents: try await openEvents(call)
+        default: try await perform(route, DatasetCall(call))
+        }
+    }
+
+    @inline(never)
+    private func perform(_ route: RESTRoute, _ call: DatasetCall) async throws -> HTTPResponse {
+        switch route {
+        case .createDataset: try await createDataset(call)
+        case .getDataset: try await getDataset(call)
+        case .describeDataset: try await describeDataset(call)
+        case .updateDataset: try await updateDataset(call)
+        case .deleteDataset: try await deleteDataset(call)
+        case .listDatasets: try await listDatasets(call)
+        case .searchDatasets: try await searchDatasets(call)
+        default: throw RESTError.notFound("/api/v1/" + call.path.joined(separator: "/"))
         }
     }
 

@@ -4,6 +4,16 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
     case describeUser
     case createShare, listShares, revokeShare
     case openEvents
+    case createDataset, getDataset, describeDataset, updateDataset, deleteDataset
+    case listDatasets, searchDatasets
+
+    /// Whether it also answers requests of nobody in particular.
+    var isOpen: Bool {
+        switch self {
+        case .getDataset, .describeDataset, .searchDatasets: true
+        default: false
+        }
+    }
 
     /// `CreateToken`, for the log and the metrics.
     var name: String {
@@ -21,6 +31,14 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
         case .listShares: [("GET", ["shares"])]
         case .revokeShare: [("DELETE", ["shares", "*"])]
         case .openEvents: [("GET", ["events"])]
+        case .createDataset: [("POST", ["datasets"])]
+        case .getDataset: [("GET", ["datasets", "*"]), ("HEAD", ["datasets", "*"])]
+        case .describeDataset: [("GET", ["datasets", "*", "metadata"])]
+        case .updateDataset:
+            [("PATCH", ["datasets", "*", "metadata"]), ("PUT", ["datasets", "*", "metadata"])]
+        case .deleteDataset: [("DELETE", ["datasets", "*"])]
+        case .listDatasets: [("GET", ["users", "me", "datasets"])]
+        case .searchDatasets: [("GET", ["marketplace", "search"])]
         }
     }
 

@@ -191,7 +191,7 @@ package struct S3Gateway: Sendable {
     }
 
     /// Whether a request says in any of S3's ways who it is from.
-    private static func isSigned(_ http: HTTPRequest, _ query: S3Query) -> Bool {
+    static func isSigned(_ http: HTTPRequest, _ query: S3Query) -> Bool {
         http.headers.contains("authorization")
             || ["X-Amz-Algorithm", "X-Amz-Signature", "AWSAccessKeyId", "Signature"]
                 .contains { query.has($0) }

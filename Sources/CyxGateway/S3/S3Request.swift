@@ -77,7 +77,9 @@ struct S3Request: Sendable {
     /// Why `name` may not name a bucket; nil if it may.
     static func objection(to name: String) -> String? {
         let reserved = ["api", "health", "metrics", "console"]
-        if reserved.contains(name) { return "`\(name)` is reserved" }
+        if reserved.contains(name) || name.hasPrefix(DatasetCatalog.bucketPrefix) {
+            return "`\(name)` is reserved"
+        }
         let bytes = Array(name.utf8)
         guard (3...63).contains(bytes.count) else {
             return "it has \(bytes.count) characters, 3 to 63 are allowed"

@@ -16,7 +16,7 @@ struct FuzzTarget: Sendable {
     static let all: [FuzzTarget] =
         textTargets + transportTargets + endpointTargets + overlayTargets + tableTargets
         + objectTargets + auditTargets + storageTargets + s3Targets + s3DocumentTargets
-        + s3HeaderTargets + clientTargets + restTargets + eventTargets
+        + s3HeaderTargets + clientTargets + restTargets + datasetTargets + eventTargets
         + peerTargets
 }
 
