@@ -43,6 +43,8 @@ final class HTTPExchange {
     var outgoingOffset = 0
     var outgoingBytes = 0
     var sourceHasEnded = false
+    /// Where the end is none that the client may take for one.
+    var sourceHasFailed = false
     var bodyWriter: CheckedContinuation<Void, Never>?
 
     // A connection that left HTTP.

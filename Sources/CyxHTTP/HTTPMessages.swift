@@ -76,8 +76,9 @@ package struct HTTPRequest: Sendable {
 package struct HTTPResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
-        /// Exactly `length` bytes; fewer (or a throw) break the connection off.
-        case stream(length: UInt64, any ByteSource)
+        /// Exactly `length` bytes; fewer (or a throw) break the connection off. Nil: as many as come,
+        /// chunked (RFC 9112 §7.1), of which a throw leaves the last chunk out.
+        case stream(length: UInt64?, any ByteSource)
         /// No body, but the headers of one of that length: the answer to HEAD.
         case head(length: UInt64)
         /// The connection leaves HTTP (RFC 9110 §7.8), with status 101 and an `upgrade` header; it is

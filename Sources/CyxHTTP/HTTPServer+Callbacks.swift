@@ -224,7 +224,7 @@ extension HTTPServer {
         case .bytes(let bytes):
             return bytes.withUnsafeBytes { cyx_http_response_bytes($0.baseAddress, $0.count) }
         case .head(let declared): length = declared
-        case .stream(let declared, _): length = declared
+        case .stream(let declared, _): length = declared ?? HTTPServer.unknownLength
         case .upgrade: return daemon.map { cyx_http_response_upgrade($0) } ?? nil
         }
         guard length > 0 else { return cyx_http_response_bytes(nil, 0) }
@@ -236,22 +236,31 @@ extension HTTPServer {
         }
     }
 
+    /// `MHD_SIZE_UNKNOWN`.
+    private static let unknownLength = UInt64.max
+
     /// What the library holds of a streamed response at a time.
     static let responseBlockBytes = 128 << 10
 }
+
+/// `MHD_CONTENT_READER_END_OF_STREAM` and `…_END_WITH_ERROR`.
+private let endOfStream = -1
+private let endWithError = -2
 
 /// Only exchange state is touched, on the server's actor like every other callback.
 private func readResponse(
     context: UnsafeMutableRawPointer?, offset: UInt64, buffer: UnsafeMutablePointer<CChar>?,
     capacity: Int
 ) -> Int {
-    guard let exchange = exchange(context), let buffer, !exchange.isGone else { return -1 }
+    guard let exchange = exchange(context), let buffer, !exchange.isGone else {
+        return endWithError
+    }
     let count = exchange.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
     if count > 0 {
         exchange.wakeWriter()
         return count
     }
-    if exchange.sourceHasEnded { return -1 }
+    if exchange.sourceHasEnded { return exchange.sourceHasFailed ? endWithError : endOfStream }
     exchange.suspend()
     return 0
 }

@@ -215,6 +215,7 @@ package actor HTTPServer {
         } catch {
             // Reading on finds the source ended too early, and the connection is broken off.
             environment.logger.debug("response broken off", [("error", "\(error)")])
+            exchange.sourceHasFailed = true
         }
         exchange.sourceHasEnded = true
         if !exchange.isQueued || exchange.outgoingBytes == 0 { resume(exchange) }

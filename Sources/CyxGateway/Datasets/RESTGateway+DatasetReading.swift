@@ -78,8 +78,8 @@ extension RESTGateway {
         }
     }
 
-    /// What anybody may know who may know of it; its owner's account also where it lies, and who may
-    /// read.
+    /// What anybody may know who may know of it; its owner's account, as far as the key of the request
+    /// reaches, also where it lies and who may read.
     static func describe(
         _ found: FoundDataset, _ call: DatasetCall
     ) -> [(key: String, value: JSONValue)] {
@@ -92,7 +92,9 @@ extension RESTGateway {
         fields += [
             ("owner", .string(found.owner.id)), ("created_at", .string(dataset.created.rfc3339)),
         ]
-        guard call.account?.id == found.owner.id else { return fields }
+        guard let account = call.account, account.id == found.owner.id,
+            reaches(dataset, account)
+        else { return fields }
         fields += [
             ("bucket", .string(dataset.bucket)), ("key", .string(dataset.key)),
             ("access", dataset.access.json),

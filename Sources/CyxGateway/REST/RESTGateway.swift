@@ -50,6 +50,7 @@ struct RESTGateway: Sendable {
     var events: EventSettings?
     let limiters = Limiters()
     let passwords = PasswordGate()
+    let samples = SampleSlots()
 
     var environment: Environment { s3.environment }
 
@@ -185,6 +186,7 @@ struct RESTGateway: Sendable {
         switch route {
         case .createDataset: try await createDataset(call)
         case .getDataset: try await getDataset(call)
+        case .streamDataset: try await streamDataset(call)
         case .describeDataset: try await describeDataset(call)
         case .updateDataset: try await updateDataset(call)
         case .deleteDataset: try await deleteDataset(call)

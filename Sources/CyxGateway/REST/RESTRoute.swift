@@ -4,13 +4,13 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
     case describeUser
     case createShare, listShares, revokeShare
     case openEvents
-    case createDataset, getDataset, describeDataset, updateDataset, deleteDataset
+    case createDataset, getDataset, streamDataset, describeDataset, updateDataset, deleteDataset
     case listDatasets, searchDatasets
 
     /// Whether it also answers requests of nobody in particular.
     var isOpen: Bool {
         switch self {
-        case .getDataset, .describeDataset, .searchDatasets: true
+        case .getDataset, .streamDataset, .describeDataset, .searchDatasets: true
         default: false
         }
     }
@@ -33,6 +33,7 @@ enum RESTRoute: Equatable, Sendable, CaseIterable {
         case .openEvents: [("GET", ["events"])]
         case .createDataset: [("POST", ["datasets"])]
         case .getDataset: [("GET", ["datasets", "*"]), ("HEAD", ["datasets", "*"])]
+        case .streamDataset: [("GET", ["datasets", "*", "stream"])]
         case .describeDataset: [("GET", ["datasets", "*", "metadata"])]
         case .updateDataset:
             [("PATCH", ["datasets", "*", "metadata"]), ("PUT", ["datasets", "*", "metadata"])]

@@ -227,7 +227,7 @@ package struct S3Gateway: Sendable {
         let sent: UInt64 =
             switch response.body {
             case .bytes(let bytes): UInt64(bytes.count)
-            case .stream(let length, _): length
+            case .stream(let length, _): length ?? 0
             case .head, .upgrade: 0
             }
         environment.metrics.counter(

@@ -11,6 +11,8 @@ from growth import Network
 from harness import MIB, expect, random_bytes, wait_until
 from support.fronts import client_of, is_whole
 
+from .samples import Samples
+
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "clients"))
 from s3_gateway import Gateway  # noqa: E402 - beside the cases that drive one gateway
 from s3_rest_cases import ROOT, api  # noqa: E402
@@ -76,7 +78,7 @@ class Datasets:
                 shutil.copy(founder.folder / "accounts", folder / "accounts")
                 roles = ["--roles", "storage,gateway", "--s3-listen", "127.0.0.1:0"]
             self.network.add("--allocated", "4GiB", *roles)
-        wait_until("the views", lambda: is_whole(self.network), 60)
+        wait_until("the views", lambda: is_whole(self.network), 120)
         self.first, self.second = (
             Gateway("http://" + peer.read("s3"), "demo", "demo-secret", str(self.network.data))
             for peer in self.network.peers[:2])
@@ -391,6 +393,8 @@ def run(cases, programs):
         cases.run("data sets and limited keys", sets.keys)
         cases.run("who may read a data set", sets.access)
         cases.run("searches for data sets", sets.search)
+        for name, case in Samples(sets, post, fetch, refused).cases():
+            cases.run(name, case)
         cases.run("data sets that are deleted", sets.delete)
     finally:
         sets.stop()
