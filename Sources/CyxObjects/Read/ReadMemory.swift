@@ -18,8 +18,12 @@ package struct ReadLedger: Sendable {
 
     package var isScarce: Bool { used > plenty || !waiting.isEmpty }
 
-    /// What all who wait need.
-    var wanted: Int { waiting.reduce(0) { $0 + $1.bytes } }
+    /// What has to be given back for all who wait to go on, and for half of it to be free then: or each
+    /// window would have to be waited for.
+    package var lacking: Int {
+        guard !waiting.isEmpty else { return 0 }
+        return waiting.reduce(used - capacity / 2) { $0 + $1.bytes }
+    }
 
     private func hasRoom(for bytes: Int) -> Bool { used == 0 || used + bytes <= capacity }
 
@@ -249,8 +253,8 @@ package final class ReadMemory: Sendable {
         }
     }
 
-    /// Those that have stood still the longest, as many as are needed. All who wait look: one at a time
-    /// is enough.
+    /// Those that have stood still the longest, as many as it takes. All who wait look: one at a time is
+    /// enough.
     private func stillReaders() -> [@Sendable () -> Void] {
         let now = environment.now()
         return state.withLock { state in
@@ -259,7 +263,7 @@ package final class ReadMemory: Sendable {
             let still = state.readers.compactMap { number, reader in
                 reader.stillSince.map { (since: $0, number: number, bytes: reader.bytes) }
             }.filter { $0.bytes > 0 && now - $0.since >= ReadMemory.stillTime }
-            var missing = state.ledger.wanted
+            var missing = state.ledger.lacking
             var found: [@Sendable () -> Void] = []
             for reader in still.sorted(by: { ($0.since, $0.number) < ($1.since, $1.number) }) {
                 guard missing > 0 else { break }

@@ -50,8 +50,11 @@ import Testing
         #expect(take(25, from: &ledger))
         #expect(ledger.isScarce)
         ledger.giveBack(90)
+        #expect(ledger.lacking == 0)
         _ = ledger.wait(for: 95)
         #expect(ledger.isScarce && !take(1, from: &ledger, isAhead: true))
+        // Of 10 that are taken, and 95 that are waited for.
+        #expect(ledger.lacking == 55)
     }
 
     @Test func aWindowLargerThanAllIsFetchedAlone() {
