@@ -16,16 +16,22 @@ CLIENTS = 960
 CLIENTS_OF_TLS = 240
 # So many begin before the others are looked after.
 AT_ONCE = 12
-READERS = 40
-# What the gateway may grow by for all of them, and for each reader: its buffers, and the shards, the
-# ciphertext and the bytes of the windows that are fetched for it.
+# What the gateway may grow by for the others.
 GROWTH_MIB = 128
-READER_MIB = 8
+# What it may grow by for those that do not read: for each the first windows, since the kernel takes some
+# of what is sent, but for all of them together what is set aside for reads; beside that the buffers of
+# each connection.
+READER_MIB = 6
+READ_MEMORY_MIB = 256
+CONNECTION_MIB = 0.5
+REST_MIB = 48
 # The limit itself, what the gateway looks at it by, and what a busy machine takes.
 HEAD_S = 10 + 1 + 4
 BODY_S = 2 * 10 + 1 + 4
 # The owner's requests meanwhile.
 PATIENCE_S = 4
+# Others do not keep a client waiting for ever: they are asked to put down what they hold.
+READ_S = 60
 # How a TLS connection begins, of which the rest does not come (RFC 8446 §4.1.2 and §5.1).
 HALF_A_HELLO = b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03"
 
@@ -136,26 +142,35 @@ class Slow:
                     connection.sendall(self.head(10 * MIB) + b"y" * (256 << 10))
         return "the gateway grew by %.0f MiB" % grown[0]
 
-    def idle_readers(self):
+    def idle_readers(self, count):
         """Clients that ask for a large object and do not read it."""
         key, size = "large", 16 * MIB
-        bucket = self.target.bucket
-        self.target.s3.put_object(Bucket=bucket, Key=key, Body=random_bytes(size, 5))
+        bucket, client = self.target.bucket, self.target.s3
+        body = random_bytes(size, 5)
+        client.put_object(Bucket=bucket, Key=key, Body=body)
         query = presigned(self.target, "GET", "/%s/%s" % (bucket, key))
         head = "GET /%s/%s?%s HTTP/1.1\r\nHost: %s\r\n\r\n" % (
             bucket, key, query, self.target.authority)
+        allowed = min(count * READER_MIB, READ_MEMORY_MIB) + count * CONNECTION_MIB + REST_MIB
         readers = []
         try:
-            with self.target.memory_bound(READERS * READER_MIB) as grown:
-                for _ in range(READERS):
+            with self.target.memory_bound(allowed) as grown:
+                for _ in range(count):
                     readers.append(self.target.connect(receive_buffer=4096))
                     readers[-1].sendall(head.encode())
                 time.sleep(2)
+                # What is held for them keeps nobody from reading.
+                begun = time.monotonic()
+                read = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+                took = time.monotonic() - begun
         finally:
             for reader in readers:
                 reader.close()
-            self.target.s3.delete_object(Bucket=bucket, Key=key)
-        return "%d of them, the gateway grew by %.0f MiB" % (READERS, grown[0])
+            client.delete_object(Bucket=bucket, Key=key)
+        expect(read == body, "another client got other bytes")
+        expect(took <= READ_S, f"another client read for {took:.1f} s")
+        return "%d of them, the gateway grew by %.0f MiB, another read 16 MiB in %.1f s" % (
+            count, grown[0], took)
 
 
 def cases(target):
@@ -163,5 +178,6 @@ def cases(target):
     return [
         ("many clients that do not go on", slow.stall),
         ("bodies that stop half way", slow.half_bodies),
-        ("readers that do not read", slow.idle_readers),
+        ("readers that do not read", lambda: slow.idle_readers(40)),
+        ("hundreds of readers that do not read", lambda: slow.idle_readers(400)),
     ]
