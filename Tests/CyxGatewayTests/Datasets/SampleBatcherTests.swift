@@ -140,6 +140,22 @@ import Testing
         #expect(throws: SampleFault.self) { try SampleBatcher(.jsonLines, as: .numpy, slice) }
     }
 
+    @Test func aLineWithoutAnEndIsNotWaitedFor() throws {
+        for isQuoted in [false, true] {
+            var splitter = LineSplitter(knowsQuotes: isQuoted)
+            splitter.append(Array("\"a\n".utf8))
+            // Within quotes a line end is none.
+            #expect(try (splitter.next(isEnd: false) == nil) == isQuoted)
+            let piece = [UInt8](repeating: isQuoted ? 0x0A : 0x20, count: 1 << 18)
+            for _ in 0..<4 {
+                #expect(try splitter.next(isEnd: false) == nil)
+                splitter.append(piece)
+            }
+            splitter.append([0x20])
+            #expect(throws: SampleFault.self) { try splitter.next(isEnd: false) }
+        }
+    }
+
     // MARK: On the way
 
     private static func stream(

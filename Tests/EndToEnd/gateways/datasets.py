@@ -358,6 +358,11 @@ class Datasets:
             for token in (None, self.other):
                 names = found(query, token)
                 expect(names == wanted, f"{query}: {names}")
+        # Where it lies only its account is told, by keys that reach it.
+        narrow = api(self.first, "POST", "/tokens", {"bucket": BUCKET})[1]["token"]
+        for token, tells in ((None, False), (self.other, False), (narrow, False), (self.token, True)):
+            entry, = json.loads(fetch(self.first, "/marketplace/search?q=leaves", token)[1])["datasets"]
+            expect(("access" in entry, "bucket" in entry) == (tells, tells), entry)
         # Whoever finds it may see what is said of it, and read no more than he may.
         page = json.loads(fetch(self.first, "/marketplace/search?q=leaves")[1])
         entry, = page["datasets"]
