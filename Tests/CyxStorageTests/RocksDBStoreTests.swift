@@ -43,6 +43,27 @@ struct RocksDBStoreTests {
         again.close()
     }
 
+    @Test func whatMemoryKnowsIsTheLatestAndTheRestIsLeftToTheDisk() throws {
+        let scratch = try ScratchDirectory()
+        let device = RocksDBDevice(path: scratch.path)
+        let store = try device.open("data", kind: .rows)
+        #expect(store.getFromMemory([1]) == .known(nil))
+        try store.write([.put(key: [1], value: [10])], durable: true)
+        #expect(store.getFromMemory([1]) == .known([10]))
+        try store.write([.put(key: [1], value: [11]), .put(key: [2], value: [2])], durable: true)
+        #expect(store.getFromMemory([1]) == .known([11]))
+        try store.write([.delete(key: [1])], durable: true)
+        #expect(store.getFromMemory([1]) == .known(nil))
+        store.close()
+        #expect(store.getFromMemory([2]) == .unknown)
+        // From a file, which no block of is in memory yet.
+        let again = try device.open("data", kind: .rows)
+        defer { again.close() }
+        #expect(again.getFromMemory([2]) == .unknown)
+        #expect(try again.get([2]) == [2])
+        #expect(again.getFromMemory([2]) == .known([2]))
+    }
+
     @Test func aCrashKeepsDurableRowsAndFlushedShardsOnly() throws {
         let scratch = try ScratchDirectory()
         let live = "\(scratch.path)/live"

@@ -22,6 +22,26 @@ import Testing
         #expect(read == written)
     }
 
+    /// Whichever of two peers has the higher ballots: a register that was looked at before, or deleted.
+    @Test(arguments: [(1, 2), (2, 1)])
+    func aFreshNameIsWrittenThoughSomebodyElseHasComeUponIt(creator: Int, other: Int) throws {
+        let network = network()
+        for number in 20..<40 as Range<UInt64> {
+            let key = TestNetwork.key(TestNetwork.registers, number)
+            if number.isMultiple(of: 3) {
+                _ = try network.perform(on: other) { try await $0.update(key) { _ in .delete } }
+            } else if number.isMultiple(of: 2) {
+                _ = try network.perform(on: other) { try await $0.update(key) { _ in .abandon } }
+            }
+            let value = [UInt8(number)]
+            try network.perform(on: creator) { try await $0.create(key, value) }
+            #expect(try network.perform(on: other) { try await $0.read(key) }.value == value)
+            // What others made of it stays.
+            _ = try network.perform(on: other) { try await $0.update(key) { _ in .set([1]) } }
+            #expect(try network.perform(on: creator) { try await $0.read(key) }.value == [1])
+        }
+    }
+
     @Test func changesSeeWhatTheyReplace() throws {
         let network = network()
         let key = TestNetwork.key(TestNetwork.registers, 8)

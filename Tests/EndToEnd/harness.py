@@ -55,7 +55,10 @@ def wait_until(what, predicate, limit_s, poll_s=0.2):
 
 
 def random_bytes(count, seed):
-    return random.Random(seed).randbytes(count)
+    # `randbytes` counts in bits that fit an int of C: pieces of less than 256 MiB.
+    generator = random.Random(seed)
+    return b"".join(
+        generator.randbytes(min(128 * MIB, count - begin)) for begin in range(0, count, 128 * MIB))
 
 
 def write_random_file(path, size, seed):

@@ -22,6 +22,7 @@ struct RegisterWorld {
         var number: Int
         /// What it writes; nil: it reads.
         var value: Int?
+        var isCreation = false
         var proposer: RegisterProposer
         var phase: Phase
         /// Members that the phase has not asked yet.
@@ -33,6 +34,8 @@ struct RegisterWorld {
     private var generator: SeededGenerator
     private var records = [RegisterRecord](repeating: RegisterRecord(), count: members)
     private var epoch: UInt32 = 1
+    /// Whether the first operation creates the register, and is the only one to give it a first value.
+    private let isCreated: Bool
     private var operations: [Operation] = []
     private var proposers: UInt64 = 0
 
@@ -45,6 +48,7 @@ struct RegisterWorld {
     private init(seed: UInt64, without broken: Set<TableRule>) {
         generator = SeededGenerator(seed: seed)
         self.broken = broken
+        isCreated = Bool.random(using: &generator)
     }
 
     private var view: ViewID {
@@ -53,6 +57,7 @@ struct RegisterWorld {
     }
 
     private mutating func run() -> Bool {
+        if isCreated { create() }
         for _ in 0..<Self.events {
             switch Int.random(in: 0..<40, using: &generator) {
             case 0 where epoch <= Self.viewChangesMax: changeView()
@@ -67,6 +72,21 @@ struct RegisterWorld {
             while !operations.isEmpty { advance(loses: 0) }
         }
         return history.isLinearizable
+    }
+
+    /// Gives the register its first value without asking for promises.
+    private mutating func create() {
+        let (number, value) = history.invoke(isUpdate: true)
+        // Its ballots are above those of the others, or below.
+        let name: UInt64 = Bool.random(using: &generator) ? .max : 0
+        var proposer = RegisterProposer(proposer: PeerID(Digest(name, 0, 0, 0)))
+        let ballot = proposer.nextBallot(in: view, nonce: generator.next())
+        let record = proposer.create(Self.bytes(value), ballot: ballot)
+        history.see(number, RegisterHistory.initial)
+        operations.append(
+            Operation(
+                number: number, value: value, isCreation: true, proposer: proposer,
+                phase: .accept(record, accepted: 0), unasked: shuffledMembers()))
     }
 
     private mutating func begin(reads: Bool = false) {
@@ -143,12 +163,22 @@ struct RegisterWorld {
     private mutating func propose(
         _ operation: inout Operation, _ ballot: RegisterVersion, _ promises: [RegisterPromise]
     ) -> Bool {
+        var isIdle = false
+        let tried = operation
         let step = operation.proposer.step(
             promises, ballot: ballot, in: view, quorum: Self.quorum
         ) { state in
-            guard let value = operation.value else { return .abandon }
-            history.see(operation.number, Self.number(state.value))
-            return .set([UInt8(value >> 8), UInt8(value & 255)])
+            guard let value = tried.value, mayWrite(tried, over: state) else {
+                isIdle = true
+                return .abandon
+            }
+            history.see(tried.number, Self.number(state.value))
+            return .set(Self.bytes(value))
+        }
+        if isIdle, operation.value != nil {
+            // It goes on as a read.
+            operation.value = nil
+            history.withdraw(operation.number)
         }
         switch step {
         case .settled(let state, _): return finish(operation, saw: state)
@@ -160,6 +190,11 @@ struct RegisterWorld {
         }
     }
 
+    private func mayWrite(_ operation: Operation, over state: RegisterState) -> Bool {
+        !isCreated || operation.isCreation == (state.value == nil)
+            || broken.contains(.createsFreshNames) && !operation.isCreation
+    }
+
     private func finish(_ operation: Operation, saw state: RegisterState) -> Bool {
         if operation.value == nil { history.see(operation.number, Self.number(state.value)) }
         history.finish(operation.number)
@@ -168,6 +203,10 @@ struct RegisterWorld {
 
     private static func number(_ bytes: [UInt8]?) -> Int {
         (bytes ?? []).reduce(RegisterHistory.initial) { $0 << 8 | Int($1) }
+    }
+
+    private static func bytes(_ number: Int) -> [UInt8] {
+        [UInt8(number >> 8), UInt8(number & 255)]
     }
 
     /// Seals all members; those that stay take over what a quorum with them has, one newcomer what

@@ -30,7 +30,7 @@ package enum RuleTable {
     /// Rules that only a rare order of single messages needs: looked for where nothing but one
     /// register's machines runs.
     private static func isOfRegisters(_ rule: TableRule) -> Bool {
-        rule == .pullsPromises || rule == .readsSettledRows
+        rule == .pullsPromises || rule == .readsSettledRows || rule == .createsFreshNames
     }
 
     private static func run(_ seed: UInt64, _ rule: TableRule, isKept: Bool) -> TableOutcome {

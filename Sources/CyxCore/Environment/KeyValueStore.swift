@@ -23,9 +23,22 @@ package enum StoreKind: Sendable {
     case shards
 }
 
-/// An ordered map from bytes to bytes. Every call may block: call it through `BlockingPool`.
+/// What a store can tell of a key without touching the disk.
+package enum ValueInMemory: Hashable, Sendable {
+    /// Nil: there is no such key.
+    case known([UInt8]?)
+    /// Only `get` can tell.
+    case unknown
+}
+
+/// An ordered map from bytes to bytes. Every call but `getFromMemory` may block: call it through
+/// `BlockingPool`.
 package protocol KeyValueStore: AnyObject, Sendable {
     func get(_ key: [UInt8]) throws(StoreError) -> [UInt8]?
+
+    /// As `get` where that needs no disk. Does not block, so that whoever runs on a reactor need not
+    /// leave its thread for what most often is in memory, or known to be nowhere.
+    func getFromMemory(_ key: [UInt8]) -> ValueInMemory
 
     /// As `get`, for a caller who checks the value itself: the store need not.
     func getUnchecked(_ key: [UInt8]) throws(StoreError) -> [UInt8]?
@@ -47,6 +60,8 @@ package protocol KeyValueStore: AnyObject, Sendable {
 
 extension KeyValueStore {
     package func getUnchecked(_ key: [UInt8]) throws(StoreError) -> [UInt8]? { try get(key) }
+
+    package func getFromMemory(_ key: [UInt8]) -> ValueInMemory { .unknown }
 }
 
 /// A data directory: opens the stores of one peer by name.

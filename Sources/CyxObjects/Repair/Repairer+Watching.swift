@@ -98,12 +98,34 @@ extension Repairer {
         return (rank, hasQuorum)
     }
 
+    /// A segment's core and holders, asked for at once: they lie with the same custodians, so that the
+    /// two questions travel as one.
+    private func rows(
+        of id: SegmentID
+    ) async throws(TableError) -> (
+        core: RegisterState, holders: [(entry: HolderEntry, receipt: StoreReceipt)]
+    ) {
+        async let holders = result { () async throws(TableError) in
+            try await self.context.holders(of: id)
+        }
+        let core = try await context.tables.read(ObjectRows.core(id))
+        return (core, try await holders.get())
+    }
+
+    /// What `body` returns or throws; `async let` alone would forget the type of its errors.
+    private func result<Value: Sendable>(
+        _ body: () async throws(TableError) -> Value
+    ) async -> Result<Value, TableError> {
+        do throws(TableError) { return .success(try await body()) } catch {
+            return .failure(error)
+        }
+    }
+
     /// Reads the rows of one segment; false when they could not be read.
     @discardableResult
     func load(_ id: SegmentID) async -> Bool {
         do throws(TableError) {
-            let state = try await context.tables.read(ObjectRows.core(id))
-            let holders = try await context.holders(of: id)
+            let (state, holders) = try await rows(of: id)
             let now = context.environment.now()
             guard let signed = state.value else {
                 absent[id] = now + context.timings.repair.refresh

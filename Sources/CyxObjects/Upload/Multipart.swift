@@ -40,7 +40,7 @@ extension ObjectGateway {
             key: key, upload: Hex.encode(id),
             startedMs: context.environment.wallTime().milliseconds, headers: options.headers,
             checksums: options.checksums, attributes: options.attributes)
-        try await store(handle).put(upload, at: row)
+        try await store(handle).create(upload, at: row)
         return upload.upload
     }
 

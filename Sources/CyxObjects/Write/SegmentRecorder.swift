@@ -21,9 +21,8 @@ struct SegmentRecorder: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await withTables { () async throws(TableError) in
-                    _ = try await context.tables.update(ObjectRows.core(final.shape.id)) {
-                        $0.value == nil ? .set(final.signedCore) : .abandon
-                    }
+                    try await context.tables.create(
+                        ObjectRows.core(final.shape.id), final.signedCore)
                 }
             }
             group.addTask {

@@ -39,7 +39,7 @@ struct VersionStore: Sendable {
         let pages = pieces(manifest)
         for (number, page) in pages.enumerated() {
             let key = bucket.manifestPage(version.position, write: version.write, page: number)
-            try await put(PageRow(bytes: page), at: key)
+            try await create(PageRow(bytes: page), at: key)
         }
         return pages.count
     }
@@ -96,9 +96,8 @@ struct VersionStore: Sendable {
         _ segments: [PlacedSegment], of version: VersionID
     ) async throws(ObjectError) {
         let sealed = try await prepareLayout(segments, generation: 1, of: version)
-        let key = layoutKey(version)
         try await withTables { () async throws(TableError) in
-            _ = try await context.tables.update(key) { _ in .set(sealed) }
+            try await context.tables.create(layoutKey(version), sealed)
         }
     }
 
@@ -159,7 +158,16 @@ struct VersionStore: Sendable {
         }
     }
 
-    func put(_ message: some ProtobufMessage, at key: RowKey) async throws(ObjectError) {
+    /// `key`: of a write or an upload that this gateway has just named (`Tables.create`).
+    func create(_ message: some ProtobufMessage, at key: RowKey) async throws(ObjectError) {
+        let sealed = seal(message, at: key)
+        try await withTables { () async throws(TableError) in
+            try await context.tables.create(key, sealed)
+        }
+    }
+
+    /// Pages of layouts are named by a generation, which two that re-code a version may both make.
+    private func put(_ message: some ProtobufMessage, at key: RowKey) async throws(ObjectError) {
         let sealed = seal(message, at: key)
         try await withTables { () async throws(TableError) in
             _ = try await context.tables.update(key) { _ in .set(sealed) }

@@ -16,9 +16,13 @@ final class RocksDBDatabase: Sendable {
     private nonisolated(unsafe) var handle: OpaquePointer?
     // Immutable after `init`.
     private nonisolated(unsafe) let readOptions: OpaquePointer?
+    private nonisolated(unsafe) let memoryOptions: OpaquePointer?
     private nonisolated(unsafe) let scanOptions: OpaquePointer?
     private nonisolated(unsafe) let writeOptions: OpaquePointer?
     private nonisolated(unsafe) let durableOptions: OpaquePointer?
+
+    /// RocksDB's `kBlockCacheTier`: memtables and cached blocks alone; `Incomplete` where those do not do.
+    private static let blockCacheTier: CInt = 1
 
     init(
         path: String, kind: StoreKind, tuning: RocksDBTuning, cache: RocksDBCache
@@ -30,6 +34,8 @@ final class RocksDBDatabase: Sendable {
         lock = .allocate(capacity: 1)
         pthread_rwlock_init(lock, nil)
         readOptions = rocksdb_readoptions_create()
+        memoryOptions = rocksdb_readoptions_create()
+        rocksdb_readoptions_set_read_tier(memoryOptions, RocksDBDatabase.blockCacheTier)
         scanOptions = rocksdb_readoptions_create()
         rocksdb_readoptions_set_fill_cache(scanOptions, 0)
         writeOptions = rocksdb_writeoptions_create()
@@ -46,6 +52,7 @@ final class RocksDBDatabase: Sendable {
     deinit {
         close()
         rocksdb_readoptions_destroy(readOptions)
+        rocksdb_readoptions_destroy(memoryOptions)
         rocksdb_readoptions_destroy(scanOptions)
         rocksdb_writeoptions_destroy(writeOptions)
         rocksdb_writeoptions_destroy(durableOptions)
@@ -54,20 +61,34 @@ final class RocksDBDatabase: Sendable {
     }
 
     func get(_ key: [UInt8]) throws(StoreError) -> [UInt8]? {
-        try reading { handle throws(StoreError) in
-            var message: UnsafeMutablePointer<CChar>?
-            let slice = key.withUnsafeBytes { raw in
-                rocksdb_get_pinned(
-                    handle, readOptions, raw.bindMemory(to: CChar.self).baseAddress, raw.count,
-                    &message)
-            }
-            defer { if let slice { rocksdb_pinnableslice_destroy(slice) } }
-            try check(message, "get")
-            guard let slice else { return nil }
-            var count = 0
-            guard let start = rocksdb_pinnableslice_value(slice, &count) else { return nil }
-            return [UInt8](UnsafeRawBufferPointer(start: start, count: count))
+        try reading { handle throws(StoreError) in try get(key, handle, readOptions) }
+    }
+
+    /// Never waits, neither for the disk nor for a database that is just being opened anew. Whatever
+    /// fails here is left to `get`, which says why.
+    func getFromMemory(_ key: [UInt8]) -> ValueInMemory {
+        guard pthread_rwlock_tryrdlock(lock) == 0 else { return .unknown }
+        defer { pthread_rwlock_unlock(lock) }
+        guard let handle else { return .unknown }
+        do {
+            return .known(try get(key, handle, memoryOptions))
+        } catch { return .unknown }
+    }
+
+    private func get(
+        _ key: [UInt8], _ handle: OpaquePointer, _ options: OpaquePointer?
+    ) throws(StoreError) -> [UInt8]? {
+        var message: UnsafeMutablePointer<CChar>?
+        let slice = key.withUnsafeBytes { raw in
+            rocksdb_get_pinned(
+                handle, options, raw.bindMemory(to: CChar.self).baseAddress, raw.count, &message)
         }
+        defer { if let slice { rocksdb_pinnableslice_destroy(slice) } }
+        try check(message, "get")
+        guard let slice else { return nil }
+        var count = 0
+        guard let start = rocksdb_pinnableslice_value(slice, &count) else { return nil }
+        return [UInt8](UnsafeRawBufferPointer(start: start, count: count))
     }
 
     /// Applies all of `batch` or nothing. `durable` has a meaning for stores with a log only.

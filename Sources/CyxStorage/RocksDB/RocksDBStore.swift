@@ -26,6 +26,8 @@ package final class RocksDBStore: KeyValueStore {
 
     package func get(_ key: [UInt8]) throws(StoreError) -> [UInt8]? { try database.get(key) }
 
+    package func getFromMemory(_ key: [UInt8]) -> ValueInMemory { database.getFromMemory(key) }
+
     package func write(_ writes: [KeyValueWrite], durable: Bool) throws(StoreError) {
         try resumeIfPossible()
         let batch = spare.withLock { $0.take() } ?? WriteBatch()

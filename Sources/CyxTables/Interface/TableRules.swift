@@ -34,6 +34,8 @@ package enum TableRule: String, CaseIterable, Sendable {
     case readsSettledRows
     /// A ballot carries a nonce, so that no two proposals of one peer are taken for one (A6).
     case drawsNonces
+    /// A first value that is written without a promise has one writer alone (A6).
+    case createsFreshNames
     /// A round that failed half-way is looked for before the change is made again (A6).
     case remembersAttempts
     /// A register that a member does not have takes no ballot up to the partition's floor (A6).

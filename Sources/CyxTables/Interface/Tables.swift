@@ -113,6 +113,11 @@ package protocol Tables: AnyObject, Sendable {
         _ change: @escaping @Sendable (RegisterState) -> RegisterChange
     ) async throws(TableError) -> DecidedChange
 
+    /// Writes a register that never had a value, in one round instead of two. Only for a row whose name
+    /// this caller has drawn at random, or made of such a draw: nobody else may ever give it a first
+    /// value, though others may change what they find (`RegisterProposer.create`).
+    func create(_ key: RowKey, _ value: [UInt8]) async throws(TableError)
+
     /// All elements of a merge row that are not removed.
     func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement]
 
@@ -151,6 +156,11 @@ package protocol Tables: AnyObject, Sendable {
 }
 
 extension Tables {
+    /// For tables that have no shorter way.
+    package func create(_ key: RowKey, _ value: [UInt8]) async throws(TableError) {
+        _ = try await decide(key) { $0.value == nil ? .set(value) : .abandon }
+    }
+
     /// Compare-and-set (`decide`); returns the state that holds afterwards.
     package func update(
         _ key: RowKey, _ change: @escaping @Sendable (RegisterState) -> RegisterChange

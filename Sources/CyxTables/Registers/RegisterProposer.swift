@@ -94,6 +94,21 @@ package struct RegisterProposer: Sendable {
         return isIncluded
     }
 
+    /// The record with which `ballot` gives a register its first value, with no promises asked for.
+    ///
+    /// Promises tell a proposer what may have been chosen below its ballot. Of a register whose name
+    /// one writer has just drawn at random that is known: nothing, as long as nobody else gives it a
+    /// first value. Others that come upon a copy of it may propose meanwhile, below this ballot too:
+    /// while they see nothing they leave nothing there, which this may replace, and once they see the
+    /// value they keep it or change it under a ballot above. One such attempt, and only as the first
+    /// of its operation; `step` finds out what became of it.
+    package mutating func create(_ value: [UInt8], ballot: RegisterVersion) -> RegisterRecord {
+        precondition(attempts.isEmpty && calls == 0, "what was proposed before may be chosen")
+        attempts.append(Attempt(ballot: ballot, base: .none, call: calls))
+        calls += 1
+        return RegisterRecord().successor(value: value, ballot: ballot)
+    }
+
     /// What to do after a quorum promised `ballot`.
     package mutating func step(
         _ promises: [RegisterPromise], ballot: RegisterVersion, in view: ViewID, quorum: Int,

@@ -110,8 +110,12 @@ extension TableService {
 
     /// Remembers the floor that an answer tells of.
     func noteFloor(_ reply: RowReply, _ partition: Partition) {
-        let floor = TableService.floor(reply.floor)
-        if floor > knownFloor(partition) { toldFloors[partition] = floor }
+        noteBallot(TableService.floor(reply.floor), partition)
+    }
+
+    /// Has this peer's later proposals in `partition` begin above `ballot`, as above a floor.
+    func noteBallot(_ ballot: RegisterVersion, _ partition: Partition) {
+        if ballot > knownFloor(partition) { toldFloors[partition] = ballot }
     }
 
     func floorBytes(_ request: RowRequest) -> [UInt8] {

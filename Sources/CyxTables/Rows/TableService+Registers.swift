@@ -87,6 +87,14 @@ extension TableService {
         _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> DecidedChange {
         var proposer = RegisterProposer(proposer: localPeer)
+        return try await goOn(key, &proposer, isRead: isRead, within: time, change)
+    }
+
+    /// The same for an operation that may have tried before.
+    func goOn(
+        _ key: RowKey, _ proposer: inout RegisterProposer, isRead: Bool, within time: Duration,
+        _ change: (RegisterState) -> RegisterChange
+    ) async throws(TableError) -> DecidedChange {
         do throws(TableError) {
             return try await propose(key, &proposer, isRead: isRead, within: time, change)
         } catch {
@@ -173,23 +181,32 @@ extension TableService {
         ) { state in
             change(state)
         }
-        let record: RegisterRecord
-        let decider: Int
         switch step {
         case .settled(let state, let call):
             return .done(DecidedChange(state: try checked(key, state), call: call))
         case .unknowable: throw .contended
-        case .accept(let proposal, let call): (record, decider) = (proposal, call)
+        case .accept(let record, let call):
+            guard let outcome = try await accept(record, key, certificate, &proposer) else {
+                return .done(DecidedChange(state: record.state, call: call))
+            }
+            return outcome
         }
+    }
+
+    /// Has a quorum accept `record`; returns what happened if it did not.
+    func accept(
+        _ record: RegisterRecord, _ key: RowKey, _ certificate: ViewCertificate,
+        _ proposer: inout RegisterProposer
+    ) async throws(TableError) -> Outcome? {
         if let value = record.value {
             guard value.count <= RowLimits.valueBytes else { throw .tooLarge }
             if let reason = configuration.validate(key, nil, value) { throw .rejected(reason) }
         }
-        let accept = await round(
-            .accept, key, certificate, ballot: ballot, row: record.bytes, proposer: &proposer)
-        let accepted = accept.answers.count { $0.reply.status == .done }
-        guard accepted >= view.quorum else { return try failure(accept, certificate) }
-        return .done(DecidedChange(state: record.state, call: decider))
+        let call = await round(
+            .accept, key, certificate, ballot: record.accepted, row: record.bytes,
+            proposer: &proposer)
+        let accepted = call.answers.count { $0.reply.status == .done }
+        return accepted >= certificate.view.quorum ? nil : try failure(call, certificate)
     }
 
     private func round(

@@ -7,6 +7,7 @@ package final class MeteredTables: Tables {
     private let environment: Environment
     private let read: OperationMeter
     private let update: OperationMeter
+    private let create: OperationMeter
     private let readMerge: OperationMeter
     private let merge: OperationMeter
     private let scan: OperationMeter
@@ -19,6 +20,7 @@ package final class MeteredTables: Tables {
         let metrics = environment.metrics
         read = OperationMeter("read", metrics)
         update = OperationMeter("update", metrics)
+        create = OperationMeter("create", metrics)
         readMerge = OperationMeter("read_merge", metrics)
         merge = OperationMeter("merge", metrics)
         scan = OperationMeter("scan", metrics)
@@ -58,6 +60,12 @@ package final class MeteredTables: Tables {
         let count = runs.load(ordering: .relaxed)
         if count > 1 { conflicts.add(count - 1) }
         return decided
+    }
+
+    package func create(_ key: RowKey, _ value: [UInt8]) async throws(TableError) {
+        try await measure(create) { () async throws(TableError) in
+            try await inner.create(key, value)
+        }
     }
 
     package func readMerge(_ key: RowKey) async throws(TableError) -> [MergeElement] {

@@ -187,7 +187,14 @@ final class RowStore {
 
     /// Brings rows into memory. Look them up again afterwards: they may have changed or gone since.
     func load(_ keys: [[UInt8]]) async throws(StoreError) {
-        let missing = keys.filter { cache[$0] == nil }
+        var missing: [[UInt8]] = []
+        for key in keys where cache[key] == nil {
+            // What has a write under way is in `cache`, so the store has the latest of all others.
+            switch store.getFromMemory(key) {
+            case .known(let value): try remember(key, stored: value)
+            case .unknown: missing.append(key)
+            }
+        }
         guard !missing.isEmpty else { return }
         loadKeys += missing
         if isLoading {
@@ -211,11 +218,7 @@ final class RowStore {
                 return values
             }
             for (key, value) in zip(batch, values) where cache[key] == nil {
-                let row = try value.map { bytes throws(StoreError) in
-                    try RowStore.decode(key, bytes)
-                }
-                remember(
-                    key, Cached(row: row, byteCount: value?.count ?? 0, sequence: 0))
+                try remember(key, stored: value)
             }
         } catch {
             failure = error
@@ -227,6 +230,11 @@ final class RowStore {
             loadWaiters.removeFirst().resume(returning: .lead)
         }
         if let failure { throw failure }
+    }
+
+    private func remember(_ key: [UInt8], stored value: [UInt8]?) throws(StoreError) {
+        let row = try value.map { bytes throws(StoreError) in try RowStore.decode(key, bytes) }
+        remember(key, Cached(row: row, byteCount: value?.count ?? 0, sequence: 0))
     }
 
     static func decode(_ key: [UInt8], _ bytes: [UInt8]) throws(StoreError) -> StoredRow {

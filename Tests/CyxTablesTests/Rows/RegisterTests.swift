@@ -35,6 +35,39 @@ import Testing
         #expect(record.isClean)
     }
 
+    @Test func aRegisterIsCreatedWithoutPromises() {
+        var proposer = RegisterProposer(proposer: PeerID(.zero))
+        let ballot = proposer.nextBallot(in: Self.first, nonce: 1)
+        let record = proposer.create([7], ballot: ballot)
+        var fresh = RegisterRecord()
+        #expect(fresh.accept(record) == nil)
+        #expect(fresh.value == [7] && fresh.isClean)
+        var promised = RegisterRecord()
+        _ = promised.prepare(Self.ballot(5))
+        #expect(promised.accept(record) == Self.ballot(5))
+    }
+
+    @Test func aCreationThatFailedHalfWayIsFoundAndNotRepeated() {
+        var proposer = RegisterProposer(proposer: PeerID(.zero))
+        let ballot = proposer.nextBallot(in: Self.first, nonce: 1)
+        let record = proposer.create([7], ballot: ballot)
+        let next = proposer.nextBallot(in: Self.first, nonce: 2)
+        // Somebody has changed what a member had accepted of it.
+        let changed = record.successor(value: [8], ballot: Self.ballot(9))
+        let promises = [changed, RegisterRecord()].map {
+            RegisterPromise(record: $0, wasClean: true)
+        }
+        let step = proposer.step(promises, ballot: next, in: Self.first, quorum: 2) { _ in
+            Issue.record("the change is made a second time")
+            return .set([7])
+        }
+        guard case .accept(let proposal, call: 0) = step else {
+            Issue.record("\(step)")
+            return
+        }
+        #expect(proposal.value == [8])
+    }
+
     @Test func aNewMemberTakesTheHighestAcceptedAndTheHighestPromiseEachOnItsOwn() {
         var old = Self.written(1, Self.ballot(3))
         _ = old.prepare(Self.ballot(9))
