@@ -115,6 +115,8 @@ struct RegisterWorld {
     private mutating func advance(loses: Double) {
         guard !operations.isEmpty else { return }
         let index = Int.random(in: 0..<operations.count, using: &generator)
+        // Others get a chance to come upon a register that is only just being created.
+        if operations[index].isCreation, Int.random(in: 0..<8, using: &generator) > 0 { return }
         var operation = operations.remove(at: index)
         guard let member = operation.unasked.popLast() else {
             prepare(&operation)
