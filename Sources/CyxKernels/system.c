@@ -63,47 +63,29 @@ int cyx_eventfd(void) {
     return fd < 0 ? -errno : fd;
 }
 
-static sigset_t termination(void) {
+static sigset_t set_of(const int *numbers, int count) {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    for (int index = 0; index < count; index++) sigaddset(&set, numbers[index]);
     return set;
 }
 
-void cyx_block_termination(void) {
-    sigset_t set = termination();
+void cyx_ignore_broken_pipes(void) { (void)signal(SIGPIPE, SIG_IGN); }
+
+void cyx_block_signals(const int *numbers, int count) {
+    sigset_t set = set_of(numbers, count);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
 }
 
-int cyx_termination_fd(void) {
-    sigset_t set = termination();
+int cyx_signals_fd(const int *numbers, int count) {
+    sigset_t set = set_of(numbers, count);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
 }
 
-int cyx_take_termination(int fd) {
+int cyx_take_signal(int fd) {
     struct signalfd_siginfo taken;
     return read(fd, &taken, sizeof taken) == (ssize_t)sizeof taken ? (int)taken.ssi_signo : 0;
-}
-
-static sigset_t hangup(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    return set;
-}
-
-void cyx_block_hangup(void) {
-    sigset_t set = hangup();
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
-int cyx_hangup_fd(void) {
-    sigset_t set = hangup();
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
 }
 
 void cyx_thread_name(const char *name) {

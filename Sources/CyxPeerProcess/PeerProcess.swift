@@ -17,12 +17,13 @@ package enum PeerProcess {
         holderMessaging: @escaping @Sendable (UDPMessaging) -> any PeerMessaging = { $0 }
     ) {
         ProcessMemory.tune()
-        TerminationSignals.block()
+        ProcessSignals.ignoreBrokenPipes()
+        ProcessSignals.block(.ending)
         let configuration: PeerConfiguration
         do {
             guard let read = try readConfiguration(words) else { return }
             configuration = read
-            if CertificateSource(configuration) != nil { HangupSignal.block() }
+            if CertificateSource(configuration) != nil { ProcessSignals.block(.rereading) }
         } catch {
             fail(error, code: error is StoreProblem ? 1 : 2)
         }

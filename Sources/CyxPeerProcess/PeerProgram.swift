@@ -53,7 +53,7 @@ struct PeerProgram: Sendable {
         environment.logger.info(
             "packets are encrypted", [("engine", AESGCM.Engine.best.rawValue)])
         warn(environment.logger)
-        let signals = try TerminationSignals()
+        let signals = try ProcessSignals(.ending)
         let deadline = EndingDeadline(signals: signals.descriptor) { endByForce(peer, $0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             let watch = try signals.watch(on: reactor) { stop.yield(.signal) }

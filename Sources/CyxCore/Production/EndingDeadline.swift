@@ -23,7 +23,7 @@ package final class EndingDeadline: Sendable {
     private let body: @Sendable (Reason) -> Void
     private let hasBegun = Atomic<Bool>(false)
 
-    /// `signals`: where termination signals are read, a descriptor of `TerminationSignals`. `body`
+    /// `signals`: where termination signals are read, a descriptor of `ProcessSignals`. `body`
     /// is called at most once, on the thread.
     package init(
         signals: Int32, limit: Duration = EndingDeadline.limit,
@@ -57,7 +57,7 @@ package final class EndingDeadline: Sendable {
             var descriptor = pollfd(fd: signals, events: Int16(POLLIN), revents: 0)
             let left = (limit - elapsed).nanoseconds / 1_000_000 + 1
             let count = poll(&descriptor, 1, Int32(clamping: left))
-            guard count > 0, cyx_take_termination(signals) != 0 else { continue }
+            guard count > 0, cyx_take_signal(signals) != 0 else { continue }
             if clock.now - start >= sameWish { return body(.askedAgain) }
         }
     }

@@ -28,18 +28,17 @@ int cyx_epoll_wait(int epoll, cyx_epoll_ready *out, int64_t nanoseconds);
 // A non-blocking eventfd.
 int cyx_eventfd(void);
 
-// Keeps SIGINT and SIGTERM from ending the process, and SIGPIPE altogether; before any thread is made.
-void cyx_block_termination(void);
+// Keeps SIGPIPE from ending the process.
+void cyx_ignore_broken_pipes(void);
 
-// A non-blocking signalfd that becomes readable when SIGINT or SIGTERM arrives.
-int cyx_termination_fd(void);
+// Keeps `count` signals from ending the process; before any thread is made.
+void cyx_block_signals(const int *numbers, int count);
 
-// The same two for SIGHUP.
-void cyx_block_hangup(void);
-int cyx_hangup_fd(void);
+// A non-blocking signalfd that becomes readable when one of the signals arrives.
+int cyx_signals_fd(const int *numbers, int count);
 
 // Takes one signal from such a descriptor: its number, or 0 if there is none.
-int cyx_take_termination(int fd);
+int cyx_take_signal(int fd);
 
 // Names the calling thread; at most 15 bytes are kept.
 void cyx_thread_name(const char *name);

@@ -43,7 +43,7 @@ struct CertificateWatch: Sendable {
     func run(_ first: ShownCertificate) async throws {
         let (wishes, wish) = AsyncStream.makeStream(
             of: Wish.self, bufferingPolicy: .bufferingNewest(8))
-        let watch = try HangupSignal().watch(on: reactor) { wish.yield(.read) }
+        let watch = try ProcessSignals(.rereading).watch(on: reactor) { wish.yield(.read) }
         defer { reactor.unwatch(watch) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: environment.executor) {
