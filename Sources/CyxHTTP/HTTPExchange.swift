@@ -42,6 +42,7 @@ final class HTTPExchange {
     var outgoing: [[UInt8]] = []
     var outgoingOffset = 0
     var outgoingBytes = 0
+    var givenBytes: UInt64 = 0
     var sourceHasEnded = false
     /// Where the end is none that the client may take for one.
     var sourceHasFailed = false
@@ -100,7 +101,19 @@ final class HTTPExchange {
             }
         }
         outgoingBytes -= filled
+        givenBytes += UInt64(filled)
         return filled
+    }
+
+    /// Tells whoever answered what became of it.
+    func report(isWhole: Bool) {
+        guard let response else { return }
+        self.response?.whenOver = nil
+        var isWhole = isWhole
+        if case .stream(let length, _) = response.body {
+            if sourceHasFailed || givenBytes < length ?? 0 { isWhole = false }
+        }
+        response.whenOver?(HTTPResponse.Outcome(isWhole: isWhole, streamedBytes: givenBytes))
     }
 
     func suspend() {

@@ -86,9 +86,24 @@ package struct HTTPResponse: Sendable {
         case upgrade(@Sendable (HTTPSocket) async -> Void)
     }
 
+    /// What became of a response.
+    package struct Outcome: Sendable, Equatable {
+        /// Whether the connection took all of it.
+        package var isWhole: Bool
+        /// Bytes of a streamed body that were given to the connection; of others, 0.
+        package var streamedBytes: UInt64
+
+        package init(isWhole: Bool, streamedBytes: UInt64) {
+            self.isWhole = isWhole
+            self.streamedBytes = streamedBytes
+        }
+    }
+
     package var status: Int
     package var headers: HTTPHeaders
     package var body: Body
+    /// Called once when the request is over; never for one that leaves HTTP.
+    package var whenOver: (@Sendable (Outcome) -> Void)?
 
     package init(status: Int, headers: HTTPHeaders = HTTPHeaders(), body: Body = .bytes([])) {
         self.status = status

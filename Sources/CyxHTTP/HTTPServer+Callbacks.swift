@@ -53,14 +53,14 @@ private func onHandle(
 
 private func onEnd(
     context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?,
-    request: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, halfClosed: Int32
+    request: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, how: Int32
 ) {
     guard let server = owner(context), let request, let pointer = request.pointee else { return }
     request.pointee = nil
     nonisolated(unsafe) let exchange = Unmanaged<HTTPExchange>.fromOpaque(pointer)
         .takeRetainedValue()
     nonisolated(unsafe) let connection = connection
-    server.assumeIsolated { $0.end(exchange, on: connection, isHalfClosed: halfClosed != 0) }
+    server.assumeIsolated { $0.end(exchange, on: connection, how) }
 }
 
 private func onOpened(
@@ -180,9 +180,13 @@ extension HTTPServer {
     }
 
     func end(
-        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer?, isHalfClosed: Bool
+        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer?, _ how: Int32
     ) {
-        if isHalfClosed, let connection { answerHalfClosed(exchange, on: connection) }
+        var isWhole = how == Int32(CYX_HTTP_ANSWERED)
+        if how == Int32(CYX_HTTP_HALF_CLOSED), let connection {
+            isWhole = answerHalfClosed(exchange, on: connection)
+        }
+        exchange.report(isWhole: isWhole)
         exchange.connection = nil
         exchange.isSuspended = false
         if let connection {

@@ -9,18 +9,22 @@ extension HTTPServer {
     /// it tells so before it closes our half (0.9.75; older versions close first, and then nothing
     /// is sent), so that an answer can be written to the socket beside it. The bytes are
     /// few and the socket's buffer is empty, since nothing was answered on this request yet: what
-    /// does not fit at once is left out.
-    func answerHalfClosed(_ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer) {
+    /// does not fit at once is left out. Returns whether the client has the answer.
+    func answerHalfClosed(
+        _ exchange: HTTPExchange, on connection: UnsafeMutableRawPointer
+    ) -> Bool {
         guard let request = exchange.request, let descriptor = connections[connection]?.descriptor,
             exchange.progress == .head || exchange.progress == .body, !exchange.isQueued
-        else { return }
+        else { return false }
         let response = exchange.response ?? incompleteBody(request)
-        guard case .bytes(let body) = response.body else { return }
+        exchange.response = response
+        guard case .bytes(let body) = response.body else { return false }
         let bytes = HTTPServer.serialized(response, body)
         let sent = cyx_http_write_beside(connection, descriptor, bytes, bytes.count)
         if sent != bytes.count {
             environment.logger.debug("no answer to a half-closed connection")
         }
+        return sent == bytes.count
     }
 
     private static func serialized(_ response: HTTPResponse, _ body: [UInt8]) -> [UInt8] {

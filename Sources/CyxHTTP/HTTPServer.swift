@@ -200,7 +200,10 @@ package actor HTTPServer {
             // A handler answers what it can name itself; this is the rest.
             response = HTTPResponse(status: 500)
         }
-        guard !exchange.isGone else { return }
+        guard !exchange.isGone else {
+            response.whenOver?(HTTPResponse.Outcome(isWhole: false, streamedBytes: 0))
+            return
+        }
         respond(response, to: exchange)
         if case .upgrade(let body) = response.body {
             await runUpgraded(exchange, body)

@@ -123,9 +123,10 @@ static void on_completed(
     void *context, struct MHD_Connection *connection, void **request,
     enum MHD_RequestTerminationCode code) {
     server *self = context;
-    self->callbacks.end(
-        self->callbacks.context, connection, request,
-        code == MHD_REQUEST_TERMINATED_CLIENT_ABORT);
+    int how = CYX_HTTP_CUT_OFF;
+    if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK) how = CYX_HTTP_ANSWERED;
+    if (code == MHD_REQUEST_TERMINATED_CLIENT_ABORT) how = CYX_HTTP_HALF_CLOSED;
+    self->callbacks.end(self->callbacks.context, connection, request, how);
 }
 
 // Null on a connection without TLS.

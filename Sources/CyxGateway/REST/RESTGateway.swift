@@ -76,7 +76,7 @@ struct RESTGateway: Sendable {
     }
 
     /// What is known of a request whatever becomes of it.
-    struct Trace {
+    struct Trace: Sendable {
         var operation = "Unknown"
         var code = "OK"
         var account = "-"
@@ -89,7 +89,7 @@ struct RESTGateway: Sendable {
         return refusal.response(path: path, isHead: request.method == "HEAD")
     }
 
-    /// Completes the answer, and tells the log who did what: names of objects and tokens stay out.
+    /// Completes the answer, and has the log told in the end who did what: names of objects and tokens stay out.
     func finish(
         _ response: HTTPResponse, _ request: HTTPRequest, _ trace: Trace
     ) -> HTTPResponse {
@@ -102,18 +102,32 @@ struct RESTGateway: Sendable {
             response.headers.set("cache-control", "no-store")
         }
         let elapsed = environment.now() - request.received
+        if case .upgrade = response.body {
+            record(request, response.status, trace, trace.code, id, elapsed)
+            return response
+        }
+        response.whenOver = { [self, status = response.status] outcome in
+            let code = outcome.isWhole ? trace.code : S3Gateway.cutOff
+            record(request, status, trace, code, id, elapsed)
+        }
+        return response
+    }
+
+    private func record(
+        _ request: HTTPRequest, _ status: Int, _ trace: Trace, _ code: String, _ id: String,
+        _ elapsed: Duration
+    ) {
         environment.metrics.counter(
-            "cyxcloud_rest_requests_total", [("operation", trace.operation), ("code", trace.code)]
+            "cyxcloud_rest_requests_total", [("operation", trace.operation), ("code", code)]
         ).add()
         environment.logger.labelled("rest").info(
             "request",
             [
-                ("operation", trace.operation), ("status", String(response.status)),
-                ("code", trace.code), ("account", trace.account), ("by", trace.subject),
+                ("operation", trace.operation), ("status", String(status)), ("code", code),
+                ("account", trace.account), ("by", trace.subject),
                 ("from", request.remote?.hostDescription ?? "-"), ("id", id),
                 ("ms", String(elapsed.nanoseconds / 1_000_000)),
             ])
-        return response
     }
 
     /// What to answer for an error; rethrows what nobody is left to hear.

@@ -85,8 +85,7 @@ package struct S3Gateway: Sendable {
         response.headers.set("x-amz-request-id", requestID)
         response.headers.set("server", "cyxcloud")
         for field in trace.headers.fields { response.headers.set(field.name, field.value) }
-        record(request, response, trace.operation, code)
-        return response
+        return recorded(request, response, trace.operation, code)
     }
 
     /// What is known of a request whatever becomes of it.
@@ -105,8 +104,7 @@ package struct S3Gateway: Sendable {
         response.headers.set("x-amz-request-id", requestID)
         response.headers.set("server", "cyxcloud")
         response.headers.set("date", CivilDate(environment.wallTime()).http)
-        record(request, response, "Unknown", refusal.code)
-        return response
+        return recorded(request, response, "Unknown", refusal.code)
     }
 
     /// Answers what was no HTTP request.
@@ -220,9 +218,9 @@ package struct S3Gateway: Sendable {
         }
     }
 
-    private func record(
+    private func recorded(
         _ request: HTTPRequest, _ response: HTTPResponse, _ operation: String, _ code: String
-    ) {
+    ) -> HTTPResponse {
         let elapsed = environment.now() - request.received
         let sent: UInt64 =
             switch response.body {
@@ -230,17 +228,27 @@ package struct S3Gateway: Sendable {
             case .stream(let length, _): length ?? 0
             case .head, .upgrade: 0
             }
-        environment.metrics.counter(
-            "cyxcloud_s3_requests_total", [("operation", operation), ("code", code)]
-        ).add()
-        environment.logger.labelled("s3").info(
-            "request",
-            [
-                ("operation", operation), ("status", String(response.status)), ("code", code),
-                ("received", String(request.contentLength ?? 0)), ("sent", String(sent)),
-                ("ms", String(elapsed.nanoseconds / 1_000_000)),
-            ])
+        var response = response
+        let environment = environment
+        response.whenOver = { [status = response.status] outcome in
+            let code = outcome.isWhole ? code : S3Gateway.cutOff
+            environment.metrics.counter(
+                "cyxcloud_s3_requests_total", [("operation", operation), ("code", code)]
+            ).add()
+            environment.logger.labelled("s3").info(
+                "request",
+                [
+                    ("operation", operation), ("status", String(status)), ("code", code),
+                    ("received", String(request.contentLength ?? 0)),
+                    ("sent", String(outcome.isWhole ? sent : outcome.streamedBytes)),
+                    ("ms", String(elapsed.nanoseconds / 1_000_000)),
+                ])
+        }
+        return response
     }
+
+    /// In the place of the code, where the client did not get all of the answer.
+    static let cutOff = "ResponseCutOff"
 
     // MARK: Common answers
 

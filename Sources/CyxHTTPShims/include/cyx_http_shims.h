@@ -9,6 +9,10 @@
 
 #include "cyx_http_tls.h"
 
+// How a request ended: all that there was of the answer went out; the client ended its half of the
+// connection before the body was complete; anything else.
+enum { CYX_HTTP_ANSWERED, CYX_HTTP_HALF_CLOSED, CYX_HTTP_CUT_OFF };
+
 typedef struct cyx_http_callbacks {
     void *context;
     // A request line came in: `target` undecoded, as sent. Returns what later calls see in
@@ -19,9 +23,8 @@ typedef struct cyx_http_callbacks {
     int (*handle)(
         void *context, void *connection, const char *method, const char *version,
         const char *bytes, size_t *count, void **request);
-    // The request is over; `half_closed` is 1 if the client ended its half of the connection before
-    // the body was complete.
-    void (*end)(void *context, void *connection, void **request, int half_closed);
+    // The request is over; `how` is one of CYX_HTTP_ANSWERED, CYX_HTTP_HALF_CLOSED, CYX_HTTP_CUT_OFF.
+    void (*end)(void *context, void *connection, void **request, int how);
     // A connection was opened or closed.
     void (*opened)(void *context, void *connection, int descriptor);
     void (*closed)(void *context, void *connection);
