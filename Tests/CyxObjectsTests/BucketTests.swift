@@ -69,6 +69,37 @@ import Testing
         #expect(stale.isEmpty)
     }
 
+    /// What such a read found would else be told for as long as buckets are remembered.
+    @Test(arguments: [true, false])
+    func whatAChangeHasOvertakenIsNotRemembered(isDeleted: Bool) throws {
+        let world = try ObjectWorld(storers: 1)
+        try world.createBucket()
+        let environment = world.gatewayNode.peer.environment
+        let isFirst = Atomic<Bool>(true)
+        world.shared.state.withLock {
+            $0.lag = { _ in
+                guard isFirst.exchange(false, ordering: .relaxed) else { return }
+                try? await environment.sleep(for: .seconds(1))
+            }
+        }
+        let found = try world.perform { gateway in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { _ = try? await gateway.bucket("bucket") }
+                try await environment.sleep(for: .milliseconds(500))
+                if isDeleted {
+                    try await gateway.deleteBucket("bucket")
+                } else {
+                    _ = try await gateway.updateBucket("bucket") { $0.versioning = .enabled }
+                }
+                try await group.waitForAll()
+            }
+            return try? await gateway.bucket("bucket").settings.versioning
+        }
+        #expect(found == (isDeleted ? nil : .enabled))
+        let wasOvertaken = !isFirst.load(ordering: .relaxed)
+        #expect(wasOvertaken)
+    }
+
     @Test func listingsFollowPrefixDelimiterAndPages() throws {
         let world = try ObjectWorld(storers: 1)
         try world.createBucket()

@@ -16,6 +16,8 @@ final class FakeTables: Tables {
         var fault: (@Sendable (RowKey, _ isWrite: Bool) -> TableError?)?
         /// Awaited before an operation.
         var stall: (@Sendable (RowKey, _ isWrite: Bool) async -> Void)?
+        /// Awaited between what a read of a register finds and its answer.
+        var lag: (@Sendable (RowKey) async -> Void)?
         /// Custodians of every row, in rank order.
         var custodians: [PeerID] = []
         /// Whose merges find rows too full for them.
@@ -53,7 +55,9 @@ final class FakeTables: Tables {
     func read(_ key: RowKey) async throws(TableError) -> RegisterState {
         precondition(key.table.isRegister)
         try await check(key, isWrite: false)
-        return shared.state.withLock { FakeTables.register($0.registers[key]) }
+        let found = shared.state.withLock { FakeTables.register($0.registers[key]) }
+        await shared.state.withLock { $0.lag }?(key)
+        return found
     }
 
     func decide(
