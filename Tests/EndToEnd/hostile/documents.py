@@ -144,7 +144,9 @@ class Documents:
             if not document:
                 continue
             answer = self.send("PUT", "/not-created", "", document)
-            if answer.status == 503:
+            if answer.status == 503 and b"are needed" in answer.data:
+                # Too few custodians were given a processor in time, on a machine with much else to
+                # do. Nothing else is a reason.
                 time.sleep(2)  # As it is told to, and as every S3 client does.
                 answer = self.send("PUT", "/not-created", "", document)
             if answer.status == 200:
