@@ -30,8 +30,6 @@ struct EventRing<Event: Sendable>: Sendable {
     let run: UInt64
     private var next: UInt64 = 1
     private var events: [(number: UInt64, event: Event)] = []
-    /// Nothing before this number can be told any more.
-    private var lost: UInt64 = 0
 
     init(run: UInt64) { self.run = run }
 
@@ -49,15 +47,13 @@ struct EventRing<Event: Sendable>: Sendable {
     /// What came before now cannot be told to anybody who was there.
     mutating func forget() {
         events = []
-        lost = next - 1
+        // A number that no event has: nobody's missed ones can be complete beyond it.
         next += 1
     }
 
     /// What came after a position; nil: that is not known any more.
     func since(_ position: EventPosition) -> [(position: EventPosition, event: Event)]? {
-        guard position.run == run, position.number < next, position.number >= lost else {
-            return nil
-        }
+        guard position.run == run else { return nil }
         let missed = events.filter { $0.number > position.number }
         let isComplete =
             missed.first.map { $0.number == position.number + 1 }
