@@ -172,7 +172,7 @@ let package = Package(
         tests("CyxS3Tests", ["CyxCore", "CyxS3"]),
         tests(
             "CyxGatewayTests",
-            ["CyxCore", "CyxCrypto", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
+            ["CyxCore", "CyxCrypto", "CyxTables", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
         tests(
             "CyxPeerProcessTests",
             [

@@ -1,6 +1,7 @@
 import CyxCore
 import CyxHTTP
 import CyxObjects
+import Testing
 
 @testable import CyxGateway
 
@@ -56,8 +57,11 @@ struct GatewayHarness {
         var accounts = S3Accounts()
         accounts[accessKey] = account("demo", secretKey, objects, seed: 1, reactor)
         accounts[otherKey] = account("other", otherSecret, others, seed: 2, reactor)
+        let hub = EventHub(environment: environment) { .object([("peer", .string("p"))]) }
+        let events = EventSettings(
+            hub: hub, operatorAccount: objects.account.hex, origins: [])
         let gateway = GatewayRouter(
-            environment: environment, accounts: accounts, settings: settings)
+            environment: environment, accounts: accounts, settings: settings, events: events)
         let server = try HTTPServer(
             environment: environment, reactor: reactor,
             listen: SocketAddress(ipv4: (127, 0, 0, 1), port: port),
@@ -68,6 +72,7 @@ struct GatewayHarness {
             port: server.localAddress.port)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: reactor) { try await server.run() }
+            group.addTask(executorPreference: reactor) { try await hub.run() }
             do {
                 try await body(harness)
             } catch {
@@ -75,8 +80,24 @@ struct GatewayHarness {
                 throw error
             }
             group.cancelAll()
-            try await group.waitForAll()
+            while let result = await group.nextResult() {
+                if case .failure(let error) = result, !(error is CancellationError) { throw error }
+            }
         }
+    }
+
+    /// A bearer token of an account, which ends after `seconds`.
+    func token(
+        of service: MemoryObjects, limits: AccessKeyLimits? = nil, seconds: Int64 = 3600
+    ) throws -> String {
+        let account = try #require(gateway.accounts.account(id: service.account.hex))
+        let key = try #require(account.tokens?.tokenKey)
+        let now = environment.wallTime().milliseconds / 1000
+        let token = SessionToken(
+            account: account.id, subject: "s", limits: limits, id: environment.random.bytes(16),
+            issued: WallTime(milliseconds: now * 1000),
+            expires: WallTime(milliseconds: (now + seconds) * 1000))
+        return token.signed(with: key)
     }
 
     private static func account(

@@ -34,6 +34,8 @@ final class MemoryObjects: ObjectService {
     let account: AccountID
     let names: BucketNames
     private let lastUpload = Atomic<Int>(0)
+    /// What whoever follows a bucket is told.
+    let told = ScriptedChanges()
     /// How often it was asked whose a bucket is.
     let ownerReads = Atomic<Int>(0)
 

@@ -1,6 +1,7 @@
 import CyxCore
 import CyxHTTP
 import Glibc
+import Testing
 
 final class NoStorage: StorageDevice {
     func open(_ name: String, kind: StoreKind) throws(StoreError) -> any KeyValueStore {
@@ -95,11 +96,18 @@ final class Client {
 
     func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Up to 64 KiB; empty at the end.
+    /// Up to 64 KiB; empty at the end. That nothing comes for long is no end.
     func receive() -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         let count = recv(descriptor, &buffer, buffer.count, 0)
+        if count < 0, errno == EAGAIN { Issue.record("nothing came, and no end") }
         return Array(buffer.prefix(max(0, count)))
+    }
+
+    /// Whether something has come, or the end, within so long.
+    func hears(within milliseconds: Int32) -> Bool {
+        var descriptor = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&descriptor, 1, milliseconds) > 0
     }
 
     /// Reads until `text` has come, or the end.

@@ -80,6 +80,42 @@ func makeIdentity(for names: [String] = ["localhost", "127.0.0.1"]) throws -> TL
         }
     }
 
+    /// Reading on is a courtesy, and has its bounds: in bytes here, in time below.
+    @Test func whoIsToldOffIsNotListenedToForEver() async throws {
+        try await withServer(identity: try makeIdentity()) { _, _ in
+            HTTPResponse(status: 200)
+        } _: { port, environment in
+            let client = try Client(port: port)
+            let piece = [UInt8](repeating: 7, count: 1 << 20)
+            #expect(throws: ClientError.self) {
+                for _ in 0..<64 { try client.send(piece) }
+            }
+            let slow = try Client(port: port)
+            var isClosed = false
+            for _ in 0..<150 where !isClosed {
+                do { try slow.send("x") } catch { isClosed = true }
+                try await environment.sleep(for: .milliseconds(50))
+            }
+            #expect(isClosed)
+        }
+    }
+
+    @Test func connectionsThatSayNothingCountAsOthersDo() async throws {
+        var limits = HTTPLimits()
+        limits.connections = 2
+        limits.headTime = .seconds(600)
+        try await withServer(limits: limits) { _, _ in
+            HTTPResponse(status: 204)
+        } _: { port, _ in
+            var silent = [try Client(port: port), try Client(port: port)]
+            let late = try Client(port: port)
+            try late.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(!late.hears(within: 500))
+            silent.removeFirst()
+            #expect(late.receive(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
+        }
+    }
+
     @Test func connectionsThatSayNothingAreClosed() async throws {
         var limits = HTTPLimits()
         limits.headTime = .seconds(1)

@@ -94,6 +94,11 @@ private func frame(
         #expect(!own.isOver)
         _ = own.receive(frame(8, [0x03, 0xF5]))
         #expect(own.isOver)
+        // Of more words than a close frame has room for (§5.5), those that fit.
+        let long = makeCodec()
+        long.close(.policy, String(repeating: "x", count: 200))
+        #expect(
+            long.takeOutput() == [0x88, 125, 0x03, 0xF0] + [UInt8](repeating: 0x78, count: 123))
     }
 }
 
@@ -119,7 +124,7 @@ private func frame(
             let client = try Client(port: port)
             try client.send(UpgradeTests.handshake + "early")
             let answer = client.receive(until: "early")
-            #expect(answer.hasPrefix("HTTP/1.1 101 "))
+            #expect(answer.hasPrefix("HTTP/1.1 101 ") && answer.hasSuffix("early"))
             #expect(answer.lowercased().contains("connection: upgrade"))
             for _ in 0..<3 {
                 try client.send("more")

@@ -109,6 +109,36 @@ import Testing
         #expect(kinds(tracker.update(status(used: 10))) == ["disk_has_room"])
     }
 
+    @Test func whatIsLostIsNotWhole() {
+        var tracker = NotificationTracker()
+        _ = tracker.update(status(lost: 1, degraded: 1))
+        #expect(tracker.update(status(lost: 1)).isEmpty)
+        #expect(kinds(tracker.update(status())) == ["repaired"])
+    }
+
+    @Test func theDisksSpaceAndWhetherThePeerServesAreToldToo() {
+        func status(_ serving: Bool, free: Int64, allocated: Int64 = 1000) -> JSONValue {
+            .object([
+                ("serving", .bool(serving)),
+                (
+                    "store",
+                    .object([
+                        ("allocated", .integer(allocated)), ("used", .integer(0)),
+                        ("free", .integer(free)),
+                    ])
+                ),
+            ])
+        }
+        var tracker = NotificationTracker()
+        #expect(kinds(tracker.update(status(true, free: 9))) == ["disk_full"])
+        #expect(kinds(tracker.update(status(true, free: 10))) == ["disk_has_room"])
+        #expect(kinds(tracker.update(status(false, free: 10))) == ["not_serving"])
+        #expect(kinds(tracker.update(status(true, free: 10))) == ["serving"])
+        // One that stores nothing for others has no space that could be used up.
+        #expect(tracker.update(status(true, free: 0, allocated: 0)).isEmpty)
+        #expect(tracker.update(status(true, free: -5, allocated: 0)).isEmpty)
+    }
+
     /// Who begins to listen while data is in danger hears of it.
     @Test func theFirstLookTellsHowThingsAre() {
         var tracker = NotificationTracker()
@@ -157,6 +187,7 @@ import Testing
         #expect(status(request(["origin": "http://h:9000"])) == 101)
         #expect(status(request(["origin": "https://evil.example"])) == 403)
         #expect(status(request(["origin": "null"])) == 403)
+        #expect(status(request(["origin": "http://evil-h:9000"])) == 403)
         let allowed: Set = ["https://console.example.com"]
         #expect(status(request(["origin": "https://console.example.com"]), origins: allowed) == 101)
         #expect(status(request(["origin": "http://console.example.com"]), origins: allowed) == 403)

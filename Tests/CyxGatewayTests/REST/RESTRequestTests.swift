@@ -22,6 +22,10 @@ import Testing
             try RESTRoute(method: "GET", path: ["token"])
         }
         #expect(absent?.status == 404)
+        let long = #expect(throws: RESTError.self) {
+            try RESTRoute(method: "DELETE", path: ["tokens", "a", "b"])
+        }
+        #expect(long?.status == 404)
         let wrong = #expect(throws: RESTError.self) {
             try RESTRoute(method: "PATCH", path: ["tokens"])
         }
@@ -117,6 +121,11 @@ import Testing
         #expect(limiter.take("a", start + .seconds(900)) != nil)
         limiter.giveBack("a", start + .seconds(900))
         #expect(limiter.take("a", start + .seconds(900)) == nil)
+        // Nor by what is given back, and a clock that goes back takes nothing.
+        for _ in 0..<5 { limiter.giveBack("b", start + .seconds(900)) }
+        for _ in 0..<2 { #expect(limiter.take("b", start + .seconds(900)) == nil) }
+        #expect(limiter.take("b", start) == nil)
+        #expect(limiter.take("b", start) != nil)
     }
 
     @Test func noMoreKeysAreRememberedThanThereIsRoomFor() {
@@ -126,5 +135,10 @@ import Testing
             #expect(limiter.count <= 8)
         }
         #expect(limiter.take(99, Instant(nanoseconds: 100)) != nil)
+        // Those are forgotten that were not seen for longest.
+        var other = RateLimiter<Int>(.init(burst: 1, perSecond: 1), capacity: 8)
+        for key in 0...8 { _ = other.take(key, Instant(nanoseconds: Int64(key))) }
+        #expect(other.take(7, Instant(nanoseconds: 9)) != nil)
+        #expect(other.take(0, Instant(nanoseconds: 9)) == nil)
     }
 }
