@@ -19,11 +19,11 @@ final class ObjectClients: Sendable {
     enum Guard { case nothing, absent, unchanged }
 
     /// Keys that everybody writes.
-    private static let shared = 4
+    static let shared = 4
     private static let operationsMax = 6
     private static let uploadsMax = 14
     /// Beyond so many, orders of operations take long to search.
-    private static let updatesMax = 40
+    static let updatesMax = 40
 
     let world: ObjectWorld
     private let state: Mutex<State>
@@ -108,6 +108,7 @@ final class ObjectClients: Sendable {
             case ..<46: run(machine) { try await self.put(key, .unchanged, size, gateway) }
             case ..<56: run(machine) { try await self.delete(key, gateway) }
             case ..<68: run(machine) { try await self.list(gateway) }
+            case ..<72: run(machine) { await self.putTogether(gateway) }
             case 84..<92 where world.keepsVersions:
                 run(machine) { try await self.useVersion(of: key, removes: kind < 87, gateway) }
             case 92..<96: run(machine) { try await self.pin(key, gateway) }

@@ -126,6 +126,7 @@ enum ObjectRun {
         clients.settleUploads(limit: recovery)
         clients.settlePins(limit: recovery)
         clients.settleVersions(limit: recovery)
+        clients.settlePacks(limit: recovery)
         let unread = clients.readEverything(limit: .seconds(40))
         clients.with { records in
             records.check("AckedDurable")
@@ -228,7 +229,11 @@ enum ObjectRun {
             var dangling: String?
             for name in names {
                 do {
-                    all += try await gateway.placement(of: name, in: ObjectWorld.bucket)
+                    let found = try await gateway.placement(of: name, in: ObjectWorld.bucket)
+                    if found.contains(where: { all.map(\.segment).contains($0.segment) }) {
+                        clients.with { $0.count(ObjectClients.sharedSegments) }
+                    }
+                    all += found
                 } catch ObjectError.deleteMarker {
                     continue
                 } catch ObjectError.noSuchKey {

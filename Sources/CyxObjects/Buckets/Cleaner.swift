@@ -105,11 +105,14 @@ actor Cleaner {
                     continue
                 }
                 let hints = Digests.split(placed.holders).filter { $0 != .zero }.map { PeerID($0) }
-                try await remove(id, owners, hints: hints, isLastAttempt: isLastAttempt)
+                try await remove(
+                    id, owners, hints: hints, mayBeShared: placed.isShare,
+                    isLastAttempt: isLastAttempt)
             }
         case .segments(let segments, let owners, let hints):
             for segment in segments {
-                try await remove(segment, owners, hints: hints, isLastAttempt: isLastAttempt)
+                try await remove(
+                    segment, owners, hints: hints, mayBeShared: true, isLastAttempt: isLastAttempt)
             }
         case .fences(let rows):
             let now = context.environment.wallTime()
@@ -155,11 +158,24 @@ actor Cleaner {
         }
     }
 
+    /// Whether something refers to the segment and nobody has condemned it. What somebody condemned and
+    /// left, the remover revives.
+    private func isNeeded(_ segment: SegmentID) async throws -> Bool {
+        guard try await !references.read(segment).isEmpty else { return false }
+        let state = try await context.tables.read(ObjectRows.core(segment))
+        return SegmentShape.life(state.value) == .live
+    }
+
     /// Takes the owners' references back; then the segment goes unless others need it.
+    ///
+    /// One that others share is not even condemned to find that out: their claims would fail. Nothing
+    /// is left behind by that, since whoever takes the last reference back sees none any more.
     private func remove(
-        _ segment: SegmentID, _ owners: [SegmentReference], hints: [PeerID], isLastAttempt: Bool
+        _ segment: SegmentID, _ owners: [SegmentReference], hints: [PeerID], mayBeShared: Bool,
+        isLastAttempt: Bool
     ) async throws {
         try await references.remove(owners.map { $0.element(of: segment) }, of: segment)
+        if mayBeShared, try await isNeeded(segment) { return }
         _ = try await remover.remove(segment, hints: hints, isLastAttempt: isLastAttempt)
     }
 }

@@ -4,13 +4,13 @@ internal import CyxTables
 /// A segment that somebody refers to is on its way out, or gone.
 struct SegmentCollected: Error {}
 
-/// Carries out the claims of one write on its segments.
+/// Carries out the claims of one write on its segments, or of several writes on one that they share.
 struct SegmentClaims: Sendable {
     /// Segments whose claims are carried out at once.
     static let concurrency = 16
 
     let references: SegmentReferences
-    let reference: SegmentReference
+    let owners: [SegmentReference]
 
     private var context: ObjectContext { references.context }
 
@@ -69,13 +69,14 @@ struct SegmentClaims: Sendable {
         do throws(TableError) {
             switch claim.step {
             case .refer:
-                try await references.write(reference, to: segment)
+                try await references.write(owners, to: segment)
                 claim.referred()
             case .readState:
                 let state = try await context.tables.read(ObjectRows.core(segment))
                 claim.read(SegmentShape.life(state.value))
             case .unrefer:
-                try await references.remove([reference.element(of: segment)], of: segment)
+                try await references.remove(
+                    owners.map { $0.element(of: segment) }, of: segment)
                 claim.unreferred()
             case .granted, .refused: break
             }

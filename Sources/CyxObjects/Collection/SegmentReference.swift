@@ -81,13 +81,16 @@ struct SegmentReferences: Sendable {
     let context: ObjectContext
     let keys: AccountKeys
 
-    func write(_ reference: SegmentReference, to segment: SegmentID) async throws(TableError) {
+    func write(_ owners: [SegmentReference], to segment: SegmentID) async throws(TableError) {
         let key = ObjectRows.references(segment)
-        let row = reference.row(created: context.environment.wallTime())
-        let sealed = Rows.seal(
-            row, at: key, keys: (keys.rowKey, keys.signing), random: context.environment.random)
-        try await context.tables.merge(
-            key, [MergeElement(element: reference.element(of: segment), value: sealed)])
+        let now = context.environment.wallTime()
+        let elements = owners.map { owner in
+            let sealed = Rows.seal(
+                owner.row(created: now), at: key, keys: (keys.rowKey, keys.signing),
+                random: context.environment.random)
+            return MergeElement(element: owner.element(of: segment), value: sealed)
+        }
+        try await context.tables.merge(key, elements)
     }
 
     func remove(_ elements: [[UInt8]], of segment: SegmentID) async throws(TableError) {

@@ -1051,15 +1051,23 @@ package struct PlacedSegment: ProtobufMessage {
     /// Who stored which index first, 32 bytes each, joined; zeros where nobody did. A hint: the
     /// holders' row is what counts.
     package var holders: [UInt8] = []
+    /// Which of the segment's chunks are the version's, where it shares the segment with others: from
+    /// here on, so many. None: all of them.
+    package var firstChunk: UInt32 = 0
+    package var chunks: UInt32 = 0
 
     package init() {}
 
     package init(
         core: SegmentCore? = nil,
-        holders: [UInt8] = []
+        holders: [UInt8] = [],
+        firstChunk: UInt32 = 0,
+        chunks: UInt32 = 0
     ) {
         self.core = core
         self.holders = holders
+        self.firstChunk = firstChunk
+        self.chunks = chunks
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -1069,6 +1077,10 @@ package struct PlacedSegment: ProtobufMessage {
                 try reader.readOptional(&self.core, as: ProtobufNested<SegmentCore>.self)
             case 2:
                 try reader.read(&self.holders, as: ProtobufBytes.self)
+            case 3:
+                try reader.read(&self.firstChunk, as: ProtobufUInt32.self)
+            case 4:
+                try reader.read(&self.chunks, as: ProtobufUInt32.self)
             default: try reader.skip()
             }
         }
@@ -1077,6 +1089,8 @@ package struct PlacedSegment: ProtobufMessage {
     package func write(to writer: inout ProtobufWriter) {
         writer.writeOptional(self.core, field: 1, as: ProtobufNested<SegmentCore>.self)
         writer.write(self.holders, field: 2, as: ProtobufBytes.self)
+        writer.write(self.firstChunk, field: 3, as: ProtobufUInt32.self)
+        writer.write(self.chunks, field: 4, as: ProtobufUInt32.self)
     }
 }
 

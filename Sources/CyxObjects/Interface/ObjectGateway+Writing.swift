@@ -17,7 +17,7 @@ extension ObjectGateway {
         let version = newVersion(of: key, in: handle)
         let writer = ObjectWriter(
             context: context, keys: keys, bucket: handle.keys,
-            reference: SegmentReference(handle.keys, version))
+            reference: SegmentReference(handle.keys, version), packer: packer)
         do {
             let content = try await writer.write(body, size: options.size)
             var head = HeadRow(key: key, size: content.size, etag: Hex.encode(content.md5))
@@ -29,14 +29,13 @@ extension ObjectGateway {
             let early = context.keeps(.writesHeadLast)
             async let claimed: Void = writer.claim(content)
             try await prepare(
-                &head, chunks: content.chunks, placed: content.segments.map(\.placed),
+                &head, chunks: content.chunks, placed: content.placed,
                 inline: content.inline, code: content.code, in: handle, withLayout: early)
             try await claimed
             let condition = options.condition
             let committed = try await commit(head, in: handle) { condition.refusal($0) }
             if !early, content.inline == nil {
-                try await store(handle).writeLayout(
-                    content.segments.map(\.placed), of: version)
+                try await store(handle).writeLayout(content.placed, of: version)
             }
             return info(of: committed, in: handle)
         } catch let failure as CommitUnknown {

@@ -26,6 +26,7 @@ package actor ObjectGateway: ObjectService {
     let runner = JobRunner()
     let fetcher: SegmentFetcher
     let cleaner: Cleaner
+    let packer: Packer
     private let lease: LeaseKeeper
     var registers = AccountRegisterCache()
     var buckets = BoundedCache<String, (handle: BucketHandle, read: Instant)>(
@@ -49,6 +50,7 @@ package actor ObjectGateway: ObjectService {
         context.permits.add(keys.signing)
         fetcher = SegmentFetcher(context: context, runner: runner)
         cleaner = Cleaner(context: context, keys: keys, runner: runner)
+        packer = Packer(context: context, keys: keys, runner: runner, cleaner: cleaner)
         self.lease = LeaseKeeper(context: context, keys: keys, length: lease)
     }
 

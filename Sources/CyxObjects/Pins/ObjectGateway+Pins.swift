@@ -121,7 +121,7 @@ extension ObjectGateway {
             return id
         }
         let claims = SegmentClaims(
-            references: SegmentReferences(context: context, keys: keys), reference: reference(pin))
+            references: SegmentReferences(context: context, keys: keys), owners: [reference(pin)])
         try await claims.make(segments)
     }
 

@@ -279,8 +279,7 @@ actor ObjectReader {
         _ chunks: Range<Int>, of content: VersionContent
     ) async throws -> [[UInt8]] {
         let segment = content.segments[content.segment(of: chunks.lowerBound)]
-        let local =
-            chunks.lowerBound - segment.firstChunk..<chunks.upperBound - segment.firstChunk
+        let local = segment.local(chunks)
         let names = local.map { HotChunks.Name(segment: segment.shape.id, chunk: $0) }
         if let pieces = context.hotChunks.get(names) { return pieces }
         let pieces = try await fetch(local, Array(content.chunks[chunks]), of: segment)

@@ -7,10 +7,19 @@ struct VersionContent: Sendable {
         var shape: SegmentShape
         /// Index of its first chunk in the version.
         var firstChunk: Int
+        /// Which of its chunks are the version's: others' may stand before and after them.
+        var own: Range<Int>
         /// Who stored which index when it was written.
         var holders: [PeerID?]
 
-        var chunks: Range<Int> { firstChunk..<firstChunk + shape.chunkLengths.count }
+        /// Of the version.
+        var chunks: Range<Int> { firstChunk..<firstChunk + own.count }
+
+        /// Where chunks of the version stand in the segment.
+        func local(_ chunks: Range<Int>) -> Range<Int> {
+            let shift = own.lowerBound - firstChunk
+            return chunks.lowerBound + shift..<chunks.upperBound + shift
+        }
     }
 
     let chunks: [ManifestChunk]
@@ -34,15 +43,17 @@ struct VersionContent: Sendable {
             guard let core = placed.core else { throw .malformed(.layouts) }
             let shape = try SegmentShape(core)
             guard placed.holders.count == shape.code.shards * Digest.byteCount,
-                next + shape.chunkLengths.count <= chunks.count
+                let own = placed.range(in: shape.chunkLengths.count),
+                next + own.count <= chunks.count
             else { throw .malformed(.layouts) }
-            for (chunk, stored) in zip(chunks[next...], shape.chunkLengths)
+            for (chunk, stored) in zip(chunks[next...], shape.chunkLengths[own])
             where chunk.storedBytes != stored {
                 throw .malformed(.layouts)
             }
             let holders = Digests.split(placed.holders).map { $0 == .zero ? nil : PeerID($0) }
-            segments.append(Segment(shape: shape, firstChunk: next, holders: holders))
-            next += shape.chunkLengths.count
+            segments.append(
+                Segment(shape: shape, firstChunk: next, own: own, holders: holders))
+            next += own.count
         }
         guard next == chunks.count else { throw .malformed(.layouts) }
         self.segments = segments
@@ -83,6 +94,18 @@ struct VersionContent: Sendable {
     }
 }
 
+extension PlacedSegment {
+    /// Whether chunks of others lie in the segment, too.
+    var isShare: Bool { chunks > 0 }
+
+    /// Which of the segment's `count` chunks are meant; nil if it has no such.
+    func range(in count: Int) -> Range<Int>? {
+        guard isShare else { return firstChunk == 0 ? 0..<count : nil }
+        let end = Int(firstChunk) + Int(chunks)
+        return end <= count ? Int(firstChunk)..<end : nil
+    }
+}
+
 extension ManifestChunk {
     /// Ciphertext bytes, the tag included.
     var storedBytes: Int {
@@ -118,7 +141,7 @@ struct ReadPlan: Sendable {
         let limit = min(chunks.upperBound, segment.chunks.upperBound)
         var end = start + 1
         while end < limit {
-            let local = start - segment.firstChunk..<end + 1 - segment.firstChunk
+            let local = segment.local(start..<end + 1)
             guard segment.shape.shardRange(of: local).count <= shardBytes,
                 content.offsets[end + 1] - content.offsets[start] <= bytes
             else { break }

@@ -12,6 +12,12 @@ final class ContentEncoder: Sendable {
         segments = SegmentEncoder(signing: signing, codesParity: codesParity)
     }
 
+    /// For chunks of one bucket among those of others in one segment.
+    init(dedup: Digest, segments: SegmentEncoder) {
+        self.dedup = dedup
+        self.segments = segments
+    }
+
     /// Adds a chunk to the open segment.
     func add(_ chunk: [UInt8], code: Redundancy) -> ManifestChunk {
         let packed = Compression.pack(chunk)

@@ -10,7 +10,11 @@ struct WrittenContent: Sendable {
     var inline: [UInt8]?
     var chunks: [ManifestChunk] = []
     var segments: [StoredSegment] = []
+    /// Instead of segments of its own.
+    var packed: PackedBody?
     var code = Redundancy.oneCopy
+
+    var placed: [PlacedSegment] { packed.map { [$0.placed] } ?? segments.map(\.placed) }
 }
 
 /// Streams one body into segments. At most one batch is being sent, one chunk being coded and one
@@ -23,13 +27,16 @@ actor ObjectWriter {
 
     private let context: ObjectContext
     private let account: AccountID
+    private let bucket: BucketKeys
+    private let reference: SegmentReference
     private let claims: SegmentClaims
     private let encoder: ContentEncoder
     private let digest = BodyDigests.Body()
     private let sender: SegmentSender
     private let takesInline: Bool
+    private let packer: Packer?
     private var content = WrittenContent()
-    /// Segments that were begun: what a failed write has to clean up.
+    /// Segments that were begun, or are shared: what a failed write has to clean up.
     private(set) var begun: [SegmentID] = []
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -37,15 +44,18 @@ actor ObjectWriter {
     }
 
     /// `reference`: whose the segments are. `takesInline`: whether a small body may stay in memory
-    /// for its head.
+    /// for its head. `packer`: who stores small bodies together with others; nil: nobody.
     init(
         context: ObjectContext, keys: AccountKeys, bucket: BucketKeys,
-        reference: SegmentReference, takesInline: Bool = true
+        reference: SegmentReference, takesInline: Bool = true, packer: Packer? = nil
     ) {
         self.context = context
         account = keys.account
+        self.bucket = bucket
+        self.reference = reference
+        self.packer = packer
         claims = SegmentClaims(
-            references: SegmentReferences(context: context, keys: keys), reference: reference)
+            references: SegmentReferences(context: context, keys: keys), owners: [reference])
         self.takesInline = takesInline
         encoder = ContentEncoder(
             dedup: bucket.dedup, signing: keys.signing, codesParity: context.keeps(.codesParity))
@@ -70,6 +80,10 @@ actor ObjectWriter {
             return try await finished(inline: first.bytes)
         }
         content.code = try context.bestCode()
+        if first.isLast {
+            try check(announced)
+            if try await isPacked(first.bytes) { return content }
+        }
         try await withThrowingTaskGroup(of: Step.self) { group in
             var chunk: (bytes: [UInt8], isLast: Bool)? = first
             var isSending = false
@@ -84,6 +98,21 @@ actor ObjectWriter {
             while isSending || records > 0 { try await settle(&group, &isSending, &records) }
         }
         return try await finished(inline: nil)
+    }
+
+    /// Has a small body stored together with others; false if it needs a segment of its own.
+    private func isPacked(_ bytes: [UInt8]) async throws -> Bool {
+        guard let packer, bytes.count <= PackMachine.Limits().bodyBytes else { return false }
+        let digest = BodyDigests.Body()
+        await context.digests.add(bytes, to: digest, isLast: true)
+        let body = PackableBody(bytes: bytes, bucket: bucket, reference: reference)
+        guard let packed = try await packer.store(body) else { return false }
+        begun.append(packed.segment.shape.id)
+        content.packed = packed
+        content.chunks = [packed.chunk]
+        content.code = packed.segment.shape.code
+        content.md5 = await context.digests.finish(digest)
+        return true
     }
 
     private func finished(inline: [UInt8]?) async throws -> WrittenContent {
@@ -179,6 +208,7 @@ actor ObjectWriter {
 
     /// Makes sure that the segments stay, before anything that names them becomes visible.
     nonisolated func claim(_ content: WrittenContent) async throws {
+        if let packed = content.packed { return try await packed.claim.wait() }
         try await claims.finish(content.segments)
     }
 

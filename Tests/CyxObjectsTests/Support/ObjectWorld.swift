@@ -300,13 +300,19 @@ final class ObjectWorld {
         world.run(limit: .seconds(10)) { slots.gateway.withLock { $0 != nil } }
     }
 
-    /// Another gateway of the account, which does nothing by itself and reaches tables alone.
-    func addReader() -> (peer: SimulatedPeer, gateway: ObjectGateway) {
+    /// Another gateway of the account, which does nothing by itself; it reaches tables, and peers if so
+    /// wanted.
+    func addReader(
+        reachesPeers: Bool = false
+    ) -> (peer: SimulatedPeer, gateway: ObjectGateway) {
         let node = ObjectWorld.node(world, 250)
         node.peer.start { peer in try await peer.environment.sleep(for: .seconds(1 << 20)) }
+        let messaging = DirectMessaging(world: world, peer: node.peer, id: node.id)
+        if reachesPeers {
+            slots.learnAll(PeerContact(peer: node.id, address: node.peer.address), messaging)
+        }
         let context = ObjectContext(
-            environment: node.peer.environment,
-            messaging: DirectMessaging(world: world, peer: node.peer, id: node.id),
+            environment: node.peer.environment, messaging: messaging,
             membership: FakeMembership(node.id, members),
             tables: FakeTables(shared, node.id),
             timings: timings)

@@ -102,7 +102,7 @@ actor Recoder {
             chunks: manifest.chunks, placed: old.segments, layoutGeneration: old.row.generation)
         let claims = SegmentClaims(
             references: SegmentReferences(context: context, keys: store.keys),
-            reference: SegmentReference(bucket.keys, version))
+            owners: [SegmentReference(bucket.keys, version)])
         let mover = SegmentMover(context: context, claims: claims, code: code)
         let sealed: [UInt8]
         do {
@@ -114,7 +114,7 @@ actor Recoder {
             await discard(await mover.begun, of: version, store)
             throw error
         }
-        switch await replace(old.row, with: sealed, at: version, store) {
+        switch await store.replaceLayout(old.row, with: sealed, of: version) {
         case true?: await gateway.noteRecoded(head, code, old, in: bucket)
         case false?: await discard(await mover.begun, of: version, store)
         // What may be in place stays; else collection finds it.
@@ -129,24 +129,6 @@ actor Recoder {
         let hints = context.reachable().sorted()
         let owners = [SegmentReference(store.bucket, version)]
         await gateway.cleaner.submit(.segments(segments, owners, hints: hints), in: store)
-    }
-
-    /// Swaps the layout unless somebody else did, or the version was deleted; nil if that may happen
-    /// yet, but is not known.
-    private func replace(
-        _ old: LayoutRow, with sealed: [UInt8], at version: VersionID, _ store: VersionStore
-    ) async -> Bool? {
-        let key = store.layoutKey(version)
-        do throws(TableError) {
-            return try await context.tables.update(key) { state -> (_, Bool) in
-                guard let value = state.value, let row = store.layoutRow(value, at: key),
-                    row.generation == old.generation, row.fences == old.fences
-                else { return (.abandon, false) }
-                return (.set(sealed), true)
-            }
-        } catch {
-            return error == .contended ? false : nil
-        }
     }
 }
 
@@ -180,8 +162,7 @@ actor SegmentMover {
         let blocking = context.environment.blocking
         for window in ReadPlan.windows(content, 0..<content.chunks.count) {
             let segment = content.segments[content.segment(of: window.lowerBound)]
-            let local =
-                window.lowerBound - segment.firstChunk..<window.upperBound - segment.firstChunk
+            let local = segment.local(window)
             let shards = try await fetcher.fetch(
                 segment.shape, segment.shape.shardRange(of: local), holders: segment.holders)
             guard
