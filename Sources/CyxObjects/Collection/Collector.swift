@@ -1,6 +1,7 @@
 internal import CyxCore
 internal import CyxCrypto
 internal import CyxTables
+internal import CyxTransport
 
 /// Finds what crashed gateways left behind: segments of the account that nothing needs any more
 /// (B5). Walks over the whole key space again and again, slowly; every gateway of the account does,
@@ -14,7 +15,9 @@ actor Collector {
     private let keys: AccountKeys
     private let references: SegmentReferences
     private let remover: SegmentRemover
+    private let rewriter: PackRewriter
     private let collected: Counter
+    private let rewritten: Counter
     private let rounds: Counter
     private let logger: Logger
 
@@ -28,7 +31,13 @@ actor Collector {
         self.keys = keys
         references = SegmentReferences(context: context, keys: keys)
         remover = SegmentRemover(references: references)
+        let background = context.with(.background)
+        rewriter = PackRewriter(
+            context: background, references: references,
+            fetcher: SegmentFetcher(context: background, runner: gateway.runner),
+            cleaner: gateway.cleaner)
         collected = context.environment.metrics.counter("cyxcloud_collected_segments_total")
+        rewritten = context.environment.metrics.counter("cyxcloud_packs_rewritten_total")
         rounds = context.environment.metrics.counter("cyxcloud_collection_rounds_total")
         logger = context.environment.logger.labelled("collection")
     }
@@ -81,7 +90,7 @@ actor Collector {
         do { return try SignedRow(protobuf: value).accountKey } catch { return nil }
     }
 
-    /// Removes the segment if nothing needs it.
+    /// Removes the segment if nothing needs it, and moves what is needed of one that many shared.
     private func judge(_ segment: SegmentID, _ value: [UInt8]) async throws {
         let life = SegmentShape.life(value)
         if life == .live {
@@ -90,21 +99,28 @@ actor Collector {
             }
         }
         var stale: [StoredReference] = []
-        var stands = false
+        var standing = 0
+        var shares: [PackShare] = []
         for stored in try await references.read(segment) {
-            if isOld(stored.created), let reference = stored.reference,
-                try await !isNeeded(segment, reference)
-            {
-                stale.append(stored)
-            } else {
-                stands = true
+            if isOld(stored.created), let reference = stored.reference {
+                switch try await need(segment, reference) {
+                case .none:
+                    stale.append(stored)
+                    continue
+                case .share(let share): shares.append(share)
+                case .unknown: break
+                }
             }
+            standing += 1
         }
         try await references.remove(stale.map(\.element), of: segment)
-        if stands {
-            guard case .condemning = life else { return }
-            // Somebody condemned it and went away before lifting that again.
-            _ = try await remover.remove(segment, hints: [], isLastAttempt: false)
+        if standing > 0 {
+            if case .condemning = life {
+                // Somebody condemned it and went away before lifting that again.
+                _ = try await remover.remove(segment, hints: [], isLastAttempt: false)
+            } else if life == .live, shares.count == standing {
+                await rewrite(value, of: segment, shares)
+            }
             return
         }
         // A holder that was reached and not told in an earlier round finds out by itself.
@@ -114,6 +130,24 @@ actor Collector {
         }
         collected.add()
         logger.info("collected a segment that nothing needs", [("segment", "\(segment)")])
+    }
+
+    /// Moves what is needed of a pack whose every reference is a version's, if that is little.
+    private func rewrite(
+        _ value: [UInt8], of segment: SegmentID, _ shares: [PackShare]
+    ) async {
+        do {
+            let shape = try SegmentShape.verified(value, of: segment).shape
+            guard PackRewriter.isWorthwhile(shape, shares) else { return }
+            for version in try await rewriter.rewrite(shape, shares) {
+                await gateway.forgetContent(of: version)
+            }
+            rewritten.add()
+            logger.info("moved what is needed of a pack", [("segment", "\(segment)")])
+        } catch {
+            // It stays where it is until the next round.
+            logger.info("a pack could not be moved", [("error", "\(error)")])
+        }
     }
 
     private static func created(_ value: [UInt8], of segment: SegmentID) -> WallTime? {
@@ -129,11 +163,18 @@ actor Collector {
 
     // MARK: References
 
+    private enum Need: Sendable {
+        case none
+        case share(PackShare)
+        /// For all that is known here, all of the segment is needed.
+        case unknown
+    }
+
     /// Whether an old reference still stands. One that does not is fenced first, so that no write
     /// can make it stand again.
-    private func isNeeded(
+    private func need(
         _ segment: SegmentID, _ reference: SegmentReference
-    ) async throws -> Bool {
+    ) async throws -> Need {
         let store = VersionStore(
             context: context, keys: keys, bucket: keys.keys(for: reference.bucket))
         switch reference.owner {
@@ -142,64 +183,72 @@ actor Collector {
             var fencing = try await store.fence(write, at: version.position)
             if fencing == .mayBeEarlier {
                 if try await store.isKept(write, at: version.position) {
-                    return try await isPlaced(segment, in: version, store)
+                    return try await need(segment, reference, in: version, store)
                 }
                 fencing = try await store.fence(write, at: version.position, isNoneEarlier: true)
             }
             switch fencing {
-            case .isCurrent: return try await isPlaced(segment, in: version, store)
-            case .refused, .mayBeEarlier: return true
+            case .isCurrent: return try await need(segment, reference, in: version, store)
+            case .refused, .mayBeEarlier: return .unknown
             case .fenced, .wasFenced:
                 // It may have left its head between the two looks.
-                guard try await !store.isKept(write, at: version.position) else { return true }
+                guard try await !store.isKept(write, at: version.position) else {
+                    return .unknown
+                }
                 let rows = try await store.rows(of: version)
                 await gateway.cleaner.submit(.rows(rows), in: store)
-                return false
+                return .none
             }
         case .upload(let id):
-            return try await isNeeded(segment, upload: id, at: reference.position, store)
+            return try await need(segment, reference, upload: id, store)
         case .pin(let id):
             // Its row comes before its references and goes before them, for good.
-            if try await PinStore(context: context, keys: keys).exists(id) { return true }
+            if try await PinStore(context: context, keys: keys).exists(id) { return .unknown }
             let version = VersionID(position: reference.position, write: id)
             await gateway.cleaner.submit(.rows(try await store.rows(of: version)), in: store)
-            return false
+            return .none
         }
     }
 
-    private func isPlaced(
-        _ segment: SegmentID, in version: VersionID, _ store: VersionStore
-    ) async throws -> Bool {
-        guard let layout = try await store.layout(of: version) else { return false }
-        if layout.segments.contains(where: { $0.core?.segment == segment.bytes }) { return true }
-        return try await !store.fenceLayout(version, layout.row)
+    /// What a version that counts needs of the segment.
+    private func need(
+        _ segment: SegmentID, _ reference: SegmentReference, in version: VersionID,
+        _ store: VersionStore
+    ) async throws -> Need {
+        guard let layout = try await store.layout(of: version) else { return .none }
+        if layout.segments.contains(where: { $0.core?.segment == segment.bytes }) {
+            return PackShare(version, reference, store, layout).map { .share($0) } ?? .unknown
+        }
+        return try await store.fenceLayout(version, layout.row) ? .none : .unknown
     }
 
-    private func isNeeded(
-        _ segment: SegmentID, upload id: [UInt8], at position: Digest, _ store: VersionStore
-    ) async throws -> Bool {
+    private func need(
+        _ segment: SegmentID, _ reference: SegmentReference, upload id: [UInt8],
+        _ store: VersionStore
+    ) async throws -> Need {
+        let position = reference.position
         let row = store.bucket.upload(position, id)
         let value = try await context.tables.read(row).value
         if let value {
             guard let upload = store.upload(value, at: row), upload.state != .open else {
-                return true
+                return .unknown
             }
             if upload.state == .completing {
                 // Its rows stay for another round: whoever completes it right now looks for them.
                 try await store.endCompletion(of: id, at: position)
-                return true
+                return .unknown
             }
             // They have served their time: who asks again for the completion finds the head.
             let parts = try await store.parts(of: id, at: position).map(\.key)
             await gateway.cleaner.submit(.rows(parts + [row]), in: store)
         }
         let key = RowKey(table: .heads, position: position)
-        guard let value = try await context.tables.read(key).value else { return false }
-        guard store.head(value, at: key) != nil else { return true }
+        guard let value = try await context.tables.read(key).value else { return .none }
+        guard store.head(value, at: key) != nil else { return .unknown }
         guard let version = try await store.version(completedFrom: id, at: position) else {
-            return false
+            return .none
         }
-        return try await isPlaced(
-            segment, in: VersionID(position: position, write: version.write), store)
+        return try await need(
+            segment, reference, in: VersionID(position: position, write: version.write), store)
     }
 }

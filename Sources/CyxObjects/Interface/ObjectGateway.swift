@@ -189,6 +189,9 @@ package actor ObjectGateway: ObjectService {
         }
     }
 
+    /// What is remembered of where a version lies does not hold any more.
+    func forgetContent(of version: VersionID) { versions.remove(version) }
+
     /// The content again if its layout has changed since `generation`; nil if it has not.
     private func reload(
         _ head: HeadRow, _ generation: UInt64, in bucket: BucketHandle
