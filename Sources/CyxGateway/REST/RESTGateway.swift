@@ -89,7 +89,8 @@ struct RESTGateway: Sendable {
         return refusal.response(path: path, isHead: request.method == "HEAD")
     }
 
-    /// Completes the answer, and has the log told in the end who did what: names of objects and tokens stay out.
+    /// Completes the answer, and has the log told in the end who did what: names of objects and tokens
+    /// stay out.
     func finish(
         _ response: HTTPResponse, _ request: HTTPRequest, _ trace: Trace
     ) -> HTTPResponse {
