@@ -51,6 +51,8 @@ package actor EventHub {
         var changes: (any ObjectChangeSource)?
         /// Whether what comes from now on is told; until then, who wants to listen waits.
         var isReady = false
+        /// Those that wait for that, or have not noted since that it is.
+        var arriving = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -134,7 +136,9 @@ package actor EventHub {
             arrived.yield(source)
         }
         if streams[source]?.isReady == false {
+            streams[source]?.arriving += 1
             await withCheckedContinuation { streams[source]?.waiters.append($0) }
+            streams[source]?.arriving -= 1
         }
         lastListener += 1
         streams[source]?.listeners[lastListener] = Listener(prefix: prefix, deliver: deliver)
@@ -191,7 +195,7 @@ package actor EventHub {
 
     private func isWanted(_ source: Source) -> Bool {
         guard let stream = streams[source] else { return false }
-        return !stream.listeners.isEmpty || !stream.waiters.isEmpty
+        return !stream.listeners.isEmpty || stream.arriving > 0
             || environment.now() - stream.idleSince < EventHub.linger
     }
 
