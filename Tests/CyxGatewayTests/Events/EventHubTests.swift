@@ -120,7 +120,8 @@ private final class Heard: Sendable {
             _ = await hub.listen(
                 to: Self.source, changes: changes, prefix: "", after: nil, heard.deliver)
             let now = environment.wallTime()
-            let old = WallTime(milliseconds: now.milliseconds - 60_000)
+            // An hour, since this may be minutes after it began to listen when many tests run.
+            let old = WallTime(milliseconds: now.milliseconds - 3_600_000)
             changes.tell([
                 ScriptedChanges.write("twice", modified: now),
                 ScriptedChanges.write("twice", modified: now),
