@@ -112,9 +112,10 @@ import Testing
         let client = try client(world)
         _ = try take(1, client, world)
         world.world.run(for: .seconds(5))
-        #expect(world.readMemoryBytes == Self.mebibyte)
+        // The rest of its window, and no other.
+        #expect(world.readMemoryBytes <= 4 * Self.mebibyte)
         // One that goes on has more fetched the more it takes.
-        _ = try take(2, client, world)
+        _ = try take(3, client, world)
         world.world.run(for: .seconds(5))
         #expect(world.readMemoryBytes > 4 * Self.mebibyte)
     }
