@@ -49,7 +49,7 @@ test-clients: build ## s3cmd, restic, duplicity, s3fs, rclone, DVC, MLflow and o
 	docker/install-packages.sh --clients
 	$(PYTHON) Tests/EndToEnd/programs/s3_programs.py --programs $(RELEASE)
 
-compatibility: build ## write docs/s3-compatibility.md from a run of all S3 clients
+compatibility: build ## write Tests/EndToEnd/clients/s3-compatibility.md from a run of all S3 clients
 	docker/install-packages.sh --clients
 	$(PYTHON) Tests/EndToEnd/support/compatibility.py --programs $(RELEASE)
 

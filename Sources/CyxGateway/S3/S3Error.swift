@@ -35,7 +35,7 @@ struct S3Error: Error, Equatable {
     static func notImplemented(_ operation: String) -> S3Error {
         S3Error(
             "NotImplemented", 501,
-            "\(operation): see the compatibility page (docs/s3-compatibility.md)")
+            "\(operation): see the S3 compatibility page, to which the README links")
     }
 
     static func unknown(accessKey: String) -> S3Error {

@@ -1,4 +1,4 @@
-"""docs/s3-compatibility.md: each operation of S3's interface as yes, partly or no, from what was seen.
+"""clients/s3-compatibility.md: each operation of S3's interface as yes, partly or no, from what was seen.
 
     compatibility.py --programs .build/release     writes the page anew (`make compatibility`)
 
@@ -20,7 +20,7 @@ import boto3  # noqa: E402
 from harness import Devnet, expect  # noqa: E402
 from s3_scope_cases import OUT_OF_SCOPE, SAME_REQUEST  # noqa: E402
 
-PAGE = HERE.parents[2] / "docs" / "s3-compatibility.md"
+PAGE = HERE.parent / "clients" / "s3-compatibility.md"
 # How long the gateway that clients talk to takes a day of lifecycles for.
 LIFECYCLE_DAY_S = 4
 

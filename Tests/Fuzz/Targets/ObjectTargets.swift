@@ -10,6 +10,8 @@ let objectTargets: [FuzzTarget] = [
         name: "object-row", bytesMax: 6000, seeds: { ObjectSamples.rows }, decode: objectRows.decode
     ),
     FuzzTarget(
+        name: "grant-row", seeds: { ObjectSamples.grantRows }, decode: grantRows.decode),
+    FuzzTarget(
         name: "shard-message", seeds: { ObjectSamples.shardMessages },
         decode: shardMessages.decode),
     FuzzTarget(
@@ -129,6 +131,10 @@ private let objectRows = Choice(decoders: [
     { bytes in try message(PinRow.self, bytes) != nil },
     { bytes in try message(LeaseRow.self, bytes) != nil },
     { bytes in try message(BucketSettingsRow.self, bytes) != nil },
+])
+
+/// What an account lets others do: tokens that it took back, and its links.
+private let grantRows = Choice(decoders: [
     { bytes in try message(RevokedTokensRow.self, bytes) != nil },
     { bytes in
         guard let row = try message(SharesRow.self, bytes) else { return false }
@@ -265,11 +271,16 @@ enum ObjectSamples {
             [12]
                 + BucketSettingsRow(versioning: .enabled, documents: ["policy": [1, 2, 3]])
                 .protobufBytes(),
-            [13]
+        ]
+    }
+
+    static var grantRows: [[UInt8]] {
+        [
+            [0]
                 + RevokedTokensRow(
                     tokens: [RevokedTokenRow(id: Array(0..<16), expiresMs: 7)], issuedFromMs: 5
                 ).protobufBytes(),
-            [14]
+            [1]
                 + SharesRow(shares: [
                     ShareRow(
                         id: "a", token: Array(0..<32), bucket: "photos", path: "b/", isFolder: true,
