@@ -76,17 +76,40 @@ extension TableService {
         var budget = OperationBudget(
             now: environment.now(), timings: configuration.timings, within: time)
         var calls = 0
-        var doubt: (base: RegisterVersion, value: [UInt8]?, call: Int)?
+        // What was tried and may have been made, or be made yet.
+        var doubts: [(base: RegisterVersion, value: [UInt8]?, call: Int)] = []
         while true {
             let certificate = try await locate(key.position, &budget)
             if certificate.view.contains(localPeer) {
-                var decided = try await propose(key, isRead: false, within: time, change)
-                decided.call += calls
-                return decided
+                let before = calls
+                do throws(TableError) {
+                    var decided = try await propose(key, isRead: false, within: time) { state in
+                        let next = change(state)
+                        switch next {
+                        case .set(let value): doubts.append((state.version, value, calls))
+                        case .delete: doubts.append((state.version, nil, calls))
+                        case .abandon, .reaccept: break
+                        }
+                        calls += 1
+                        return next
+                    }
+                    decided.call += before
+                    return decided
+                } catch {
+                    // Whoever has lost its seat goes on as one who has none.
+                    guard case .unavailable(let reason) = error, isOver(certificate.view.id) else {
+                        throw error
+                    }
+                    budget.reason = reason
+                    try await pause(&budget)
+                    continue
+                }
             }
             let present = try await read(key, within: time)
-            if let doubt, present.version != doubt.base, present.value == doubt.value {
-                return DecidedChange(state: present, call: doubt.call)
+            if let made = doubts.first(where: {
+                present.version != $0.base && present.value == $0.value
+            }) {
+                return DecidedChange(state: present, call: made.call)
             }
             let next: [UInt8]?
             switch change(present) {
@@ -96,15 +119,15 @@ extension TableService {
             }
             switch try await askToChange(key, from: present, to: next, certificate) {
             case .made(let state): return DecidedChange(state: state, call: calls)
-            case .moved: doubt = (present.version, next, calls)
+            case .moved: doubts.append((present.version, next, calls))
             case .failed(let reason):
-                doubt = (present.version, next, calls)
+                doubts.append((present.version, next, calls))
                 budget.reason = reason
             case .changedSince:
                 do throws(TableError) {
                     try budget.countContention()
                 } catch {
-                    if doubt == nil { throw error }
+                    if doubts.isEmpty { throw error }
                     throw .unavailable("whether a change took effect is not known")
                 }
             }

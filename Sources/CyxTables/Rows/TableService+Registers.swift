@@ -117,6 +117,7 @@ extension TableService {
             case .contended: try budget.countContention()
             case .failed(let reason): budget.reason = reason
             case .moved: continue
+            case .unseated: throw .unavailable("this peer is no custodian of the row any more")
             }
             try await pause(&budget)
         }
@@ -137,6 +138,12 @@ extension TableService {
         if isRead, mustAskCustodian(key, certificate.view) {
             return try await readWithoutRound(key, certificate)
         }
+        // A view may have ended since the caller looked.
+        if !isRead, configuration.rowGuard.errandTables.contains(key.table),
+            !certificate.view.contains(localPeer)
+        {
+            return .unseated
+        }
         return try await attempt(key, certificate, &proposer, change)
     }
 
@@ -153,6 +160,8 @@ extension TableService {
         case failed(String)
         /// A later view is known now.
         case moved
+        /// Only custodians propose for the row, and this peer is none.
+        case unseated
     }
 
     /// One prepare and one accept in one view.

@@ -127,4 +127,33 @@ import Testing
         }
         #expect(made > 0)
     }
+
+    /// A custodian that gives its seat away in the middle of a change asks its successors to make it.
+    @Test(arguments: (1...4).map { UInt64($0) })
+    func whoLosesItsSeatInMidChangeGoesOnAsOneWithoutASeat(seed: UInt64) throws {
+        let network = TestNetwork(seed: seed, peers: 4, depth: 0)
+        for peer in network.peers {
+            network.exceptions.withLock { $0[peer.id] = { $0.rowGuard = Self.rowGuard(0) } }
+        }
+        for index in 0..<4 { network.start(index) }
+        #expect(try network.converge(forPeers: 4) == [])
+        let members = try network.perform(on: 0) { tables in
+            _ = try await tables.read(Self.key)
+            let partition = await tables.partition(holding: Self.key.position)
+            return try #require(await tables.knownCertificate(partition)).view.peers
+        }
+        #expect(members.count == 3)
+        let index = try #require(network.peers.firstIndex { $0.id == members[0] })
+        network.world.links.change { $0.latency = .milliseconds(20) }
+        network.directory.drain(members[0])
+        var made: UInt8 = 0
+        while made < 250, try network.perform(on: index, { await $0.health() }).held > 0 {
+            let next = made + 1
+            #expect(try change(network, on: index) { _ in .set([0, next]) } == [0, next])
+            made = next
+        }
+        // It had a seat at first, and none in the end.
+        #expect(made > 1 && made < 250)
+        #expect(try network.perform(on: index) { try await $0.read(Self.key) }.value == [0, made])
+    }
 }
