@@ -16,7 +16,8 @@ extension TableService {
         let now = environment.now()
         changes.watchingSince = changes.watchingSince ?? now
         let tick = configuration.timings.tick
-        guard now < changes.lookUntil else { return }
+        if changes.hasNewMembership, changes.takeIn(membership.snapshot) { keepLooking() }
+        guard changes.isDue(now: now, reminder: configuration.timings.reminder) else { return }
         watchCustodians()
         let planner = currentPlanner()
         refreshAfterReturns(planner.snapshot)
