@@ -143,6 +143,8 @@ let package = Package(
             path: "Simulations/simulate", swiftSettings: settings),
 
         // Tests.
+        .target(
+            name: "TestSockets", path: "Tests/Support/TestSockets", swiftSettings: settings),
         .executableTarget(
             name: "lyingpeer",
             dependencies: ["CyxCore", "CyxTransport", "CyxObjects", "CyxPeerProcess"],
@@ -168,11 +170,14 @@ let package = Package(
                 "CyxTables", "CyxObjects", "SimulationHarness",
             ]),
         tests("CyxDurabilityTests", ["CyxCore", "CyxObjects", "CyxDurability"]),
-        tests("CyxHTTPTests", ["CyxCore", "CyxHTTP"]),
+        tests("CyxHTTPTests", ["CyxCore", "CyxHTTP", "TestSockets"]),
         tests("CyxS3Tests", ["CyxCore", "CyxS3"]),
         tests(
             "CyxGatewayTests",
-            ["CyxCore", "CyxCrypto", "CyxTables", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway"]),
+            [
+                "CyxCore", "CyxCrypto", "CyxTables", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway",
+                "TestSockets",
+            ]),
         tests(
             "CyxPeerProcessTests",
             [

@@ -1,6 +1,6 @@
 import CyxCore
 import CyxHTTP
-import Glibc
+import TestSockets
 import Testing
 
 final class NoStorage: StorageDevice {
@@ -51,63 +51,15 @@ func withServer(
     }
 }
 
-struct ClientError: Error {
-    var call: String
-    var code = errno
-}
-
-/// A blocking client socket: the server runs on a thread of its own.
-final class Client {
-    private let descriptor: Int32
-
-    init(port: UInt16) throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var timeout = timeval(tv_sec: 20, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let status = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard status == 0 else { throw ClientError(call: "connect") }
-    }
-
-    deinit { close(descriptor) }
-
-    func send(_ bytes: [UInt8]) throws {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(
-                    descriptor, $0.baseAddress?.advanced(by: sent), bytes.count - sent,
-                    Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { throw ClientError(call: "send") }
-            sent += count
-        }
-    }
-
-    func send(_ text: String) throws { try send(Array(text.utf8)) }
-
-    func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
-
+extension Client {
     /// Up to 64 KiB; empty at the end. That nothing comes for long is no end.
     func receive() -> [UInt8] {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        let count = recv(descriptor, &buffer, buffer.count, 0)
-        if count < 0, errno == EAGAIN { Issue.record("nothing came, and no end") }
-        return Array(buffer.prefix(max(0, count)))
-    }
-
-    /// Whether something has come, or the end, within so long.
-    func hears(within milliseconds: Int32) -> Bool {
-        var descriptor = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        return poll(&descriptor, 1, milliseconds) > 0
+        do {
+            return try next() ?? []
+        } catch {
+            Issue.record(error)
+            return []
+        }
     }
 
     /// Reads until `text` has come, or the end.

@@ -1,5 +1,6 @@
 import CyxCore
 import CyxHTTP
+import TestSockets
 import Testing
 
 private func echo(_ request: HTTPRequest, _ body: HTTPRequestBody) async throws -> HTTPResponse {

@@ -1,6 +1,7 @@
 import CyxCore
 import CyxHTTP
 import Synchronization
+import TestSockets
 import Testing
 
 /// Pieces of 64 KiB, until there are no more of them or it is to fail.

@@ -1,6 +1,7 @@
 import CyxCore
 import CyxHTTP
 import Synchronization
+import TestSockets
 import Testing
 
 /// `length` bytes, each its offset modulo 251.

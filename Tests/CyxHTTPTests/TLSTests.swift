@@ -1,5 +1,6 @@
 import CyxCore
 import CyxHTTP
+import TestSockets
 import Testing
 
 private let now = WallTime(milliseconds: 1_800_000_000_000)

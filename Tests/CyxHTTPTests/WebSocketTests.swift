@@ -1,5 +1,6 @@
 import CyxCore
 import CyxHTTP
+import TestSockets
 import Testing
 
 /// A frame as a client sends it: masked (RFC 6455 §5.2).

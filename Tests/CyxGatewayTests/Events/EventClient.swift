@@ -1,4 +1,5 @@
 import CyxCore
+import TestSockets
 
 /// A WebSocket client of the gateway's events, as far as the tests need one.
 final class EventClient {
@@ -8,12 +9,12 @@ final class EventClient {
         case closed(UInt16?)
     }
 
-    private let client: RawClient
+    private let client: Client
     private var received: [UInt8] = []
 
     init(port: UInt16, token: String) throws {
-        client = try RawClient(port: port)
-        client.send(
+        client = try Client(port: port)
+        try client.send(
             "GET /api/v1/events HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
                 + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                 + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -23,23 +24,30 @@ final class EventClient {
             if let index = received.indices.first(where: { received[$0...].starts(with: end) }) {
                 let head = String(decoding: received[..<index], as: UTF8.self)
                 received.removeFirst(index + end.count)
-                guard head.hasPrefix("HTTP/1.1 101 ") else { throw ClientError(call: head) }
+                guard head.hasPrefix("HTTP/1.1 101 ") else {
+                    throw ClientError(call: head, code: 0)
+                }
                 return
             }
-            guard receive() else { throw ClientError(call: "recv") }
+            guard try receive() else { throw ClientError(call: "recv", code: 0) }
         }
     }
 
-    private func receive() -> Bool {
-        let more = client.receive()
+    /// False at the end.
+    private func receive() throws -> Bool {
+        guard let more = try client.next() else { return false }
         received += more
-        return !more.isEmpty
+        return true
     }
 
     /// Frames of at most 125 bytes, masked with zeros (RFC 6455 §5.2).
     func send(_ opcode: UInt8, _ payload: [UInt8] = [], times: Int = 1) {
         let frame = [0x80 | opcode, 0x80 | UInt8(payload.count), 0, 0, 0, 0] + payload
-        client.send([[UInt8]](repeating: frame, count: times).flatMap(\.self))
+        do {
+            try client.send([[UInt8]](repeating: frame, count: times).flatMap(\.self))
+        } catch {
+            // What the gateway does not take shows in what does not come.
+        }
     }
 
     func say(_ text: String) { send(1, Array(text.utf8)) }
@@ -48,7 +56,7 @@ final class EventClient {
     func next() throws -> Message {
         while true {
             guard let (opcode, payload) = frame() else {
-                guard receive() else { return .closed(nil) }
+                guard try receive() else { return .closed(nil) }
                 continue
             }
             switch opcode {

@@ -2,6 +2,7 @@ import CyxCore
 import CyxCrypto
 import CyxObjects
 import Synchronization
+import TestSockets
 import Testing
 
 @testable import CyxGateway
@@ -32,9 +33,9 @@ private final class RecordedLog: LogSink {
 }
 
 @Suite struct RequestLogTests {
-    private func open(_ target: String, _ port: UInt16) throws -> RawClient {
-        let client = try RawClient(port: port)
-        client.send("GET \(target) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    private func open(_ target: String, _ port: UInt16) throws -> Client {
+        let client = try Client(port: port)
+        try client.send("GET \(target) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         return client
     }
 
@@ -63,13 +64,13 @@ private final class RecordedLog: LogSink {
                 (LinkToken.path(token), "OpenLink", ""),
             ] {
                 let whole = try open(target, harness.port)
-                while !whole.receive().isEmpty {}
+                while try whole.next() != nil {}
                 #expect(
                     try await log.next(harness.environment)
                         == "operation=\(operation) status=200 code=OK\(sent)")
                 do {
                     let client = try open(target, harness.port)
-                    #expect(!client.receive().isEmpty)
+                    #expect(try client.next() != nil)
                 }
                 let entry = try await log.next(harness.environment)
                 let cutOff = "operation=\(operation) status=200 code=ResponseCutOff"
