@@ -94,10 +94,9 @@ struct SeedRunner {
                 virtualSeconds += Int(Double(range.split(separator: " ")[0]) ?? 0)
             }
         }
-        guard !passed else { return }
+        guard !passed else { return say("seed \(seed) held") }
         failed.append((seed, lines.filter { $0.contains("VIOLATED") || $0.contains("DIFFERS") }))
-        print("seed \(seed) FAILED: \(failed.last?.lines ?? [])")
-        fflush(nil)
+        say("seed \(seed) FAILED: \(failed.last?.lines ?? [])")
     }
 
     private func report() {

@@ -132,21 +132,26 @@ struct Simulate {
                 name, peers: options.peers, seed: seed, printed: options.printedLogLevel,
                 cpuSeconds: { Double(clock()) / 1e6 },
                 heapBytes: { Int(cyx_heap_bytes()) },
-                print: { print($0) })
+                print: say)
         }
         let start = clock()
         guard let report = Scenarios.run(name, options) else { return false }
         let seconds = Double(clock() - start) / Double(CLOCKS_PER_SEC)
-        print(report.text)
-        fflush(nil)
+        say(report.text)
         let ratio = report.virtualSeconds / max(0.001, seconds)
-        print("  \(seconds) s of CPU time: virtual to CPU time \(Int(ratio)):1")
+        say("  \(seconds) s of CPU time: virtual to CPU time \(Int(ratio)):1")
         guard twice else { return report.passed }
         let again = Scenarios.run(name, options)
         let isSame = again == report
-        print(isSame ? "  second run: same trace" : "  second run DIFFERS: \(again?.trace as Any)")
+        say(isSame ? "  second run: same trace" : "  second run DIFFERS: \(again?.trace as Any)")
         return report.passed && isSame
     }
+}
+
+/// Prints at once: a run takes minutes to hours, and whoever keeps its output in a file follows it.
+func say(_ text: String) {
+    print(text)
+    fflush(nil)
 }
 
 exit(Simulate.main())
