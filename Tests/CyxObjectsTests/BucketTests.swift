@@ -191,6 +191,35 @@ import Testing
         #expect(try world.get("key") == [3])
     }
 
+    /// Both find nothing before they store their bodies, and one is refused at its commit.
+    @Test(arguments: [30_000, 300_000])
+    func whatIsRefusedAtItsCommitLeavesNothing(size: Int) throws {
+        let world = try ObjectWorld(storers: 4, upkeep: true, timings: .hastyCollection)
+        try world.createBucket()
+        let refused = try world.perform { gateway in
+            await withTaskGroup(of: Bool.self) { group in
+                for seed in 1...2 as ClosedRange<UInt64> {
+                    group.addTask {
+                        var options = PutOptions()
+                        options.condition = .absent
+                        do {
+                            _ = try await gateway.put(
+                                "key", in: "bucket", options: options,
+                                body: FixedBytes(noise(size, seed: seed)))
+                        } catch { return error as? ObjectError == .preconditionFailed }
+                        return false
+                    }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+        }
+        #expect(refused == 1)
+        world.world.run(for: .seconds(20))
+        #expect(
+            world.rows()
+                == [.heads: 1, .layouts: 1, .segments: 1, .holders: 1, .references: 1])
+    }
+
     @Test func headersAndLateChecksumsComeBack() throws {
         let world = try ObjectWorld(storers: 1)
         try world.createBucket()

@@ -5,6 +5,9 @@ internal import CyxTables
 enum Leftover: Sendable {
     /// A version that is no longer current, and in whose name its segments were stored.
     case version(VersionID, manifestPages: Int, [SegmentReference])
+    /// A write that failed: segments, in whose name they were stored, and whoever may hold shards of
+    /// them. Its layout and manifest may be there.
+    case write(VersionID, [SegmentID], [SegmentReference], hints: [PeerID])
     /// The segments of such a version whose rows are gone.
     case placed([PlacedSegment], [SegmentReference])
     /// Segments, in whose name they were stored, and whoever may hold shards of them beside those in
@@ -83,6 +86,10 @@ actor Cleaner {
                     let placed = try await removeRows(of: version, pages, job.store)
                     leftover = .placed(placed, owners)
                 }
+                if case .write(let version, let segments, let owners, let hints) = leftover {
+                    try await remove(job.store.rows(of: version))
+                    leftover = .segments(segments, owners, hints: hints)
+                }
                 try await remove(leftover, job.store, isLastAttempt: attempt == Cleaner.attempts)
                 return
             } catch {
@@ -98,7 +105,7 @@ actor Cleaner {
         _ leftover: Leftover, _ store: VersionStore, isLastAttempt: Bool
     ) async throws {
         switch leftover {
-        case .version: preconditionFailure("its rows go first")
+        case .version, .write: preconditionFailure("its rows go first")
         case .placed(let segments, let owners):
             for placed in segments {
                 guard let core = placed.core, let id = SegmentID(bytes: core.segment) else {

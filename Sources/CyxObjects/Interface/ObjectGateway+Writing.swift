@@ -42,7 +42,7 @@ extension ObjectGateway {
             // The head may yet take effect: its segments must stay.
             throw failure.error
         } catch {
-            await abandon(writer, SegmentReference(handle.keys, version), in: handle)
+            await abandon(writer, SegmentReference(handle.keys, version), of: version, in: handle)
             throw error
         }
     }
@@ -59,9 +59,11 @@ extension ObjectGateway {
         var error: ObjectError
     }
 
-    /// Removes, in the background, what a failed write had stored.
+    /// Removes, in the background, what a failed write had stored. `version`: what it was to become,
+    /// whose rows nobody finds any more without its references.
     func abandon(
-        _ writer: ObjectWriter, _ reference: SegmentReference, in bucket: BucketHandle
+        _ writer: ObjectWriter, _ reference: SegmentReference, of version: VersionID? = nil,
+        in bucket: BucketHandle
     ) async {
         let store = store(bucket)
         let unfinished = await writer.unfinished
@@ -69,7 +71,13 @@ extension ObjectGateway {
         let segments = await writer.begun
         guard !segments.isEmpty else { return }
         let storers = context.membership.snapshot.storers.map(\.peer)
-        await cleaner.submit(.segments(segments, [reference], hints: storers), in: store)
+        let leftover: Leftover =
+            if let version {
+                .write(version, segments, [reference], hints: storers)
+            } else {
+                .segments(segments, [reference], hints: storers)
+            }
+        await cleaner.submit(leftover, in: store)
     }
 
     /// Everything of the version `head.write` but its head: manifest pages and layout (B2's order).
