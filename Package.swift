@@ -176,7 +176,7 @@ let package = Package(
             "CyxGatewayTests",
             [
                 "CyxCore", "CyxCrypto", "CyxTables", "CyxHTTP", "CyxObjects", "CyxS3", "CyxGateway",
-                "TestSockets",
+                "SimulationHarness", "TestSockets",
             ]),
         tests(
             "CyxPeerProcessTests",

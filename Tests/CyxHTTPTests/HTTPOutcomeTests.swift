@@ -53,6 +53,8 @@ private final class Outcomes: Sendable {
                 case "/head": .head(length: 5)
                 case "/none": .stream(length: 0, Pieces(left: 0))
                 case "/short": .stream(length: Self.length, Pieces(left: 3))
+                case "/large": .bytes([UInt8](repeating: 7, count: Int(Self.length)))
+                case "/unknown": .stream(length: nil, Pieces(left: 3, fails: true))
                 case "/failing": .stream(length: Self.length, Pieces(left: 3, fails: true))
                 default: .stream(length: Self.length, Pieces(left: Self.pieces))
                 }
@@ -74,7 +76,7 @@ private final class Outcomes: Sendable {
                     outcome == HTTPResponse.Outcome(isWhole: true, streamedBytes: streamed),
                     "\(target)")
             }
-            for target in ["/short", "/failing"] {
+            for target in ["/short", "/failing", "/unknown"] {
                 _ = try ask(target).receiveAll()
                 let outcome = try await outcomes.next(environment)
                 #expect(
@@ -89,6 +91,14 @@ private final class Outcomes: Sendable {
             let outcome = try await outcomes.next(environment)
             #expect(outcome?.isWhole == false)
             #expect(outcome.map { $0.streamedBytes < Self.length } == true)
+            // The same of bytes that are there at once, more than what waits on the way.
+            do {
+                let client = try ask("/large")
+                #expect(!client.receive().isEmpty)
+            }
+            #expect(
+                try await outcomes.next(environment)
+                    == HTTPResponse.Outcome(isWhole: false, streamedBytes: 0))
         }
     }
 

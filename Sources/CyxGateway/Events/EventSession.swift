@@ -6,9 +6,6 @@ internal import CyxObjects
 actor EventSession {
     /// Of a message of the client, and so of its frames.
     static let messageBytesMax: UInt64 = 64 << 10
-    /// What may wait for a client that reads slowly, before it is closed.
-    static let queuedMessagesMax = 1000
-    static let queuedBytesMax = 1 << 20
     static let subscriptionsMax = 16
     static let pingInterval = Duration.seconds(20)
     /// A client that says nothing for so long, not even a pong, is gone.
@@ -39,8 +36,7 @@ actor EventSession {
     private let codec = WebSocketCodec(messageBytesMax: EventSession.messageBytesMax)
     private var subscriptions: [EventCommand.Stream: Subscription] = [:]
     private var metrics: (every: Duration, next: Instant)?
-    private var queue: [String] = []
-    private var queuedBytes = 0
+    private var queue = EventQueue()
     private var heard: Instant
     private var closingSince: Instant?
     private let wakes: AsyncStream<Void>
@@ -95,11 +91,7 @@ actor EventSession {
     private func write(_ socket: HTTPSocket) async {
         for await _ in wakes {
             while true {
-                for message in queue.prefix(EventSession.framedAtOnce) {
-                    queuedBytes -= message.utf8.count
-                    codec.send(message)
-                }
-                queue.removeFirst(min(queue.count, EventSession.framedAtOnce))
+                for message in queue.take(EventSession.framedAtOnce) { codec.send(message) }
                 let bytes = codec.takeOutput()
                 guard !bytes.isEmpty else { break }
                 do { try await socket.write(bytes) } catch { return }
@@ -111,16 +103,11 @@ actor EventSession {
     private func send(_ fields: [(key: String, value: JSONValue)]) {
         guard closingSince == nil else { return }
         let text = JSONValue.object(fields).encoded
-        guard queue.count < EventSession.queuedMessagesMax,
-            queuedBytes + text.utf8.count <= EventSession.queuedBytesMax
-        else {
-            queue = []
-            queuedBytes = 0
+        guard queue.append(text) else {
+            queue.removeAll()
             environment.metrics.counter("cyxcloud_events_slow_clients_total").add()
             return close(.tryAgainLater, "too slow: come back with your last position")
         }
-        queue.append(text)
-        queuedBytes += text.utf8.count
         wake.yield()
     }
 
@@ -197,7 +184,7 @@ actor EventSession {
             }
             wake.yield()
             // One that asks by pings, and hears no answer.
-            if codec.queuedMessages > EventSession.queuedMessagesMax { return }
+            if codec.queuedMessages > EventQueue.messagesMax { return }
         }
     }
 

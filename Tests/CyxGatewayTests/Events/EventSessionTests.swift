@@ -144,7 +144,7 @@ import Testing
         try await withBucket { harness in
             let client = try client(harness)
             // However they are cut into reads, one of these has more than may wait.
-            client.send(9, times: 20 * EventSession.queuedMessagesMax)
+            client.send(9, times: 20 * EventQueue.messagesMax)
             // What would be answered if the gateway still listened.
             client.say("x")
             #expect(try next(client) == "closed ")
