@@ -85,7 +85,7 @@ struct LinkGateway: Sendable {
     private func answer(
         _ request: HTTPRequest, _ body: HTTPRequestBody, _ trace: inout RESTGateway.Trace
     ) async throws -> HTTPResponse {
-        let address = request.remote?.hostDescription ?? ""
+        let address = RESTGateway.limitedAddress(of: request)
         if let wait = rest.limiters.addresses.withLock({ $0.take(address, environment.now()) }) {
             throw RESTError.slowDown(wait)
         }

@@ -43,6 +43,14 @@ struct RESTGateway: Sendable {
             RateLimiter<String>(RESTGateway.accountRate, capacity: RESTGateway.limitedKeys))
     }
 
+    /// Whom the rate of addresses counts a request to: an IPv4 address, or the /64 of an IPv6 one.
+    /// Whoever has one address of such a network has all 2^64 of them (RFC 4291 §2.5.1).
+    static func limitedAddress(of request: HTTPRequest) -> String {
+        guard var remote = request.remote else { return "" }
+        if !remote.isIPv4 { remote.ip &= ~UInt128(UInt64.max) }
+        return remote.hostDescription
+    }
+
     static let root = "/api/v1/"
 
     let s3: S3Gateway
@@ -102,21 +110,21 @@ struct RESTGateway: Sendable {
         if !response.headers.contains("cache-control") {
             response.headers.set("cache-control", "no-store")
         }
-        let elapsed = environment.now() - request.received
+        let first = environment.now() - request.received
         if case .upgrade = response.body {
-            record(request, response.status, trace, trace.code, id, elapsed)
+            record(request, response.status, trace, trace.code, id, first)
             return response
         }
         response.whenOver = { [self, status = response.status] outcome in
             let code = outcome.isWhole ? trace.code : S3Gateway.cutOff
-            record(request, status, trace, code, id, elapsed)
+            record(request, status, trace, code, id, first)
         }
         return response
     }
 
     private func record(
         _ request: HTTPRequest, _ status: Int, _ trace: Trace, _ code: String, _ id: String,
-        _ elapsed: Duration
+        _ first: Duration
     ) {
         environment.metrics.counter(
             "cyxcloud_rest_requests_total", [("operation", trace.operation), ("code", code)]
@@ -127,8 +135,7 @@ struct RESTGateway: Sendable {
                 ("operation", trace.operation), ("status", String(status)), ("code", code),
                 ("account", trace.account), ("by", trace.subject),
                 ("from", request.remote?.hostDescription ?? "-"), ("id", id),
-                ("ms", String(elapsed.nanoseconds / 1_000_000)),
-            ])
+            ] + S3Gateway.times(first, environment.now() - request.received))
     }
 
     /// What to answer for an error; rethrows what nobody is left to hear.
@@ -144,7 +151,7 @@ struct RESTGateway: Sendable {
         _ request: HTTPRequest, _ body: HTTPRequestBody, _ trace: inout Trace
     ) async throws -> HTTPResponse {
         let now = environment.now()
-        let address = request.remote?.hostDescription ?? ""
+        let address = RESTGateway.limitedAddress(of: request)
         if let wait = limiters.addresses.withLock({ $0.take(address, now) }) {
             throw RESTError.slowDown(wait)
         }

@@ -221,7 +221,7 @@ package struct S3Gateway: Sendable {
     private func recorded(
         _ request: HTTPRequest, _ response: HTTPResponse, _ operation: String, _ code: String
     ) -> HTTPResponse {
-        let elapsed = environment.now() - request.received
+        let first = environment.now() - request.received
         let sent: UInt64 =
             switch response.body {
             case .bytes(let bytes): UInt64(bytes.count)
@@ -241,10 +241,18 @@ package struct S3Gateway: Sendable {
                     ("operation", operation), ("status", String(status)), ("code", code),
                     ("received", String(request.contentLength ?? 0)),
                     ("sent", String(outcome.isWhole ? sent : outcome.streamedBytes)),
-                    ("ms", String(elapsed.nanoseconds / 1_000_000)),
-                ])
+                ] + S3Gateway.times(first, environment.now() - request.received))
         }
         return response
+    }
+
+    /// What the log of requests says of time: until the answer was known, and until the connection had
+    /// taken all of it, or was lost.
+    static func times(_ first: Duration, _ whole: Duration) -> [(key: String, value: String)] {
+        [
+            ("first_ms", String(first.nanoseconds / 1_000_000)),
+            ("ms", String(whole.nanoseconds / 1_000_000)),
+        ]
     }
 
     /// In the place of the code, where the client did not get all of the answer.

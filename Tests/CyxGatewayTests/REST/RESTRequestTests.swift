@@ -41,6 +41,19 @@ import Testing
             received: Instant(nanoseconds: 0))
     }
 
+    @Test func addressesOfOneNetworkAreLimitedTogether() throws {
+        let counted = try [
+            "192.0.2.1:1", "192.0.2.2:1", "[2001:db8:1:2:3::4]:5", "[2001:db8:1:2::9]:6",
+        ]
+        .map { text in
+            var request = Self.request("/")
+            request.remote = try SocketAddress(parsing: text)
+            return RESTGateway.limitedAddress(of: request)
+        }
+        #expect(counted == ["192.0.2.1", "192.0.2.2", "2001:db8:1:2::", "2001:db8:1:2::"])
+        #expect(RESTGateway.limitedAddress(of: Self.request("/")) == "")
+    }
+
     @Test func pathsAreDecodedOncePartByPart() throws {
         let parts = try RESTGateway.path(of: Self.request("/api/v1/a%2Fb/%2525?x=/y"))
         #expect(parts == ["a/b", "%25"])

@@ -9,12 +9,19 @@ import Testing
 
 private final class RecordedLog: LogSink {
     private let requests = Mutex<[String]>([])
+    let times = Mutex<[(first: Int, whole: Int)]>([])
 
     func write(
         level: LogLevel, time: WallTime, part: String, message: String,
         fields: [(key: String, value: String)]
     ) {
         guard message == "request" else { return }
+        func milliseconds(_ name: String) -> Int? {
+            fields.first { $0.key == name }.flatMap { Int($0.value) }
+        }
+        if let first = milliseconds("first_ms"), let whole = milliseconds("ms") {
+            times.withLock { $0.append((first, whole)) }
+        }
         let named = ["operation", "status", "code", "sent"]
         let words = fields.filter { named.contains($0.key) }.map { "\($0.key)=\($0.value)" }
         requests.withLock { $0.append(words.joined(separator: " ")) }
@@ -71,11 +78,19 @@ private final class RecordedLog: LogSink {
                 do {
                     let client = try open(target, harness.port)
                     #expect(try client.next() != nil)
+                    try await harness.environment.sleep(for: .milliseconds(200))
                 }
                 let entry = try await log.next(harness.environment)
                 let cutOff = "operation=\(operation) status=200 code=ResponseCutOff"
                 #expect(entry.hasPrefix(cutOff))
                 #expect(!entry.hasSuffix(" sent=\(size)"))
+            }
+            // The one that was cut off began before the client waited and ended after that.
+            let times = log.times.withLock { $0 }
+            #expect(times.count == 4)
+            #expect(times.allSatisfy { 0 <= $0.first && $0.first <= $0.whole })
+            for index in [1, 3] where index < times.count {
+                #expect(times[index].whole - times[index].first >= 150)
             }
         }
     }
