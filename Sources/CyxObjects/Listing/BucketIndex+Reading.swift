@@ -90,13 +90,15 @@ extension BucketIndex {
     }
 
     /// The earlier versions of a key that count, the newest first, until `body` wants no more.
+    /// `after`: the entry of one of them; nil: from the newest on.
     private func versions(
-        below head: HeadRow, _ body: (HeadRow) throws(StoreError) -> Bool
+        below head: HeadRow, after: [UInt8]? = nil,
+        _ body: (HeadRow) throws(StoreError) -> Bool
     ) throws(StoreError) {
         guard head.hasEarlier else { return }
         let start = keys.earlier(Array(head.key.utf8))
         let end = Bytes.successor(ofAllWith: start)
-        var from = start
+        var from = after.map { $0 + [0] } ?? start
         while true {
             let page = try store.scan(from: from, to: end, limit: BucketIndex.chunk.first)
             for entry in page {
@@ -115,9 +117,16 @@ extension BucketIndex {
         var isLatest: Bool
     }
 
-    /// `isNamed`: whether a version has the name that a request begins after.
+    /// Where a page of versions begins.
+    private enum Beginning {
+        case head
+        /// With the newest of the earlier ones, or after the one of that entry.
+        case earlier(after: [UInt8]?)
+    }
+
+    /// `write`: of the version that a request begins after, by the head of its key; nil: there is none.
     func versions(
-        _ request: VersionListRequest, isNamed: (HeadRow) -> Bool
+        _ request: VersionListRequest, write: (HeadRow) -> VersionID?
     ) throws(StoreError) -> (page: ListingPage, versions: [FoundVersion]) {
         let begins = request.startAfterVersion != nil && !request.startAfter.isEmpty
         var page = ListingPage(
@@ -129,21 +138,11 @@ extension BucketIndex {
             &page, isGrouping: request.delimiter != nil, limit: request.limit
         ) { page, entry throws(StoreError) in
             let head = try entry.decoded()
-            var isSkipping = false
-            if begins, entry.name == start {
-                // One that was removed since: what is left of the key is told once more.
-                try all(of: head) { version throws(StoreError) in
-                    isSkipping = isNamed(version)
-                    return !isSkipping
-                }
-            }
-            var isLatest = true
-            try all(of: head) { version throws(StoreError) in
+            let isStart = begins && entry.name == start
+            let beginning = isStart ? try self.beginning(of: head, after: write(head)) : .head
+            var isLatest = if case .head = beginning { true } else { false }
+            try all(of: head, from: beginning) { version throws(StoreError) in
                 defer { isLatest = false }
-                if isSkipping {
-                    isSkipping = !isNamed(version)
-                    return true
-                }
                 switch page.visit(entry.name) {
                 case .tell:
                     found.append(FoundVersion(head: version, isLatest: isLatest))
@@ -155,11 +154,32 @@ extension BucketIndex {
         return (page, found)
     }
 
-    /// All versions of a key, the newest first, until `body` wants no more.
+    /// Where the versions of a key go on after that one.
+    private func beginning(
+        of head: HeadRow, after version: VersionID?
+    ) throws(StoreError) -> Beginning {
+        guard let version else { return .head }
+        if head.hasVersion, head.write == version.write { return .earlier(after: nil) }
+        let row = RowKey(table: .versions, position: version.position, suffix: version.write)
+        guard let entry = try self.entry(of: row),
+            entry.starts(with: keys.earlier(Array(head.key.utf8)))
+        else {
+            // It was removed since: what is left of the key is told once more.
+            return .head
+        }
+        return .earlier(after: entry)
+    }
+
+    /// The versions of a key, the newest first, until `body` wants no more.
     private func all(
-        of head: HeadRow, _ body: (HeadRow) throws(StoreError) -> Bool
+        of head: HeadRow, from beginning: Beginning,
+        _ body: (HeadRow) throws(StoreError) -> Bool
     ) throws(StoreError) {
-        if head.hasVersion, try !body(head) { return }
-        try versions(below: head, body)
+        switch beginning {
+        case .head:
+            if head.hasVersion, try !body(head) { return }
+            try versions(below: head, body)
+        case .earlier(let after): try versions(below: head, after: after, body)
+        }
     }
 }

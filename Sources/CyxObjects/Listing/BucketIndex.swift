@@ -110,12 +110,15 @@ struct BucketIndex: Sendable {
         var found: [(key: RowKey, name: String)] = []
         let heads = keys.section(.heads)
         for row in rows {
-            guard let place = try store.get(keys.place(row)) else { continue }
-            let entry = Array(place.dropFirst(BucketIndex.stampBytes))
-            guard entry.starts(with: heads) else { continue }
+            guard let entry = try entry(of: row), entry.starts(with: heads) else { continue }
             found.append((row, String(decoding: ListingKey.name(ofHead: entry), as: UTF8.self)))
         }
         return found
+    }
+
+    /// What a row of the tables was made into.
+    func entry(of row: RowKey) throws(StoreError) -> [UInt8]? {
+        try store.get(keys.place(row)).map { Array($0.dropFirst(BucketIndex.stampBytes)) }
     }
 
     /// What a place says: which version of the row it is of, then the key of the entry.

@@ -28,9 +28,7 @@ extension ObjectGateway {
         let handle = try await handle(bucket)
         let infos = infos(in: handle)
         return try await answer(handle, needsVersions: true) { index throws(StoreError) in
-            let found = try index.versions(request) {
-                (handle.versionID(of: $0) ?? "null") == request.startAfterVersion
-            }
+            let found = try index.versions(request) { handle.version(named: request, below: $0) }
             var listing = VersionListing()
             listing.versions = found.versions.map {
                 ListedVersion(info: infos($0.head), isLatest: $0.isLatest)

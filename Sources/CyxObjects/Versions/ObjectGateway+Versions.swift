@@ -52,9 +52,13 @@ extension ObjectGateway {
     func object(
         _ key: String, _ version: VersionSelector, in bucket: BucketHandle
     ) async throws -> HeadRow {
-        guard let head = try await find(key, version, in: bucket) else {
-            throw version == .current ? ObjectError.noSuchKey : ObjectError.noSuchVersion
-        }
+        try readable(try await find(key, version, in: bucket), version, in: bucket)
+    }
+
+    private func readable(
+        _ head: HeadRow?, _ version: VersionSelector, in bucket: BucketHandle
+    ) throws(ObjectError) -> HeadRow {
+        guard let head else { throw version == .current ? .noSuchKey : .noSuchVersion }
         guard !head.deleteMarker else { throw marker(head, in: bucket) }
         return head
     }
@@ -176,10 +180,13 @@ extension ObjectGateway {
                     $0.write == found.write
                 }
                 guard isRemoved else { continue }
-                if head.named || head.hasEarlier { try await removeEarlier(found, in: bucket, nil) }
+                // It was in its head, from where it is discarded.
+                if head.named || head.hasEarlier { _ = try await removeEarlier(found, in: bucket) }
                 return outcome
             }
-            try await removeEarlier(found, in: bucket, options)
+            if let removed = try await removeEarlier(found, in: bucket, check: options.check) {
+                await discard(removed, in: bucket)
+            }
             if !head.hasVersion { try await tidyHead(of: key, in: bucket) }
             return outcome
         }
@@ -187,25 +194,29 @@ extension ObjectGateway {
             "the object is replaced too often for a version to be removed")
     }
 
-    /// Deletes the row of an earlier version, and what belongs to it unless `options` is nil: then the
-    /// version was in its head. The row is marked deleted also where there is none yet.
+    /// Deletes the row of an earlier version unless `check` throws, and returns what was in it. The row
+    /// is marked deleted also where there is none yet.
     private func removeEarlier(
-        _ version: HeadRow, in bucket: BucketHandle, _ options: DeleteOptions?
-    ) async throws {
+        _ version: HeadRow, in bucket: BucketHandle,
+        check: (@Sendable (ObjectInfo?) throws -> Void)? = nil
+    ) async throws -> HeadRow? {
         let store = store(bucket)
         let row = bucket.keys.earlier(bucket.keys.position(of: version.key), write: version.write)
         let infos = infos(in: bucket)
         let removal = try await withTables { () async throws(TableError) in
             try await context.tables.update(row) { state -> (_, Removal) in
                 let head = state.value.flatMap { store.head($0, at: row) }
-                do { try options?.check?(head.map(infos)) } catch {
+                do { try check?(head.map(infos)) } catch {
                     return (.abandon, .refused(error))
                 }
                 return (.delete, .done(head))
             }
         }
-        if case .refused(let error) = removal { throw error }
-        if case .done(let head?) = removal, options != nil { await discard(head, in: bucket) }
+        switch removal {
+        case .refused(let error): throw error
+        case .done(let head): return head
+        case .unwanted: return nil
+        }
     }
 
     /// Drops a head that says to look among earlier versions when there are none any more.
@@ -233,7 +244,9 @@ extension ObjectGateway {
         var version = HeadRow(key: key)
         version.write = write
         do {
-            try await removeEarlier(version, in: bucket, DeleteOptions())
+            if let removed = try await removeEarlier(version, in: bucket) {
+                await discard(removed, in: bucket)
+            }
         } catch {
             // It no longer counts (`HeadRow.keeps`), and collection comes by.
             context.logger.info("a replaced version keeps its row", [("error", "\(error)")])
@@ -248,13 +261,16 @@ extension ObjectGateway {
     ) async throws -> ObjectInfo {
         let handle = try await handle(bucket)
         let selector = try VersionSelector(version)
+        let position = handle.keys.position(of: key)
         for _ in 0..<ObjectGateway.looks {
-            let found = try await object(key, selector, in: handle)
             let current = try await readHeadRow(key, in: handle)
-            let isCurrent = current?.write == found.write
-            let position = handle.keys.position(of: key)
+            var version: HeadRow?
+            if let current {
+                version = try await find(selector, below: current, at: position, in: handle)
+            }
+            let found = try readable(version, selector, in: handle)
             let row =
-                isCurrent
+                current?.write == found.write
                 ? handle.keys.head(key) : handle.keys.earlier(position, write: found.write)
             if let changed = try await changed(found.write, at: row, in: handle, change) {
                 return info(of: changed, in: handle)

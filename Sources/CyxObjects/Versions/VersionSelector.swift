@@ -29,4 +29,22 @@ extension BucketHandle {
         if head.named { return Hex.encode(head.write) }
         return settings.versioning == .never ? nil : "null"
     }
+
+    /// The version after which a page of versions begins, of the key whose head that is; nil: it can be
+    /// none of that key's.
+    func version(named request: VersionListRequest, below head: HeadRow) -> VersionID? {
+        let selector: VersionSelector
+        do { selector = try VersionSelector(request.startAfterVersion) } catch { return nil }
+        let write: [UInt8]
+        switch selector {
+        case .current: return nil
+        case .null: write = head.hasVersion && !head.named ? head.write : head.earlierNull
+        case .write(let named):
+            // One without an ID is not found by its write.
+            guard head.write != named || head.named, head.earlierNull != named else { return nil }
+            write = named
+        }
+        guard !write.isEmpty else { return nil }
+        return VersionID(position: keys.position(of: head.key), write: write)
+    }
 }

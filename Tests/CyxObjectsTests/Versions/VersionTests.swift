@@ -131,6 +131,47 @@ import Testing
         #expect(tags == [nil, Array("two".utf8), Array("one".utf8)])
     }
 
+    @Test func attributesAreChangedAfterOneLookAtTheHead() throws {
+        let world = try world()
+        let ids = try (1...2).map { try #require(try world.put("key", [UInt8($0)]).versionID) }
+        let looks = Counter()
+        world.shared.state.withLock {
+            $0.fault = { key, isWrite in
+                if key.table == .heads, !isWrite { looks.count.withLock { $0 += 1 } }
+                return nil
+            }
+        }
+        for id in ids + [nil] {
+            looks.count.withLock { $0 = 0 }
+            let info = try world.perform {
+                try await $0.updateAttributes(of: "key", version: id, in: "bucket") {
+                    $0["tag"] = [1]
+                }
+            }
+            #expect(info.versionID == id ?? ids[1])
+            #expect(looks.count.withLock { $0 } == 1)
+        }
+        for (id, error) in [
+            (String?.some(String(repeating: "0", count: 32)), ObjectError.noSuchVersion),
+            ("null", .noSuchVersion),
+        ] {
+            #expect(throws: error) {
+                try world.perform {
+                    try await $0.updateAttributes(of: "key", version: id, in: "bucket") { _ in }
+                }
+            }
+        }
+        #expect(throws: ObjectError.noSuchKey) {
+            try world.perform {
+                try await $0.updateAttributes(of: "none", version: nil, in: "bucket") { _ in }
+            }
+        }
+    }
+
+    private final class Counter: Sendable {
+        let count = Mutex(0)
+    }
+
     @Test func aCheckThatThrowsRemovesNothing() throws {
         struct Locked: Error {}
         let world = try world()
