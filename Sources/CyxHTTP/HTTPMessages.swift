@@ -124,6 +124,10 @@ package enum HTTPRefusal: Equatable, Sendable {
     /// The head is not what RFC 9112 wants, or two servers could read it in two ways.
     case malformed
     case headTooLarge
+    /// A body, or a chunk of it, of more bytes than there are numbers for.
+    case bodyTooLarge
+    /// Not HTTP/1.1 or 1.0.
+    case unknownVersion
     /// A transfer coding other than `chunked` alone (RFC 9112 §6.1).
     case unknownCoding
 
@@ -131,7 +135,21 @@ package enum HTTPRefusal: Equatable, Sendable {
         switch self {
         case .malformed: 400
         case .headTooLarge: 431
+        case .bodyTooLarge: 413
+        case .unknownVersion: 505
         case .unknownCoding: 501
+        }
+    }
+
+    /// What an answer that the library makes by itself is about; nil: a fault of this program.
+    init?(ofLibrary status: Int) {
+        switch status {
+        case 400: self = .malformed
+        case 413: self = .bodyTooLarge
+        case 414, 431: self = .headTooLarge
+        case 501: self = .unknownCoding
+        case 505: self = .unknownVersion
+        default: return nil
         }
     }
 }

@@ -16,7 +16,8 @@ private func exchange(_ request: UnsafeMutableRawPointer?) -> HTTPExchange? {
 func httpCallbacks(_ server: HTTPServer) -> cyx_http_callbacks {
     cyx_http_callbacks(
         context: Unmanaged.passUnretained(server).toOpaque(), begin: onBegin, handle: onHandle,
-        end: onEnd, opened: onOpened, closed: onClosed, upgraded: onUpgraded)
+        end: onEnd, unreadable: onUnreadable, opened: onOpened, closed: onClosed,
+        upgraded: onUpgraded)
 }
 
 private func onBegin(
@@ -61,6 +62,14 @@ private func onEnd(
         .takeRetainedValue()
     nonisolated(unsafe) let connection = connection
     server.assumeIsolated { $0.end(exchange, on: connection, how) }
+}
+
+private func onUnreadable(
+    context: UnsafeMutableRawPointer?, connection: UnsafeMutableRawPointer?, status: UInt32
+) -> Int32 {
+    guard let server = owner(context), let connection else { return 0 }
+    nonisolated(unsafe) let unread = connection
+    return server.assumeIsolated { $0.answerUnreadable(on: unread, status) } ? 1 : 0
 }
 
 private func onOpened(

@@ -18,11 +18,26 @@ extension HTTPServer {
         else { return false }
         let response = exchange.response ?? incompleteBody(request)
         exchange.response = response
+        return write(response, beside: connection, descriptor)
+    }
+
+    /// Answers what the library could not read, beside it as well, and in the words of who is served
+    /// here; it then closes the connection. False leaves the answer to the library.
+    func answerUnreadable(on connection: UnsafeMutableRawPointer, _ status: UInt32) -> Bool {
+        guard let known = connections[connection], known.exchange?.isQueued != true,
+            let refusal = HTTPRefusal(ofLibrary: Int(status))
+        else { return false }
+        return write(refused(refusal), beside: connection, known.descriptor)
+    }
+
+    private func write(
+        _ response: HTTPResponse, beside connection: UnsafeMutableRawPointer, _ descriptor: Int32
+    ) -> Bool {
         guard case .bytes(let body) = response.body else { return false }
         let bytes = HTTPServer.serialized(response, body)
         let sent = cyx_http_write_beside(connection, descriptor, bytes, bytes.count)
         if sent != bytes.count {
-            environment.logger.debug("no answer to a half-closed connection")
+            environment.logger.debug("an answer beside the library did not go out")
         }
         return sent == bytes.count
     }

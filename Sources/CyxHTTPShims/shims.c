@@ -1,7 +1,8 @@
-// For accept4(2).
+// For accept4(2) and RTLD_NEXT.
 #define _GNU_SOURCE
 #include "cyx_http_shims.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
@@ -229,10 +230,38 @@ int cyx_http_descriptor(void *daemon) {
     return info ? info->epoll_fd : -1;
 }
 
+// Whose turn it is on this thread, and whether it is answering.
+static _Thread_local server *running;
+static _Thread_local int is_answering;
+
+typedef enum MHD_Result (*queue_function)(struct MHD_Connection *, unsigned, struct MHD_Response *);
+
+// The library answers by itself what it cannot read: in HTML, and 0.9.75 with the head twice, and has
+// no option for another answer (1.0 has none either). But it calls `MHD_queue_response` for that
+// through its linkage table, so that this definition in the program is taken instead; and it closes a
+// connection whose answer cannot be queued. A library that is linked otherwise, or into the program,
+// keeps its own answers: hence weak.
+__attribute__((weak)) enum MHD_Result MHD_queue_response(
+    struct MHD_Connection *connection, unsigned status, struct MHD_Response *response) {
+    static _Atomic(queue_function) known;
+    queue_function next = known;
+    if (next == NULL) known = next = (queue_function)dlsym(RTLD_NEXT, "MHD_queue_response");
+    if (next == NULL) return MHD_NO;
+    int is_ours = is_answering;
+    is_answering = 0;
+    if (!is_ours && running != NULL &&
+        running->callbacks.unreadable(running->callbacks.context, connection, status)) {
+        return MHD_NO;
+    }
+    return next(connection, status, response);
+}
+
 int cyx_http_run(void *daemon) {
     struct MHD_Daemon *self = ((server *)daemon)->daemon;
     MHD_UNSIGNED_LONG_LONG milliseconds = 0;
+    running = daemon;
     MHD_run(self);
+    running = NULL;
     return MHD_get_timeout(self, &milliseconds) == MHD_YES && milliseconds == 0;
 }
 
@@ -301,7 +330,9 @@ int cyx_http_response_header(void *response, const char *name, const char *value
 }
 
 int cyx_http_respond(void *connection, unsigned status, void *response) {
+    is_answering = 1;
     enum MHD_Result queued = MHD_queue_response(connection, status, response);
+    is_answering = 0;
     MHD_destroy_response(response);
     return queued == MHD_YES;
 }

@@ -25,6 +25,8 @@ import Testing
         for (refusal, code, status) in [
             (HTTPRefusal.malformed, "BadRequest", 400),
             (.headTooLarge, "RequestHeaderSectionTooLarge", 400),
+            (.bodyTooLarge, "EntityTooLarge", 400),
+            (.unknownVersion, "HttpVersionNotSupported", 505),
             (.unknownCoding, "NotImplemented", 501),
         ] {
             let error = S3Error(refusal)

@@ -67,6 +67,35 @@ private func echo(_ request: HTTPRequest, _ body: HTTPRequestBody) async throws 
         }
     }
 
+    /// What the library cannot read it would answer in its own words, which are no S3 client's.
+    @Test(arguments: [
+        ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
+        ("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400),
+        ("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
+        (
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+            400
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nX: \(String(repeating: "y", count: 512 << 10))\r\n\r\n",
+            431
+        ),
+    ])
+    func whatTheLibraryCannotReadIsAnsweredAsTheServerDoes(
+        _ request: String, _ status: Int
+    ) async throws {
+        try await withServer(handler: echo) { port, _ in
+            let client = try Client(port: port)
+            // Of the long one the end may meet a closed connection.
+            do { try client.send(request) } catch {}
+            let answer = String(decoding: client.receiveAll(), as: UTF8.self)
+            let isLost = answer.isEmpty && request.utf8.count > 1000
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) ") || isLost, "\(answer)")
+            #expect(!answer.contains("<html>"))
+            #expect(answer.split(separator: "HTTP/1.1 ").count <= 1, "\(answer)")
+        }
+    }
+
     @Test func targetsThatAreNotUTF8AreRefused() async throws {
         try await withServer(handler: echo) { port, _ in
             let client = try Client(port: port)

@@ -63,6 +63,14 @@ struct S3Error: Error, Equatable {
                 "RequestHeaderSectionTooLarge", 400,
                 "Your request header and query parameters exceed the maximum allowed size of "
                     + "16 KiB")
+        case .bodyTooLarge:
+            self.init(
+                "EntityTooLarge", 400,
+                "Your proposed upload exceeds the maximum allowed size; upload it in parts")
+        case .unknownVersion:
+            self.init(
+                "HttpVersionNotSupported", 505,
+                "The HTTP version specified is not supported; use HTTP/1.1")
         case .unknownCoding:
             self.init(
                 "NotImplemented", 501,

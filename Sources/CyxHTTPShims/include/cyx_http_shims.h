@@ -25,6 +25,9 @@ typedef struct cyx_http_callbacks {
         const char *bytes, size_t *count, void **request);
     // The request is over; `how` is one of CYX_HTTP_ANSWERED, CYX_HTTP_HALF_CLOSED, CYX_HTTP_CUT_OFF.
     void (*end)(void *context, void *connection, void **request, int how);
+    // The library is about to answer what it could not read, with that status and in words of its own.
+    // Returns whether the connection has its answer: it is closed then.
+    int (*unreadable)(void *context, void *connection, unsigned status);
     // A connection was opened or closed.
     void (*opened)(void *context, void *connection, int descriptor);
     void (*closed)(void *context, void *connection);
