@@ -44,6 +44,19 @@ double baseline_erasure(int decodes, long k, long m, long shard_size, long calls
     return seconds;
 }
 
+double baseline_crc64(long size, long calls) {
+    unsigned char *bytes = malloc((size_t)size);
+    if (!bytes) abort();
+    for (long i = 0; i < size; i++) bytes[i] = (unsigned char)(i % 251);
+    volatile uint64_t sum = 0;
+    double start = thread_seconds();
+    for (long call = 0; call < calls; call++)
+        sum ^= crc64_ecma_refl(0, bytes, (uint64_t)size);
+    double seconds = (thread_seconds() - start) / (double)calls;
+    free(bytes);
+    return seconds;
+}
+
 static int seal(EVP_CIPHER_CTX *context, unsigned char *packet, int size, unsigned char *sealed) {
     unsigned char nonce[12] = {1}, aad[12] = {2};
     int written;

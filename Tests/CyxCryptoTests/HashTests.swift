@@ -98,6 +98,37 @@ struct HashTests {
         }
     }
 
+    /// NVM Command Set Specification 1.0b, §5.2.1.3.5: the four blocks of 4 KiB.
+    @Test(arguments: [CYX_CRC64_TABLES, CYX_CRC64_BLOCKS, CYX_CRC64_FOUR_BLOCKS])
+    func everyWayOfCRC64MatchesTheSpecification(way: cyx_crc64_way) {
+        let blocks: [(UInt64, (Int) -> UInt8)] = [
+            (0x6482_d367_eb22_b64e, { _ in 0 }),
+            (0xc0dd_ba73_02ec_a3ac, { _ in 0xFF }),
+            (0x3e72_9f5f_6750_449c, { UInt8(truncatingIfNeeded: $0) }),
+            (0x9a2d_f64b_8e9e_517e, { ~UInt8(truncatingIfNeeded: $0) }),
+        ]
+        for (expected, byte) in blocks {
+            let block = (0..<4096).map(byte)
+            #expect(cyx_crc64_nvme_by(way, 0, block, block.count) == expected)
+        }
+    }
+
+    /// Whatever the length, the address and what came before.
+    @Test func allWaysOfCRC64ComeToTheSame() {
+        let bytes = (0..<2000).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) }
+        bytes.withUnsafeBytes { all in
+            for count in Array(0...600) + [767, 768, 769, 1983] {
+                let start = count % 17
+                let piece = all.baseAddress.map { $0 + start }
+                let expected = cyx_crc64_nvme_by(CYX_CRC64_TABLES, 77, piece, count)
+                for way in [CYX_CRC64_BLOCKS, CYX_CRC64_FOUR_BLOCKS] {
+                    #expect(cyx_crc64_nvme_by(way, 77, piece, count) == expected, "\(count)")
+                }
+                #expect(cyx_crc64_nvme(77, piece, count) == expected, "\(count)")
+            }
+        }
+    }
+
     @Test func checksContinueWhereTheyStopped() {
         let bytes = (0..<1000).map { UInt8($0 % 251) }
         for split in [0, 1, 7, 16, 17, 500, 999, 1000] {

@@ -38,8 +38,10 @@ struct CheckedBody: ByteSource {
     var length: UInt64 { check.length }
     var promisedAlgorithm: ChecksumAlgorithm? { check.promisedAlgorithm }
 
-    /// Has a checksum computed that the request itself may not give.
-    mutating func compute(_ algorithm: ChecksumAlgorithm) { check.compute(algorithm) }
+    /// Has a checksum computed that the request itself may not give, and kept under that name.
+    mutating func compute(_ algorithm: ChecksumAlgorithm, as name: String? = nil) {
+        check.compute(algorithm, as: name)
+    }
 
     mutating func next() async throws -> [UInt8]? {
         while !hasEnded {

@@ -5,7 +5,14 @@ internal import CyxCrypto
 enum ChecksumAlgorithm: String, CaseIterable, Sendable {
     case crc32, crc32c, crc64nvme, sha1, sha256
 
+    /// What an object gets that comes without a checksum.
+    static let implied = crc64nvme
+
     var header: String { "x-amz-checksum-\(rawValue)" }
+
+    /// CRCs take tens of microseconds a megabyte, hashes thousands.
+    var isHash: Bool { self == .sha1 || self == .sha256 }
+
     var byteCount: Int {
         switch self {
         case .crc32, .crc32c: 4

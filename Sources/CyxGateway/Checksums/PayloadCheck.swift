@@ -11,8 +11,9 @@ struct PayloadCheck: Sendable {
     private var declared: [ChecksumAlgorithm: String] = [:]
     private var running: [(algorithm: ChecksumAlgorithm, sum: RunningChecksum)] = []
     private var trailing: [ChecksumAlgorithm] = []
-    /// Those that are computed although nobody told what they must come to.
-    private var unpromised: Set<ChecksumAlgorithm> = []
+    /// Those that are computed although nobody told what they must come to, and what they are kept
+    /// as.
+    private var unpromised: [ChecksumAlgorithm: String] = [:]
     private var signedHash: String?
     private var payloadDigest: SHA256?
     private var md5: (expected: [UInt8], digest: MD5)?
@@ -138,21 +139,22 @@ struct PayloadCheck: Sendable {
         }
     }
 
-    /// Has a checksum computed beside those that the request vouches for.
-    mutating func compute(_ algorithm: ChecksumAlgorithm) {
+    /// Has a checksum computed beside those that the request vouches for, and kept under that name.
+    mutating func compute(_ algorithm: ChecksumAlgorithm, as name: String? = nil) {
         guard !running.contains(where: { $0.algorithm == algorithm }) else { return }
         running.append((algorithm, RunningChecksum(algorithm)))
-        unpromised.insert(algorithm)
+        unpromised[algorithm] = name ?? algorithm.rawValue
     }
 
     /// The algorithm that the request vouches for its body by.
     var promisedAlgorithm: ChecksumAlgorithm? {
-        running.first { !unpromised.contains($0.algorithm) }?.algorithm
+        running.first { unpromised[$0.algorithm] == nil }?.algorithm
     }
 
-    /// Whether a piece costs more than passing it on.
+    /// Whether a piece costs more than handing it to another thread.
     var isHeavy: Bool {
-        decoder != nil || payloadDigest != nil || md5 != nil || !running.isEmpty
+        decoder != nil || payloadDigest != nil || md5 != nil
+            || running.contains { $0.algorithm.isHash }
     }
 
     /// Takes the next bytes of the body as sent and returns the object's bytes among them.
@@ -193,8 +195,8 @@ struct PayloadCheck: Sendable {
         }
         for (algorithm, sum) in running {
             let computed = Base64.encode(sum.finish())
-            if unpromised.contains(algorithm) {
-                checksums[algorithm.rawValue] = computed
+            if let name = unpromised[algorithm] {
+                checksums[name] = computed
                 continue
             }
             guard let expected = declared[algorithm] ?? trailer(algorithm) else {

@@ -20,19 +20,37 @@ enum ChecksumType: String, Sendable {
 struct UploadChecksum: Equatable, Sendable {
     var algorithm: ChecksumAlgorithm
     var type: ChecksumType
+    /// What parts keep theirs as.
+    private(set) var partName: String
+
+    /// Of an upload that was created without one: S3 tells of it when the object is there and not
+    /// before, neither with the parts nor with the upload.
+    static let implied = UploadChecksum(
+        algorithm: .implied, type: .fullObject, partName: "implied")
+    var isImplied: Bool { self == .implied }
 
     private static let algorithmName = S3Headers.hiddenPrefix + "checksum-algorithm"
     private static let typeName = S3Headers.hiddenPrefix + "checksum-type"
 
-    /// Of an upload's stored headers.
+    private init(algorithm: ChecksumAlgorithm, type: ChecksumType, partName: String) {
+        self.algorithm = algorithm
+        self.type = type
+        self.partName = partName
+    }
+
+    /// Of an upload with these stored headers; nil where S3 computes none: under a customer's key.
+    static func effective(_ stored: [String: String]) -> UploadChecksum? {
+        UploadChecksum(stored) ?? (CustomerCipher.isUsed(by: stored) ? nil : .implied)
+    }
+
+    /// What the creation asked for, out of an upload's stored headers.
     init?(_ stored: [String: String]) {
         guard
             let algorithm = stored[UploadChecksum.algorithmName].flatMap(
                 ChecksumAlgorithm.init(rawValue:)),
             let type = stored[UploadChecksum.typeName].flatMap(ChecksumType.init(rawValue:))
         else { return nil }
-        self.algorithm = algorithm
-        self.type = type
+        self.init(algorithm: algorithm, type: type, partName: algorithm.rawValue)
     }
 
     /// What a request to create an upload asks for; nil if it does not.
@@ -51,9 +69,9 @@ struct UploadChecksum: Equatable, Sendable {
                 "Checksum algorithm provided is unsupported. Please try again with any of the "
                     + "valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
         }
-        self.algorithm = algorithm
         guard let wanted else {
-            type = algorithm == .crc64nvme ? .fullObject : .composite
+            let type = algorithm == .crc64nvme ? ChecksumType.fullObject : .composite
+            self.init(algorithm: algorithm, type: type, partName: algorithm.rawValue)
             return
         }
         guard let type = ChecksumType(rawValue: wanted.uppercased()) else {
@@ -64,7 +82,7 @@ struct UploadChecksum: Equatable, Sendable {
                 "The \(type.rawValue) checksum type cannot be used with the "
                     + "\(algorithm.rawValue) checksum algorithm.")
         }
-        self.type = type
+        self.init(algorithm: algorithm, type: type, partName: algorithm.rawValue)
     }
 
     /// Beside the headers that the object itself will have.
@@ -84,7 +102,9 @@ struct UploadChecksum: Equatable, Sendable {
     func joined(_ parts: [PartInfo]) -> String? {
         var sums: [(bytes: [UInt8], size: UInt64)] = []
         for part in parts {
-            guard let text = part.checksums[algorithm.rawValue], let bytes = Base64.decode(text),
+            // A part that brought one of that kind has it under the kind's name.
+            let text = part.checksums[partName] ?? part.checksums[algorithm.rawValue]
+            guard let bytes = text.flatMap({ Base64.decode($0) }),
                 bytes.count == algorithm.byteCount
             else { return nil }
             sums.append((bytes, part.size))

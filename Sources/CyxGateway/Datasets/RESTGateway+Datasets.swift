@@ -142,8 +142,12 @@ extension RESTGateway {
         options.headers["content-type"] = DatasetFields.contentType(
             of: DatasetFields.format(ofFile: file.fileName))
         options.attributes = writing.attributes
+        // As S3 does for what is put through it.
+        let outcome = CheckedBody.Outcome()
+        options.checksumsAtEnd = { outcome.checksums }
         return try await writing.service.put(
-            place.key, in: place.bucket, options: options, body: file)
+            place.key, in: place.bucket, options: options,
+            body: ChecksummedSource(file, .implied, outcome))
     }
 
     /// How many chunks hold that many bytes; `told`: what the writer was told before they came.

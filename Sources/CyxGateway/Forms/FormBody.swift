@@ -11,7 +11,10 @@ struct FormBody: ByteSource {
     private var ready: [UInt8]
     private let lengths: ClosedRange<UInt64>
     private var count: UInt64 = 0
-    private var running: (sum: RunningChecksum, algorithm: ChecksumAlgorithm, expected: String)?
+    private var running = (
+        sum: RunningChecksum(.implied), algorithm: ChecksumAlgorithm.implied,
+        expected: String?.none
+    )
     private var hasEnded = false
     let outcome = CheckedBody.Outcome()
 
@@ -25,7 +28,7 @@ struct FormBody: ByteSource {
         self.lengths = lengths
         for algorithm in ChecksumAlgorithm.allCases {
             guard let expected = fields[algorithm.header] else { continue }
-            guard running == nil else {
+            guard running.expected == nil else {
                 throw .invalidRequest(
                     "Expecting a single x-amz-checksum- header. Multiple checksum Types are not "
                         + "allowed.")
@@ -60,7 +63,7 @@ struct FormBody: ByteSource {
                 "Your proposed upload exceeds the maximum allowed size of \(lengths.upperBound) "
                     + "bytes; nothing was stored")
         }
-        bytes.withUnsafeBytes { running?.sum.update($0) }
+        bytes.withUnsafeBytes { running.sum.update($0) }
     }
 
     private func finish() throws(S3Error) {
@@ -71,9 +74,8 @@ struct FormBody: ByteSource {
                 "Your proposed upload of \(count) bytes is smaller than the minimum allowed size "
                     + "of \(lengths.lowerBound); nothing was stored")
         }
-        guard let running else { return }
         let computed = Base64.encode(running.sum.finish())
-        guard computed == running.expected else {
+        guard computed == running.expected ?? computed else {
             throw S3Error(
                 "BadDigest", 400,
                 "The \(running.algorithm.name) you specified did not match the calculated "

@@ -6,8 +6,15 @@ internal import CyxS3
 extension S3Headers {
     /// Without the type, as of a part.
     static func addChecksums(_ checksums: [String: String], to headers: inout HTTPHeaders) {
-        for (name, value) in checksums.sorted(by: { $0.key < $1.key }) {
-            headers.add("x-amz-checksum-\(name)", value)
+        for (algorithm, value) in shown(checksums) { headers.add(algorithm.header, value) }
+    }
+
+    /// But for what is kept of parts under names of its own.
+    private static func shown(
+        _ checksums: [String: String]
+    ) -> [(algorithm: ChecksumAlgorithm, value: String)] {
+        ChecksumAlgorithm.allCases.compactMap { algorithm in
+            checksums[algorithm.rawValue].map { (algorithm, $0) }
         }
     }
 
@@ -20,8 +27,8 @@ extension S3Headers {
 
     /// `ChecksumCRC32` and so on.
     static func write(_ xml: inout XMLWriter, checksums: [String: String]) {
-        for (name, value) in checksums.sorted(by: { $0.key < $1.key }) {
-            xml.element("Checksum\(name.uppercased())", value)
+        for (algorithm, value) in shown(checksums) {
+            xml.element("Checksum\(algorithm.name)", value)
         }
     }
 

@@ -89,7 +89,7 @@ extension S3Gateway {
     }
 
     /// The algorithm of a checksum that must be computed anew; nil where that of the source is the
-    /// copy's, or neither has one. Checksums of parts are none of a copy, which has no parts.
+    /// copy's. Checksums of parts are none of a copy, which has no parts.
     private static func copiedChecksum(
         _ headers: HTTPHeaders, _ source: ObjectInfo
     ) throws(S3Error) -> ChecksumAlgorithm? {
@@ -97,8 +97,8 @@ extension S3Gateway {
             ChecksumAlgorithm(rawValue: name).map { ($0, ChecksumType(of: value)) }
         }
         guard let text = headers["x-amz-checksum-algorithm"] else {
-            guard let known, known.1 == .composite else { return nil }
-            return known.0
+            guard let known else { return .implied }
+            return known.1 == .composite ? known.0 : nil
         }
         guard let wanted = ChecksumAlgorithm(rawValue: text.lowercased()) else {
             throw .invalidRequest(

@@ -33,7 +33,9 @@ extension S3Gateway {
         options.size = call.body.length
         let outcome = call.body.outcome
         options.checksumsAtEnd = { outcome.checksums }
-        var body: any ByteSource = call.body
+        var checked = call.body
+        if checked.promisedAlgorithm == nil { checked.compute(.implied) }
+        var body: any ByteSource = checked
         let key = try CustomerKey(call.headers)
         if let key {
             let cipher = CustomerCipher(key, random: environment.random)

@@ -30,7 +30,7 @@ struct PartList: Sendable {
     }
 
     /// The object's checksums out of those of the parts that were found; throws if they, or their
-    /// sizes, are not what the request promises. `wanted`: what the upload was created with.
+    /// sizes, are not what the request promises. `wanted`: what the upload keeps.
     func checksums(
         of found: [PartInfo], _ wanted: UploadChecksum?, _ headers: HTTPHeaders
     ) throws(S3Error) -> [String: String] {
@@ -52,7 +52,7 @@ struct PartList: Sendable {
         }
         let type = headers["x-amz-checksum-type"]
         guard let wanted else { return [:] }
-        guard type == nil || type == wanted.type.rawValue else {
+        guard type == nil || type == wanted.type.rawValue || wanted.isImplied else {
             throw .invalidRequest(
                 "The upload was created using the \(wanted.type.rawValue) checksum mode. The "
                     + "complete request must use the same checksum mode.")

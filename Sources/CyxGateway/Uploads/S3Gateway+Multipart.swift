@@ -49,13 +49,16 @@ extension S3Gateway {
         options.prepare = { upload in
             outcome.uploadHeaders = upload.headers
             var body = call.body
-            if let wanted = UploadChecksum(upload.headers)?.algorithm {
-                if let promised = body.promisedAlgorithm, promised != wanted {
+            if let wanted = UploadChecksum.effective(upload.headers) {
+                if let promised = body.promisedAlgorithm, promised != wanted.algorithm,
+                    !wanted.isImplied
+                {
                     throw S3Error.invalidRequest(
                         "Checksum Type mismatch occurred, expected checksum Type: "
-                            + "\(wanted.rawValue), actual checksum Type: \(promised.rawValue)")
+                            + "\(wanted.algorithm.rawValue), actual checksum Type: "
+                            + promised.rawValue)
                 }
-                body.compute(wanted)
+                body.compute(wanted.algorithm, as: wanted.partName)
             }
             return try S3Gateway.encrypted(body, key, nonce, upload, blocking)
         }
@@ -86,8 +89,8 @@ extension S3Gateway {
         options.prepare = { upload in
             outcome.uploadHeaders = upload.headers
             var body = source.source
-            if let algorithm = UploadChecksum(upload.headers)?.algorithm {
-                body = ChecksummedSource(body, algorithm, outcome)
+            if let wanted = UploadChecksum.effective(upload.headers) {
+                body = ChecksummedSource(body, wanted.algorithm, as: wanted.partName, outcome)
             }
             return try S3Gateway.encrypted(body, key, nonce, upload, blocking)
         }
@@ -170,7 +173,7 @@ extension S3Gateway {
         var options = CompletionOptions()
         options.condition = try S3Headers.putCondition(headers)
         let upload = try await call.service.upload(ofCompletion: id, call.key, in: call.bucket)
-        let checksum = upload.flatMap { UploadChecksum($0.headers) }
+        let checksum = upload.flatMap { UploadChecksum.effective($0.headers) }
         options.checksums = { try list.checksums(of: $0, checksum, headers) }
         let info = try await call.service.completeUpload(
             id, key: call.key, in: call.bucket, parts: list.parts, options: options)

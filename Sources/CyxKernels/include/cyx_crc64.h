@@ -9,4 +9,8 @@
 // Continues from `crc`, the value of what came before, 0 for nothing.
 uint64_t cyx_crc64_nvme(uint64_t crc, const void *input, size_t length);
 
+// The same in one way, or in the best that the processor has below it.
+enum cyx_crc64_way { CYX_CRC64_TABLES, CYX_CRC64_BLOCKS, CYX_CRC64_FOUR_BLOCKS };
+uint64_t cyx_crc64_nvme_by(enum cyx_crc64_way way, uint64_t crc, const void *input, size_t length);
+
 #endif

@@ -23,9 +23,8 @@ extension ObjectGateway {
             var head = HeadRow(key: key, size: content.size, etag: Hex.encode(content.md5))
             head.write = version.write
             head.headers = options.headers
-            head.checksums = options.checksums
             head.attributes = options.attributes
-            for (name, value) in options.checksumsAtEnd?() ?? [:] { head.checksums[name] = value }
+            head.allChecksums = options.checksums.merging(options.checksumsAtEnd?() ?? [:]) { $1 }
             let early = context.keeps(.writesHeadLast)
             async let claimed: Void = writer.claim(content)
             try await prepare(
@@ -183,6 +182,29 @@ extension VersionStore {
     /// A head that can be opened.
     func head(_ value: [UInt8], at key: RowKey) -> HeadRow? {
         do { return try open(HeadRow.self, value, at: key) } catch { return nil }
+    }
+}
+
+extension HeadRow {
+    private static let crc64Name = "crc64nvme"
+    private static let crc64Bytes = 8
+
+    /// In base 64, by name.
+    var allChecksums: [String: String] {
+        get {
+            guard !crc64.isEmpty else { return checksums }
+            return checksums.merging([HeadRow.crc64Name: Base64.encode(crc64)]) { known, _ in known
+            }
+        }
+        set {
+            checksums = newValue
+            crc64 = []
+            guard let bytes = newValue[HeadRow.crc64Name].flatMap({ Base64.decode($0) }),
+                bytes.count == HeadRow.crc64Bytes
+            else { return }
+            crc64 = bytes
+            checksums[HeadRow.crc64Name] = nil
+        }
     }
 }
 

@@ -102,13 +102,13 @@ package actor ObjectGateway: ObjectService {
             var info = ObjectInfo(
                 key: head.key, size: head.size, etag: head.etag,
                 modified: WallTime(milliseconds: head.modifiedMs), headers: head.headers,
-                checksums: head.checksums,
+                checksums: head.allChecksums,
                 cid: Digest(bytes: head.version).map { CID(digest: $0).text } ?? "",
                 redundancy: code)
             info.versionID = bucket.versionID(of: head)
             info.isDeleteMarker = head.deleteMarker
             info.attributes = head.attributes
-            let algorithm = head.checksums.keys.min()
+            let algorithm = head.allChecksums.keys.min()
             info.parts = head.parts.map { part in
                 var found = ObjectPart(
                     number: Int(part.number), size: part.size, nonce: part.nonce)

@@ -41,7 +41,8 @@ package struct ObjectInfo: Hashable, Sendable {
     /// System headers that come back as they were given (`content-type`, `cache-control`, …), and
     /// user metadata (`x-amz-meta-…`), names in lower case.
     package var headers: [String: String]
-    /// Checksums stored with the object, such as `crc32` or `sha256`, in base 64.
+    /// Checksums stored with the object, such as `crc32` or `sha256`, in base 64. In listings only
+    /// their names count, and that those which were made of parts' have a `-`.
     package var checksums: [String: String]
     /// The CIDv1 of the manifest, in base 32.
     package var cid: String

@@ -38,7 +38,7 @@ enum MultipartSelection {
             key: upload.key, size: parts.reduce(0) { $0 + $1.size },
             etag: Hex.encode(MD5.hash(parts.flatMap(\.md5))) + "-\(parts.count)")
         head.headers = upload.headers
-        head.checksums = checksums
+        head.allChecksums = checksums
         // One checksum of each part is kept: that of the object's algorithm.
         let algorithm = checksums.keys.min()
         head.parts = parts.map { part in

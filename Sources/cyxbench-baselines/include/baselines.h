@@ -9,6 +9,9 @@
 // shards from the others.
 double baseline_erasure(int decodes, long k, long m, long shard_size, long calls);
 
+// ISA-L's CRC-64/XZ over `size` bytes.
+double baseline_crc64(long size, long calls);
+
 // OpenSSL's AES-256-GCM over one packet, keyed once; below zero if OpenSSL fails.
 double baseline_aes_gcm(int seals, long packet_size, long calls);
 

@@ -7,6 +7,10 @@ import Testing
 
 @testable import CyxGateway
 
+private final class NoRandom: RandomSource {
+    func fill(_ buffer: UnsafeMutableRawBufferPointer) {}
+}
+
 @Suite struct ChecksumTests {
     private func sum(_ algorithm: ChecksumAlgorithm, _ bytes: [UInt8]) -> String {
         var running = RunningChecksum(algorithm)
@@ -85,6 +89,78 @@ import Testing
         var lacking = found
         lacking[1].checksums = [:]
         #expect(checksum.joined(lacking) == nil)
+    }
+
+    // MARK: Where the client gives none
+
+    @Test func aBodyThatNothingVouchesForIsSummedAllTheSame() throws {
+        var check = try check([("content-md5", Base64.encode(MD5.hash([1, 2, 3])))])
+        #expect(check.promisedAlgorithm == nil)
+        check.compute(.implied)
+        _ = try check.process([1, 2, 3])
+        try check.finish()
+        #expect(check.checksums == ["crc64nvme": sum(.crc64nvme, [1, 2, 3])])
+    }
+
+    @Test func onlyHashesAreWorthAnotherThread() throws {
+        var check = try check([])
+        #expect(!check.isHeavy)
+        check.compute(.implied)
+        #expect(!check.isHeavy)
+        check.compute(.sha256)
+        #expect(check.isHeavy)
+    }
+
+    /// One that the part itself brought stands for the one that would be computed.
+    @Test func impliedChecksumsOfPartsMakeThatOfTheObject() throws {
+        var found = parts(.crc64nvme, [Array("123".utf8), Array("456".utf8), Array("789".utf8)])
+        for number in [0, 1] {
+            found[number].checksums = [
+                "implied": found[number].checksums["crc64nvme"] ?? "", "crc32": "AAAAAA==",
+            ]
+        }
+        let implied = try #require(UploadChecksum.effective([:]))
+        #expect(implied.isImplied)
+        let whole = sum(.crc64nvme, Array("123456789".utf8))
+        #expect(implied.joined(found) == whole)
+        let list = try list("<Part><PartNumber>1</PartNumber><ETag>a</ETag></Part>")
+        for headers in [[], [("x-amz-checksum-type", "COMPOSITE")]] {
+            #expect(
+                try list.checksums(of: found, implied, HTTPHeaders(headers))
+                    == ["crc64nvme": whole])
+        }
+        let error = #expect(throws: S3Error.self) {
+            try list.checksums(
+                of: found, implied, HTTPHeaders([("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")]))
+        }
+        #expect(error?.code == "BadDigest")
+        var headers = HTTPHeaders()
+        S3Headers.addChecksums(found[0].checksums, to: &headers)
+        #expect(headers.fields.map(\.name) == ["x-amz-checksum-crc32"])
+        let listed = XMLWriter.document("P") { [found] xml in
+            S3Headers.write(&xml, checksums: found[1].checksums)
+        }
+        #expect(String(decoding: listed, as: UTF8.self).contains("<ChecksumCRC32>AAAAAA=="))
+        #expect(!String(decoding: listed, as: UTF8.self).lowercased().contains("implied"))
+    }
+
+    @Test func uploadsHaveTheChecksumThatTheyAskFor() throws {
+        let asked = try #require(try requested([("x-amz-checksum-algorithm", "CRC64NVME")]))
+        var stored: [String: String] = [:]
+        asked.store(in: &stored)
+        #expect(UploadChecksum.effective(stored) == asked)
+        #expect(!asked.isImplied)
+        let key = [UInt8](repeating: 7, count: 32)
+        let customer = try #require(
+            try CustomerKey(
+                HTTPHeaders([
+                    (CustomerKey.prefix + "algorithm", "AES256"),
+                    (CustomerKey.prefix + "key", Base64.encode(key)),
+                    (CustomerKey.prefix + "key-md5", Base64.encode(MD5.hash(key))),
+                ])))
+        CustomerCipher(customer, random: NoRandom()).store(in: &stored)
+        #expect(UploadChecksum.effective(stored) == asked)
+        #expect(UploadChecksum.effective(stored.filter { $0.key.contains("sse") }) == nil)
     }
 
     // MARK: Completions

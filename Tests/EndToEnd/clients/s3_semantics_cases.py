@@ -97,6 +97,88 @@ def buckets_are_listed_in_pages(g):
         g.s3.delete_bucket(Bucket=name)
 
 
+def crc64nvme(data):
+    """As headers have it: reflected, polynomial ad93d23594c93659, all ones before and after."""
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ 0x9a6c9329ac4bc9b5 if byte & 1 else byte >> 1
+        table.append(byte)
+    crc = (1 << 64) - 1
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 0xff]
+    return base64.b64encode((crc ^ (1 << 64) - 1).to_bytes(8, "big")).decode()
+
+
+def summed(answer):
+    return {name: value for name, value in answer.items() if name.startswith("Checksum")}
+
+
+@case
+def checksums_where_clients_give_none(g):
+    plain = g.client(
+        request_checksum_calculation="when_required", response_checksum_validation="when_required")
+    # The check value of the CRC catalogue.
+    wanted = {"ChecksumCRC64NVME": "rosUhgp5mIg=", "ChecksumType": "FULL_OBJECT"}
+    expect(crc64nvme(b"123456789"), wanted["ChecksumCRC64NVME"], "check value")
+    key = {"Bucket": g.bucket, "Key": "unsummed"}
+    source = dict(key)
+    expect(summed(plain.put_object(Body=b"123456789", **key)), wanted, "answer")
+    expect(summed(plain.head_object(**key)), {}, "head without asking")
+    expect(summed(plain.head_object(ChecksumMode="ENABLED", **key)), wanted, "head")
+    expect(summed(plain.get_object(ChecksumMode="ENABLED", **key)), wanted, "object")
+    expect(
+        summed(plain.get_object(ChecksumMode="ENABLED", Range="bytes=1-2", **key)), {}, "range")
+    found = plain.get_object_attributes(ObjectAttributes=["Checksum"], **key)
+    expect(found["Checksum"], wanted, "attributes")
+    listed = plain.list_objects_v2(Bucket=g.bucket, Prefix="unsummed")["Contents"][0]
+    expect(
+        (listed["ChecksumAlgorithm"], listed["ChecksumType"]), (["CRC64NVME"], "FULL_OBJECT"),
+        "listed")
+    copied = plain.copy_object(Bucket=g.bucket, Key="unsummed copy", CopySource=source)
+    expect(summed(copied["CopyObjectResult"]), wanted, "copy")
+    answer = plain.copy_object(
+        Bucket=g.bucket, Key="unsummed copy", CopySource=source, ChecksumAlgorithm="SHA1")
+    expect(set(summed(answer["CopyObjectResult"])), {"ChecksumSHA1", "ChecksumType"}, "other")
+    empty = plain.put_object(Bucket=g.bucket, Key="unsummed copy", Body=b"")
+    expect(empty["ChecksumCRC64NVME"], crc64nvme(b""), "of nothing")
+    customer = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    expect(summed(plain.put_object(Body=b"123456789", **key, **customer)), wanted, "encrypted")
+
+    # Neither the upload nor its parts tell of it, but the object does.
+    pieces = [random_bytes(5 * MIB), random_bytes(5 * MIB + 3, 2)]
+    upload = plain.create_multipart_upload(Bucket=g.bucket, Key="unsummed")
+    expect(summed(upload), {}, "upload")
+    name = dict(key, UploadId=upload["UploadId"])
+    parts = []
+    for number, piece in enumerate(pieces, 1):
+        answer = plain.upload_part(PartNumber=number, Body=piece, **name)
+        expect(summed(answer), {}, "part")
+        parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+    answer = plain.upload_part_copy(
+        PartNumber=3, CopySource=dict(source, Key="unsummed copy"), **name)
+    expect(summed(answer["CopyPartResult"]), {}, "copied part")
+    parts.append({"PartNumber": 3, "ETag": answer["CopyPartResult"]["ETag"]})
+    expect([summed(part) for part in plain.list_parts(**name)["Parts"]], [{}] * 3, "parts")
+    with refused("BadDigest", 400):
+        plain.complete_multipart_upload(
+            MultipartUpload={"Parts": parts}, ChecksumCRC64NVME="AAAAAAAAAAA=", **name)
+    done = plain.complete_multipart_upload(MultipartUpload={"Parts": parts}, **name)
+    wanted["ChecksumCRC64NVME"] = crc64nvme(b"".join(pieces))
+    expect(summed(done), wanted, "completion")
+    expect(summed(plain.head_object(ChecksumMode="ENABLED", **key)), wanted, "head of parts")
+    answer = plain.get_object(ChecksumMode="ENABLED", PartNumber=2, **key)
+    expect((summed(answer), answer["Body"].read()), ({}, pieces[1]), "one part")
+    copied = plain.copy_object(Bucket=g.bucket, Key="unsummed copy", CopySource=source)
+    expect(summed(copied["CopyObjectResult"]), wanted, "copy of parts")
+    # Of parts that are encrypted with a customer's key S3 makes none.
+    upload = plain.create_multipart_upload(**key, **customer)
+    name = dict(key, UploadId=upload["UploadId"])
+    answer = plain.upload_part(PartNumber=1, Body=b"1", **name, **customer)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": answer["ETag"]}]}
+    expect(summed(plain.complete_multipart_upload(MultipartUpload=parts, **name)), {}, "sealed")
+
+
 @case
 def checksums_of_parts(g):
     whole = None
