@@ -2,9 +2,11 @@
 
 The baseline of the same run is a server on loopback that only swallows or answers bytes, driven by
 the same boto3 client: what the client and the kernel cost without any storage behind them.
-With --tls the baseline is a network that speaks plain HTTP, and ours one that speaks TLS.
+With --tls the baseline is a network that speaks plain HTTP, and ours one that speaks TLS. With --curl
+the clients are curl with presigned URLs, each on one connection: boto3 takes a good part of a small
+machine for itself.
 
-    throughput.py --programs .build/release [--sizes 1 16 64] [--clients 1 4] [--tls] [--json]
+    throughput.py --programs .build/release [--sizes 1 16 64] [--clients 1 4] [--tls | --curl] [--json]
 """
 
 import argparse
@@ -14,6 +16,8 @@ import http.server
 import json
 import os
 import statistics
+import subprocess
+import tempfile
 import time
 
 from harness import MIB, Devnet, expect, random_bytes, s3_client
@@ -116,6 +120,53 @@ def measure(endpoint, size, clients, verify, ca_file=None):
     return statistics.median(puts), statistics.median(gets)
 
 
+def run_curl(count, requests):
+    """Seconds that `count` processes of curl take for all requests, pairs of options and a URL."""
+    jobs = []
+    for first in range(count):
+        lines = []
+        for options, url in requests[first::count]:
+            lines += ["next"] * bool(lines) + ["silent", "show-error", "fail", *options,
+                                               f'url = "{url}"']
+        jobs.append("\n".join(lines).encode())
+    begin = time.monotonic()
+    running = [subprocess.Popen(["curl", "--config", "-"], stdin=subprocess.PIPE) for _ in jobs]
+    for process, job in zip(running, jobs):
+        process.stdin.write(job)
+        process.stdin.close()
+    expect(all(process.wait() == 0 for process in running), "curl failed")
+    return time.monotonic() - begin
+
+
+def measure_with_curl(endpoint, size, clients, verify):
+    """As `measure`; the contents of the first round are read again with boto3."""
+    client = s3_client(endpoint)
+    body = random_bytes(size, size)
+    puts, gets = [], []
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(body)
+        file.flush()
+        for number in range(ROUNDS):
+            keys = [f"{size}-{number}-{i}" for i in range(max(BYTES_PER_ROUND // size, clients))]
+            total = len(keys) * size / MIB
+
+            def url(operation, key):
+                return client.generate_presigned_url(
+                    operation, Params={"Bucket": "speed", "Key": key})
+
+            upload = [f'upload-file = "{file.name}"', 'output = "/dev/null"']
+            puts.append(total / run_curl(
+                clients, [(upload, url("put_object", key)) for key in keys]))
+            gets.append(total / run_curl(
+                clients, [(['output = "/dev/null"'], url("get_object", key)) for key in keys]))
+            for key in keys if verify else []:
+                if number == 0:
+                    expect(client.get_object(Bucket="speed", Key=key)["Body"].read() == body,
+                           f"{key} came back different")
+                client.delete_object(Bucket="speed", Key=key)
+    return statistics.median(puts), statistics.median(gets)
+
+
 def cpu(devnet):
     peers = [peer.cpu_seconds() for peer in devnet.peers]
     return peers[0], sum(peers[1:])
@@ -160,17 +211,19 @@ def main():
     parser.add_argument("--clients", nargs="*", type=int, default=[1, 4])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--tls", action="store_true", help="what TLS costs")
+    parser.add_argument("--curl", action="store_true", help="clients that cost little themselves")
     options = parser.parse_args()
     if options.tls:
         compare_with_tls(options)
         return
+    measure_clients = measure_with_curl if options.curl else measure
     with Devnet(options.programs, PEERS) as devnet, AnsweringServer() as baseline:
         devnet.s3().create_bucket(Bucket="speed")
         for size in options.sizes:
             for clients in options.clients:
-                base = measure(baseline.endpoint, size * MIB, clients, verify=False)
+                base = measure_clients(baseline.endpoint, size * MIB, clients, verify=False)
                 before = cpu(devnet)
-                ours = measure(devnet.endpoint, size * MIB, clients, verify=True)
+                ours = measure_clients(devnet.endpoint, size * MIB, clients, verify=True)
                 after = cpu(devnet)
                 moved = ROUNDS * max(BYTES_PER_ROUND // (size * MIB), clients) * size
                 gateway, storage = (1000 * (b - a) / moved for a, b in zip(before, after))
