@@ -236,7 +236,14 @@ extension ObjectContext {
     func holders(
         of segment: SegmentID
     ) async throws(TableError) -> [(entry: HolderEntry, receipt: StoreReceipt)] {
-        try await tables.readMerge(ObjectRows.holders(segment)).compactMap { element in
+        ObjectContext.holders(try await tables.readMerge(ObjectRows.holders(segment)))
+    }
+
+    /// The same of a row that was read.
+    static func holders(
+        _ row: [MergeElement]
+    ) -> [(entry: HolderEntry, receipt: StoreReceipt)] {
+        row.compactMap { element in
             do {
                 let entry = try HolderEntry(element: element.element)
                 let receipt = try StoreReceipt(protobuf: element.value ?? [])

@@ -66,7 +66,8 @@ extension Repairer {
         return fresh
     }
 
-    /// Reads the rows of segments, a few at a time; returns how many could not be read.
+    /// Reads the rows of segments that are watched, a few at a time; returns how many could not be
+    /// read. This peer's own copies will do, since nothing is done before a quorum was asked.
     func load(_ ids: [SegmentID]) async -> Int {
         var failures = 0
         var rest = ids[...]
@@ -74,7 +75,7 @@ extension Repairer {
             let batch = rest.prefix(Repairer.concurrentLoads)
             rest = rest.dropFirst(Repairer.concurrentLoads)
             failures += await withTaskGroup(of: Bool.self) { group in
-                for id in batch { group.addTask { await self.load(id) } }
+                for id in batch { group.addTask { await self.load(id, fromOwnCopy: true) } }
                 var failures = 0
                 for await isLoaded in group where !isLoaded { failures += 1 }
                 return failures
@@ -121,11 +122,27 @@ extension Repairer {
         }
     }
 
-    /// Reads the rows of one segment; false when they could not be read.
+    /// The same as this peer has them; nil if it has none, which may be because they did not reach it.
+    private func ownRows(
+        of id: SegmentID
+    ) async throws(TableError) -> (
+        core: RegisterState, holders: [(entry: HolderEntry, receipt: StoreReceipt)]
+    )? {
+        guard case .register(let core) = try await context.tables.localRow(ObjectRows.core(id)),
+            core.value != nil,
+            case .merge(let row) = try await context.tables.localRow(ObjectRows.holders(id)),
+            !row.isEmpty
+        else { return nil }
+        return (core, ObjectContext.holders(row))
+    }
+
+    /// Reads the rows of one segment, from a quorum or as far as this peer has them; false when they
+    /// could not be read.
     @discardableResult
-    func load(_ id: SegmentID) async -> Bool {
+    func load(_ id: SegmentID, fromOwnCopy isLocal: Bool = false) async -> Bool {
         do throws(TableError) {
-            let (state, holders) = try await rows(of: id)
+            let own = isLocal ? try await ownRows(of: id) : nil
+            let (state, holders) = if let own { own } else { try await rows(of: id) }
             let now = context.environment.now()
             guard let signed = state.value else {
                 absent[id] = now + context.timings.repair.refresh

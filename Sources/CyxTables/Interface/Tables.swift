@@ -144,6 +144,11 @@ package protocol Tables: AnyObject, Sendable {
         _ table: TableID, after: RowKey?, limit: Int
     ) async throws(TableError) -> [RowKey]
 
+    /// What this peer's own copy of a row says; nil if it has none that it vouches for, since it is no
+    /// custodian of the row, or none yet that has all rows. Costs no message, and misses what has not
+    /// reached this copy: anti-entropy brings that within a minute or so.
+    func localRow(_ key: RowKey) async throws(TableError) -> LocalRow?
+
     /// The members of the view that holds `position`, in custodian rank order: rank 0 first.
     func custodians(of position: Digest) async throws(TableError) -> [PeerID]
 
@@ -155,7 +160,16 @@ package protocol Tables: AnyObject, Sendable {
     func custody() async -> UInt64
 }
 
+/// One custodian's copy of a row.
+package enum LocalRow: Sendable, Equatable {
+    case register(RegisterState)
+    case merge([MergeElement])
+}
+
 extension Tables {
+    /// For tables that are nobody's copy.
+    package func localRow(_ key: RowKey) async throws(TableError) -> LocalRow? { nil }
+
     /// For tables that have no shorter way.
     package func create(_ key: RowKey, _ value: [UInt8]) async throws(TableError) {
         _ = try await decide(key) { $0.value == nil ? .set(value) : .abandon }

@@ -149,7 +149,7 @@ extension TableService {
     }
 
     /// The elements that a reader may believe.
-    private func valid(_ row: MergeRow, _ key: RowKey) -> [MergeElement] {
+    func valid(_ row: MergeRow, _ key: RowKey) -> [MergeElement] {
         row.elements.filter { element in
             element.value.map { configuration.validate(key, element.element, $0) == nil } ?? false
         }

@@ -103,6 +103,10 @@ package final class MeteredTables: Tables {
         try await inner.localRows(table, after: after, limit: limit)
     }
 
+    package func localRow(_ key: RowKey) async throws(TableError) -> LocalRow? {
+        try await inner.localRow(key)
+    }
+
     package func custodians(of position: Digest) async throws(TableError) -> [PeerID] {
         try await inner.custodians(of: position)
     }

@@ -34,6 +34,23 @@ extension TableService {
         return found
     }
 
+    package func localRow(_ key: RowKey) async throws(TableError) -> LocalRow? {
+        try check(key)
+        let bytes = StorageKey.row(key)
+        while isCustodian(of: key.position) {
+            if let cached = rows.cached(bytes) {
+                switch cached?.content ?? .empty(key.table) {
+                case .register(let record): return .register(try checked(key, record.state))
+                case .merge(let row): return .merge(valid(row, key))
+                }
+            }
+            do { try await rows.load([bytes]) } catch {
+                throw .unavailable("the row store failed: \(error)")
+            }
+        }
+        return nil
+    }
+
     private func isCustodian(of position: Digest) -> Bool {
         guard let replica = replicas[partition(holding: position)] else { return false }
         return replica.isSynced && replica.successor == nil && !replica.isReshaped

@@ -50,6 +50,26 @@ import Testing
         #expect(world.calls.bytes(other) < 50_000)
     }
 
+    /// Their own copies of the rows tell custodians what there is; what they do follows from a quorum's.
+    @Test func watchingAsksNobodyAndRepairAsksAQuorum() throws {
+        let world = try ObjectWorld(storers: 20)
+        try world.createBucket()
+        _ = try world.put("key", noise(1_000_000))
+        world.shared.state.withLock { state in
+            state.fault = { _, isWrite in isWrite ? nil : .unavailable("cut off") }
+        }
+        #expect(try world.runUntilFull(segments: 1))
+        let custodians = Set(world.nodes.prefix(5).map(\.id))
+        let holder = try #require(
+            world.holders().map(\.entry.peer).first { !custodians.contains($0) })
+        world.kill(try #require(world.node(holder)))
+        world.world.run(for: .seconds(60))
+        #expect(try world.status().repairedBytes == 0)
+        world.shared.state.withLock { $0.fault = nil }
+        #expect(try world.runUntilFull(segments: 1))
+        #expect(try world.status().repairedBytes > 0)
+    }
+
     @Test func shardsOfPeersThatAreAwayAreWaitedForAsLongAsALossCanBeBorne() throws {
         let world = try ObjectWorld(storers: 20)
         try world.createBucket()

@@ -189,6 +189,18 @@ final class FakeTables: Tables {
         }
     }
 
+    /// What all have, for custodians, whatever `fault` says of the others.
+    func localRow(_ key: RowKey) async throws(TableError) -> LocalRow? {
+        shared.state.withLock { state in
+            guard state.custodians.contains(local) else { return nil }
+            if key.table.isRegister { return .register(FakeTables.register(state.registers[key])) }
+            let row = state.merges[key, default: [:]].compactMap { element in
+                element.value.map { MergeElement(element: element.key, value: $0) }
+            }
+            return .merge(row.sorted { $0.element.lexicographicallyPrecedes($1.element) })
+        }
+    }
+
     func custodians(of position: Digest) async throws(TableError) -> [PeerID] {
         shared.state.withLock { $0.custodians }
     }

@@ -110,4 +110,27 @@ import Testing
         }
         #expect(first + rest == keys)
     }
+
+    @Test func onlyCustodiansTellWhatTheirCopySays() throws {
+        let network = TestNetwork(seed: 7, peers: 2, depth: 0)
+        network.start(0)
+        network.start(1, storing: false)
+        let register = ScanTests.keys(1)[0]
+        let merge = TestNetwork.key(TestNetwork.merges, 9)
+        let element = MergeElement(element: [1], value: [2])
+        let value = try network.perform(on: 1) { tables in
+            try await tables.merge(merge, [element])
+            return try await tables.update(register) { _ in .set([3]) }
+        }
+        // One that has not been asked for since it started has it from its disk.
+        network.peers[0].machine.crash()
+        network.restart(0)
+        #expect(
+            try network.perform(on: 0) { try await $0.localRow(register) } == .register(value))
+        #expect(try network.perform(on: 0) { try await $0.localRow(merge) } == .merge([element]))
+        let absent = TestNetwork.key(ScanTests.table, 1 << 20)
+        let none = RegisterState(value: nil, version: .none)
+        #expect(try network.perform(on: 0) { try await $0.localRow(absent) } == .register(none))
+        #expect(try network.perform(on: 1) { try await $0.localRow(register) } == nil)
+    }
 }
