@@ -32,6 +32,16 @@ final class ObjectClients: Sendable {
         self.world = world
         state = Mutex(State(generator: world.world.generator()))
         for number in 0..<Self.shared { _ = addKey("shared/\(number)") }
+        if world.packs { for number in 0..<Self.packed { _ = addKey("packed/\(number)") } }
+    }
+
+    func draw<Value>(_ body: (inout SeededGenerator) -> Value) -> Value {
+        state.withLock { body(&$0.generator) }
+    }
+
+    /// Whose gateway may crash in the midst of it.
+    func note(_ task: SimulatedTask<Void>, on machine: SimulatedPeer) {
+        state.withLock { $0.operations.append(SimulatedOperation(task, on: machine)) }
     }
 
     func with<Value>(_ body: (inout ObjectRecords) -> sending Value) -> sending Value {
@@ -85,6 +95,7 @@ final class ObjectClients: Sendable {
         guard !running.isEmpty else { return }
         state.withLock { $0.operations.removeAll(where: \.isOver) }
         stepUploads(running)
+        if world.packs { stepPacks(running) }
         let draw = state.withLock { state -> (peer: Int, kind: Int, key: Int, size: Int)? in
             guard state.operations.count < Self.operationsMax else { return nil }
             return (
@@ -122,9 +133,7 @@ final class ObjectClients: Sendable {
                     }
                 }
             }
-        state.withLock {
-            $0.operations.append(SimulatedOperation(task, on: machine))
-        }
+        note(task, on: machine)
     }
 
     private func drawPin() -> String? {

@@ -16,6 +16,16 @@ enum ObjectRuleTable {
         case .repairsByQuorum: [.partitions, .growth]
         case .provesReceipts, .keepsRoomForRepair, .codesParity: [.wipes]
         case .checksSignatures, .custodiansJudge, .ownersChange, .ownersStrike: []
+        case .sparesNeeded, .refersForEachBody: []
+        case .claimsBeforeHeads: [.gatewayCrashes]
+        }
+    }
+
+    /// Whether a rule is about segments that several objects share, or shows there soonest.
+    private static func isOfPacks(_ rule: ObjectRule) -> Bool {
+        switch rule {
+        case .sparesNeeded, .refersForEachBody, .claimsBeforeHeads: true
+        default: false
         }
     }
 
@@ -41,8 +51,7 @@ enum ObjectRuleTable {
     private static func run(_ seed: UInt64, _ rule: ObjectRule, isKept: Bool) -> ObjectOutcome {
         ObjectRun.run(
             seed: seed, without: veils(rule).union(isKept ? [] : [rule]),
-            favouring: favourites(rule), lies: lies(rule)
-        )
+            favouring: favourites(rule), lies: lies(rule), packs: isOfPacks(rule))
     }
 
     /// Prints a line for each rule; false if not all are shown to be needed.

@@ -17,9 +17,12 @@ struct ObjectOutcome: SeedOutcome, Sendable {
 /// One seed: the network grows to its size, faults and clients go on for some seconds, then all is
 /// taken back and must come to rest, with everything where it belongs and no garbage left. One seed of
 /// eight begins with one storage peer and ends with one (`growAndShrink`), in another an account has a
-/// lease that ends (`endLease`).
+/// lease that ends (`endLease`), and in a third clients put much at once, for longer
+/// (`ObjectWorld.packs`).
 enum ObjectRun {
     private static let faults = Duration.seconds(12)
+    /// Where segments are shared: long enough for most of one to be replaced and the rest to be moved.
+    private static let packFaults = Duration.seconds(24)
     static let recovery = Duration.seconds(120)
     /// Where a disk has lost shards in silence: what nobody reads only audits find, one a period and
     /// peer, of some thirty shards.
@@ -30,10 +33,13 @@ enum ObjectRun {
 
     static func run(
         seed: UInt64, without broken: Set<ObjectRule> = [],
-        favouring kinds: [ObjectNemesis] = [], lies: [MemberLie] = [], printed: LogLevel? = nil
+        favouring kinds: [ObjectNemesis] = [], lies: [MemberLie] = [], packs: Bool = false,
+        printed: LogLevel? = nil
     ) -> ObjectOutcome {
-        let world = ObjectWorld(seed: seed, without: broken, printed: printed)
         let isPlain = broken.isEmpty && kinds.isEmpty && lies.isEmpty
+        let packs = packs || seed % 8 == 2 && isPlain
+        let world = ObjectWorld(seed: seed, without: broken, packs: packs, printed: printed)
+        let kinds = packs && isPlain ? packNemeses(seed) : kinds
         let growsFromOne = seed % 8 == 0 && isPlain
         let hasLease = seed % 8 == 4 && isPlain
         let storers = growsFromOne ? 1 : ObjectWorld.storers
@@ -60,6 +66,7 @@ enum ObjectRun {
         }
         outcome.virtualSeconds = (world.world.now - Instant(nanoseconds: 0)).inSeconds
         outcome.trace = world.world.trace
+        if packs { clients.countPacks() }
         clients.with { records in
             records.judge()
             outcome.counts = records.counts
@@ -70,13 +77,24 @@ enum ObjectRun {
         return outcome
     }
 
+    /// What several objects lose together is likelier to be seen: gateways die in the midst of what
+    /// they do, and of most worlds a disk loses what it had.
+    private static func packNemeses(_ seed: UInt64) -> [ObjectNemesis] {
+        switch seed / 8 % 4 {
+        case 0: [.gatewayCrashes, .lyingFlushes]
+        case 1: [.gatewayCrashes, .wipes]
+        case 2: [.gatewayCrashes, .lyingFlushes, .departures]
+        default: [.gatewayCrashes]
+        }
+    }
+
     private static func underFaults(
         _ world: ObjectWorld, _ clients: ObjectClients, _ adversary: ObjectAdversary,
         _ lies: [MemberLie], _ account: inout LeasedAccount?, _ outcome: inout ObjectOutcome
     ) {
         var adversary = adversary
         var liar = LyingMember(world: world, clients: clients, favouring: lies)
-        let end = world.world.now + faults
+        let end = world.world.now + (world.packs ? packFaults : faults)
         var nextLook = world.world.now
         while world.world.now < end {
             adversary.step()

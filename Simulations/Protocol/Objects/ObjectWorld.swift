@@ -16,6 +16,9 @@ final class ObjectWorld: Sendable {
     static let gateways = 2
     static let bucket = "simulated"
     static let accountSeed = [UInt8](repeating: 42, count: 32)
+    private static let packGraces: [Duration] = [
+        .milliseconds(500), .seconds(2), .seconds(12),
+    ]
 
     let world: SimulatedWorld
     let directory = MemberDirectory()
@@ -24,6 +27,8 @@ final class ObjectWorld: Sendable {
     let broken: Set<ObjectRule>
     /// One seed of four has a bucket that keeps versions.
     let keepsVersions: Bool
+    /// Whether clients are there that put much at once, which shares segments.
+    let packs: Bool
     private let state = Mutex<[ObjectPeer]>([])
     /// Segments of the account with a lease, if there is one.
     private let leased = Mutex<Set<SegmentID>>([])
@@ -78,7 +83,10 @@ final class ObjectWorld: Sendable {
     }()
 
     /// Peers' log lines at or above `printed` are printed.
-    init(seed: UInt64, without broken: Set<ObjectRule>, printed: LogLevel? = nil) {
+    init(
+        seed: UInt64, without broken: Set<ObjectRule>, packs: Bool = false,
+        printed: LogLevel? = nil
+    ) {
         var options = WorldOptions()
         options.printedLogLevel = printed
         options.links.latency = .milliseconds(1)
@@ -100,7 +108,11 @@ final class ObjectWorld: Sendable {
         if !broken.contains(.checksSignatures) { tables.validate = ObjectRowRules.validate }
         self.tables = tables
         keepsVersions = seed % 4 == 3 && broken.isEmpty
-        timings = Self.objectTimings
+        var timings = Self.objectTimings
+        // What is safe must not depend on it (B5): it spares writes that go on for longer.
+        if packs { timings.collection.grace = Self.packGraces[Int(seed / 8 % 3)] }
+        self.timings = timings
+        self.packs = packs
         self.broken = broken
     }
 

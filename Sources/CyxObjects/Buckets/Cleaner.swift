@@ -182,7 +182,7 @@ actor Cleaner {
         isLastAttempt: Bool
     ) async throws {
         try await references.remove(owners.map { $0.element(of: segment) }, of: segment)
-        if mayBeShared, try await isNeeded(segment) { return }
+        if mayBeShared, context.keeps(.sparesNeeded), try await isNeeded(segment) { return }
         _ = try await remover.remove(segment, hints: hints, isLastAttempt: isLastAttempt)
     }
 }

@@ -24,7 +24,9 @@ struct SegmentClaims: Sendable {
 
     /// A claim's first step, at the latest when the segment is registered.
     func begin(_ segment: SegmentID) async throws -> SegmentClaim {
-        var claim = SegmentClaim(rules: context.collection)
+        var rules = context.collection
+        if !context.keeps(.claimsBeforeHeads) { rules.refersBeforeReadingState = false }
+        var claim = SegmentClaim(rules: rules)
         try await advance(&claim, segment)
         return claim
     }

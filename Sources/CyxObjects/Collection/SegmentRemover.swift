@@ -25,7 +25,7 @@ struct SegmentRemover: Sendable {
             switch condemnation.step {
             case .readReferences:
                 let isReferredTo = try await !references.read(segment).isEmpty
-                condemnation.read(isReferredTo: isReferredTo)
+                condemnation.read(isReferredTo: isReferredTo && context.keeps(.sparesNeeded))
             case .condemn, .revive, .confirm:
                 condemnation.found(try await apply(condemnation, to: segment))
             case .kept: return false

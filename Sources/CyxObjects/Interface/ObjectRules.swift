@@ -34,4 +34,10 @@ package enum ObjectRule: String, CaseIterable, Sendable {
     case ownersChange
     /// A holder's entry is struck by itself, by the segment's account or by custodians (B1).
     case ownersStrike
+    /// A segment goes only when nothing refers to it, whoever gives up his share of it (B5).
+    case sparesNeeded
+    /// Each body of a segment that several share has a reference of its own (B5).
+    case refersForEachBody
+    /// A head is written after its segments are sure to stay (B5).
+    case claimsBeforeHeads
 }

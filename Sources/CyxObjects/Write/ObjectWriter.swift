@@ -208,6 +208,7 @@ actor ObjectWriter {
 
     /// Makes sure that the segments stay, before anything that names them becomes visible.
     nonisolated func claim(_ content: WrittenContent) async throws {
+        guard context.keeps(.claimsBeforeHeads) else { return }
         if let packed = content.packed { return try await packed.claim.wait() }
         try await claims.finish(content.segments)
     }

@@ -16,7 +16,8 @@ struct SegmentRecorder: Sendable {
         }
         let final = segment
         // A claim that begins with the state reads it when there is one.
-        let isFirst = context.collection.refersBeforeReadingState
+        let isFirst =
+            context.collection.refersBeforeReadingState && context.keeps(.claimsBeforeHeads)
         async let early = isFirst ? claims.begin(final.shape.id) : nil
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

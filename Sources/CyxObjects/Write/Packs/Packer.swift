@@ -83,9 +83,10 @@ actor Packer {
         let stored = pack.bodies.compactMap { members[$0]?.body }
         let segment = SegmentID.owned(
             by: keys.account, random: context.environment.random.digest())
+        let owners = stored.map(\.reference)
         let claims = SegmentClaims(
             references: SegmentReferences(context: context, keys: keys),
-            owners: stored.map(\.reference))
+            owners: context.keeps(.refersForEachBody) ? owners : Array(owners.prefix(1)))
         let sender = SegmentSender(context: context)
         do {
             let result = try await store(stored, as: segment, sender, claims)
