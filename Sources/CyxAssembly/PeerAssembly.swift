@@ -87,7 +87,7 @@ package final class PeerAssembly: Sendable {
         tablesConfiguration.timings = plan.profile.tables
         tablesConfiguration.custodianTables = ObjectRowRules.custodianTables
         tablesConfiguration.openRowBytes = ObjectRowRules.openRowBytes
-        let permits = PermitBook()
+        let permits = PermitBook(network: plan.network.id)
         tablesConfiguration.rowGuard = ObjectRowRules.rowGuard(permits)
         tablesConfiguration.validate = ObjectRowRules.validate
         let salts = PlacementSalts()

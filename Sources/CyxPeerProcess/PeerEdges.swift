@@ -15,6 +15,7 @@ struct PeerEdges: Sendable {
     private let dataDirectory: String
     private let accounts: [AccountsFile.Entry]
     private let stores: [ObjectGateway]
+    private let granted: GrantedKeys?
     private let admin: HTTPServer
     private let s3: HTTPServer?
     private let certificate: ShownCertificate?
@@ -59,6 +60,10 @@ struct PeerEdges: Sendable {
                 account.shares = store
                 known[entry.accessKey] = account
             }
+            let granted = GrantedKeys(
+                context: peer.objects, key: GatewayKey(identity: peer.plan.identity))
+            known.granted = granted
+            self.granted = granted
             var settings = S3Gateway.Settings()
             settings.objectsBelongToBucketOwner = configuration.objectsBelongToBucketOwner
             settings.hostSuffix = configuration.s3Domain
@@ -82,6 +87,7 @@ struct PeerEdges: Sendable {
         } else {
             accounts = []
             stores = []
+            granted = nil
             s3 = nil
             certificate = nil
             hub = nil
@@ -210,6 +216,9 @@ struct PeerEdges: Sendable {
             for store in stores {
                 group.addTask { try await parts.run("gateway") { try await store.run() } }
             }
+            if let granted {
+                group.addTask { await parts.run("granted keys") { await granted.run() } }
+            }
             group.addTask { try await parts.run("leaving") { try await leaveWhenEmpty() } }
             defer { group.cancelAll() }
             try await group.next()
@@ -220,7 +229,11 @@ struct PeerEdges: Sendable {
     func announce() throws(StoreProblem) {
         let udp = "\(peer.messaging.localAddress)"
         try SecretFile.write(dataDirectory + "/listen", udp + "\n")
-        if let s3 { try SecretFile.write(dataDirectory + "/s3", "\(s3.localAddress)\n") }
+        if let s3 {
+            try SecretFile.write(dataDirectory + "/s3", "\(s3.localAddress)\n")
+            let key = GatewayKey(identity: peer.plan.identity).publicKey
+            try SecretFile.write(dataDirectory + "/gateway-key", Hex.encode(key) + "\n")
+        }
         for entry in accounts {
             let account = AccountKeys(seed: entry.seed).account
             try SecretFile.write(dataDirectory + "/account-\(entry.name)", account.hex + "\n")

@@ -35,6 +35,12 @@ struct StatusReport: Sendable {
         return .object([
             ("peer", .string(snapshot.localPeer.hex)),
             ("network", .string(peer.plan.network.id.hex)),
+            (
+                "gateway_key",
+                stores.isEmpty
+                    ? .null
+                    : .string(Hex.encode(GatewayKey(identity: peer.plan.identity).publicKey))
+            ),
             ("version", .string(PeerProcess.version)),
             ("health", .string(verdict.health)),
             ("serving", .bool(peer.serving.suspension == nil)),

@@ -18,7 +18,7 @@ import Testing
         _ permit: [UInt8], of peer: PeerID = gateway, after milliseconds: Int64 = 0
     ) -> [AccountID] {
         let now = WallTime(milliseconds: Self.now.milliseconds + milliseconds)
-        return PermitBook().accounts([permit], peer: peer, now: now)
+        return PermitBook().accounts([permit], peer: peer, now: now).map(\.account)
     }
 
     @Test func aPermitIsItsAccountsForOnePeerAndADay() throws {
@@ -77,7 +77,8 @@ import Testing
     ) -> String? {
         ObjectRowRules.rowGuard(PermitBook()).refusal(
             RowChange(
-                key: key, sender: Self.stranger, accounts: accounts.map(\.verifyingKey.accountID),
+                key: key, sender: Self.stranger,
+                accounts: accounts.map { RowAuthority($0.verifyingKey.accountID) },
                 written: written, removed: removed))
     }
 
@@ -100,14 +101,15 @@ import Testing
     /// A name is anybody's to take, and then one account's; old words of others do not bring it back.
     @Test func aBucketsNameIsChangedByWhoHasIt() throws {
         let rules = ObjectRowRules.rowGuard(PermitBook())
-        #expect(rules.errandTables == [.buckets] && rules.tables.contains(.buckets))
+        #expect(rules.errandTables == [.buckets, .grants])
+        #expect(rules.tables.isSuperset(of: rules.errandTables))
         let key = RowKey(table: .buckets, position: Digest(1, 2, 3, 4))
         func refusal(_ present: [UInt8]?, _ next: [UInt8]?, of account: SigningKey?) -> String? {
             rules.refusal(
                 RowChange(
                     key: key, sender: Self.stranger,
-                    accounts: account.map { [$0.verifyingKey.accountID] } ?? [], present: present,
-                    next: next))
+                    accounts: account.map { [RowAuthority($0.verifyingKey.accountID)] } ?? [],
+                    present: present, next: next))
         }
         let own = Rows.sign([1], at: key, with: Self.account)
         let others = Rows.sign([1], at: key, with: Self.other)

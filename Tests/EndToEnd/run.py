@@ -15,7 +15,7 @@ import recovery
 import upkeep
 from collection import leases, losses, packs, pins
 from edges import events, tls
-from gateways import datasets, grants, together
+from gateways import datasets, grants, sealed, together
 from harness import Cases, Devnet, expect
 from partitions import splits
 from support import compatibility
@@ -24,8 +24,8 @@ SUITES = {
     "losses": losses, "faults": faults, "growth": growth, "bad_input": bad_input,
     "hostile": hostile, "hostile-tls": hostile.OverTLS,
     "linearizability": linearizability, "recovery": recovery, "upkeep": upkeep,
-    "together": together, "grants": grants, "pins": pins, "packs": packs, "leases": leases,
-    "splits": splits, "tls": tls, "events": events, "datasets": datasets,
+    "together": together, "grants": grants, "sealed": sealed, "pins": pins, "packs": packs,
+    "leases": leases, "splits": splits, "tls": tls, "events": events, "datasets": datasets,
 }
 
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.

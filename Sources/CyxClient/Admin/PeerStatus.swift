@@ -10,6 +10,8 @@ package struct PeerStatus: Sendable {
     package var peer: String
     package var network: String
     package var version: String
+    /// What owners of data seal access keys for this peer's gateway to; nil: it is no gateway.
+    package var gatewayKey: String?
     package var health: Health
     /// The health in words.
     package var sentence: String
@@ -60,6 +62,7 @@ package struct PeerStatus: Sendable {
         peer = try text("peer")
         network = try text("network")
         version = try text("version")
+        gatewayKey = json["gateway_key"]?.text
         guard let health = Health(rawValue: try text("health")) else {
             throw .malformed(field: ["health"])
         }

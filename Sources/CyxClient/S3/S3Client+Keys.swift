@@ -15,6 +15,8 @@ package struct RemoteKey: Sendable, Equatable {
     package var created: String
     /// When it ends by itself; nil: never.
     package var expires: String?
+    /// Keys of the gateways that serve it without the account's seed.
+    package var gateways: [String] = []
 }
 
 /// What a new key is limited to.
@@ -23,6 +25,8 @@ package struct KeyLimits: Sendable {
     package var prefix: String?
     package var rights = "all"
     package var seconds: Int64?
+    /// Comma-separated.
+    package var gateways: String?
     package init() {}
 }
 
@@ -36,6 +40,7 @@ extension S3Client {
         if let bucket = limits.bucket { request.query.append(("bucket", bucket)) }
         if let prefix = limits.prefix { request.query.append(("prefix", prefix)) }
         if let seconds = limits.seconds { request.query.append(("seconds", String(seconds))) }
+        if let gateways = limits.gateways { request.query.append(("gateway", gateways)) }
         return try Self.key(try Self.document(try await send(request), "CreateKeyResult"))
     }
 
@@ -61,6 +66,7 @@ extension S3Client {
         return RemoteKey(
             name: name, id: id, secret: item.text(of: "Secret"), bucket: item.text(of: "Bucket"),
             prefix: prefix, rights: item.text(of: "Rights") ?? "",
-            created: item.text(of: "Created") ?? "", expires: item.text(of: "Expires"))
+            created: item.text(of: "Created") ?? "", expires: item.text(of: "Expires"),
+            gateways: item.children(named: "Gateway").map(\.text))
     }
 }

@@ -27,6 +27,8 @@ package struct S3Accounts: Sendable {
         var id: String { service.account.hex }
     }
 
+    /// Keys of accounts whose seeds are elsewhere; nil: there are none.
+    package var granted: (any GrantedKeyService)?
     private var accounts: [String: Account] = [:]
     /// Access keys by the canonical user ID of their account.
     private var keys: [String: String] = [:]

@@ -4,31 +4,46 @@ internal import CyxObjects
 internal import CyxS3
 
 /// Access keys, which S3 itself does not make: `POST /?cyx-keys&name=NAME[&bucket=B][&prefix=P]
-/// [&rights=read|write][&seconds=N]` makes one, `GET /?cyx-keys` lists them, without their secrets,
-/// and `DELETE /?cyx-key=NAME` revokes one. Only a key without limits may.
+/// [&rights=read|write][&seconds=N][&gateway=HEX,HEX]` makes one, `GET /?cyx-keys` lists them, without
+/// their secrets, and `DELETE /?cyx-key=NAME` revokes one. Only a key without limits may.
 extension S3Gateway {
     /// The longest time that a key can be told to last: a hundred years.
     private static let longestKeySeconds: Int64 = 100 * 365 * 86_400
     private static let nameBytes = 1...64
+    /// Gateways that one key can name.
+    private static let gatewaysMax = 16
 
     /// Whose requests with that access key are; nil: nobody's here.
     func account(accessKey: String) async throws -> S3Accounts.Account? {
         if let account = accounts[accessKey] { return account }
         for account in accounts.all {
             guard let key = try await account.keys?.accessKey(id: accessKey) else { continue }
-            if let expires = key.limits.expires, expires <= environment.wallTime() {
-                throw S3Error(
-                    "InvalidAccessKeyId", 403,
-                    "The access key `\(key.name)` expired at \(expires.rfc3339); make a new one "
-                        + "with `cyxcloud key create`")
-            }
-            var limited = account
-            limited.secret = key.secret
-            limited.limitedKey = key.id
-            limited.reach = KeyReach(limits: key.limits)
-            return limited
+            return try limited(account, by: key)
         }
-        return nil
+        guard let granted = try await accounts.granted?.grantedKey(id: accessKey) else {
+            return nil
+        }
+        // What people call the account is known where its seed is.
+        let account = S3Accounts.Account(
+            name: granted.service.account.description, secret: granted.key.secret,
+            service: granted.service)
+        return try limited(account, by: granted.key)
+    }
+
+    private func limited(
+        _ account: S3Accounts.Account, by key: AccessKey
+    ) throws(S3Error) -> S3Accounts.Account {
+        if let expires = key.limits.expires, expires <= environment.wallTime() {
+            throw S3Error(
+                "InvalidAccessKeyId", 403,
+                "The access key `\(key.name)` expired at \(expires.rfc3339); make a new one "
+                    + "with `cyxcloud key create`")
+        }
+        var limited = account
+        limited.secret = key.secret
+        limited.limitedKey = key.id
+        limited.reach = KeyReach(limits: key.limits)
+        return limited
     }
 
     private func service(_ call: Call) throws(S3Error) -> any AccessKeyService {
@@ -50,6 +65,13 @@ extension S3Gateway {
         if let bucket = call.query["bucket"] {
             _ = try await call.service.bucket(bucket)
             limits.bucket = bucket
+        }
+        if let text = call.query["gateway"] {
+            limits.gateways = try S3Gateway.gateways(text)
+            guard limits.bucket != nil else {
+                throw S3Error.invalidArgument(
+                    "gateway: a key for other gateways opens one bucket; name it with `bucket`")
+            }
         }
         limits.prefix = call.query["prefix"] ?? ""
         guard limits.prefix.utf8.count <= S3Request.maximumKeyBytes else {
@@ -80,6 +102,22 @@ extension S3Gateway {
             })
     }
 
+    private static func gateways(_ text: String) throws(S3Error) -> [[UInt8]] {
+        var gateways: [[UInt8]] = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let key = Hex.decode(String(word)), key.count == GatewayKey.byteCount else {
+                throw .invalidArgument(
+                    "gateway=\(word): a gateway's key has 64 hexadecimal digits; its operator "
+                        + "finds it with `cyxcloud status`")
+            }
+            if !gateways.contains(key) { gateways.append(key) }
+        }
+        guard gateways.count <= gatewaysMax else {
+            throw .invalidArgument("gateway: a key names at most \(gatewaysMax) gateways")
+        }
+        return gateways
+    }
+
     func listKeys(_ call: Call) async throws -> HTTPResponse {
         let keys = try await service(call).accessKeys()
         return S3Gateway.xml(
@@ -102,6 +140,7 @@ extension S3Gateway {
         }
         xml.element("Created", key.created.rfc3339)
         if let expires = key.limits.expires { xml.element("Expires", expires.rfc3339) }
+        for gateway in key.limits.gateways { xml.element("Gateway", Hex.encode(gateway)) }
     }
 
     func deleteKey(_ call: Call) async throws -> HTTPResponse {

@@ -114,6 +114,14 @@ struct S3Error: Error, Equatable {
             self.init("KeyNameExists", 409, "The account has an access key of that name already")
         case .tooManyKeys:
             self.init("TooManyKeys", 400, "An account has at most 500 access keys; revoke some")
+        case .badGatewayKey:
+            self.init(
+                "InvalidArgument", 400,
+                "A gateway's key is none; its operator finds it with `cyxcloud status`")
+        case .beyondDelegation:
+            self.init(
+                "AccessDenied", 403,
+                "This gateway has but one bucket's keys; ask a gateway of the account itself")
         case .noSuchShare: self.init("NoSuchShare", 404, "The account has no such link")
         case .tooManyShares:
             self.init("TooManyShares", 400, "An account has at most 500 links; revoke some")

@@ -32,13 +32,17 @@ package struct AccessKeyLimits: Hashable, Sendable {
     package var rights = AccessKey.Rights.all
     /// Nil: until it is revoked.
     package var expires: WallTime?
+    /// Gateways that serve it without the account's seed, by their `GatewayKey`; with any, there is a
+    /// `bucket`.
+    package var gateways: [[UInt8]] = []
     package init() {}
 }
 
 /// Keys of one account, beside the one that all gateways of the account were given. Other gateways
 /// learn of changes within `ObjectTimings.bucketCache`.
 package protocol AccessKeyService: Sendable {
-    /// `.keyExists` where the account has one of that name, `.tooManyKeys` where it has too many.
+    /// `.keyExists` where the account has one of that name, `.tooManyKeys` where it has too many,
+    /// `.badGatewayKey` where one of the gateways is none.
     func createAccessKey(_ name: String, _ limits: AccessKeyLimits) async throws -> AccessKey
     /// By name.
     func accessKeys() async throws -> [AccessKey]

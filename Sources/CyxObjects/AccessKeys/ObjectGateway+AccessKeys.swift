@@ -6,29 +6,49 @@ internal import CyxTables
 extension ObjectGateway: AccessKeyService {
     /// Some 1.3 KiB each at most: all fit a row.
     static let accessKeysMax = 500
-    private static let idBytes = 8
+    static let idBytes = 8
     private static let secretBytes = 20
 
-    private static let keysRegister = AccountRegister<AccessKeysRow>(
+    static let keysRegister = AccountRegister<AccessKeysRow>(
         table: .accessKeys, label: "cyx account access keys v1", contents: "the access keys")
 
     package func createAccessKey(
         _ name: String, _ limits: AccessKeyLimits
     ) async throws -> AccessKey {
         let random = context.environment.random
+        let prefix = limits.gateways.isEmpty ? "CYK" : GrantedKeys.idPrefix
         let key = AccessKey(
-            name: name, id: "CYK" + Hex.encode(random.bytes(ObjectGateway.idBytes)).uppercased(),
+            name: name, id: prefix + Hex.encode(random.bytes(ObjectGateway.idBytes)).uppercased(),
             secret: Hex.encode(random.bytes(ObjectGateway.secretBytes)), limits: limits,
             created: context.environment.wallTime())
-        try await changeAccessKeys { keys in
+        var row = AccessKeyRow(key)
+        let sealed = limits.gateways.isEmpty ? nil : try await seal(&row)
+        try await changeAccessKeys { [row] keys in
             guard !keys.contains(where: { $0.name == name }) else { throw ObjectError.keyExists }
             guard keys.count < ObjectGateway.accessKeysMax else { throw ObjectError.tooManyKeys }
-            keys.append(AccessKeyRow(key))
+            keys.append(row)
+        }
+        guard let sealed else { return key }
+        do {
+            try await createGrant(sealed, of: key)
+        } catch {
+            // Nobody is told of the key: it must not stay. Its row may be there all the same.
+            do { try await removeGrant(of: key) } catch {
+                context.logger.info("an access key's row stays", [("error", "\(error)")])
+            }
+            try await changeAccessKeys { keys in keys.removeAll { $0.id == key.id } }
+            throw error
         }
         return key
     }
 
     package func revokeAccessKey(_ name: String) async throws {
+        forget(ObjectGateway.keysRegister)
+        // First where gateways without the account's seed find it: while that fails, it stays listed.
+        for key in try await readAccessKeys() where key.name == name && !key.limits.gateways.isEmpty
+        {
+            try await removeGrant(of: key)
+        }
         try await changeAccessKeys { keys in
             guard keys.contains(where: { $0.name == name }) else {
                 throw ObjectError.noSuchAccessKey
@@ -50,7 +70,7 @@ extension ObjectGateway: AccessKeyService {
         try await read(ObjectGateway.keysRegister).keys.map { AccessKey($0) }
     }
 
-    private func changeAccessKeys(
+    func changeAccessKeys(
         _ change: @escaping @Sendable (inout [AccessKeyRow]) throws -> Void
     ) async throws {
         try await self.change(ObjectGateway.keysRegister) { row in try change(&row.keys) }
@@ -58,7 +78,7 @@ extension ObjectGateway: AccessKeyService {
 }
 
 extension AccessKeyRow {
-    fileprivate init(_ key: AccessKey) {
+    init(_ key: AccessKey) {
         let rights: AccessKeyRights =
             switch key.limits.rights {
             case .all: .all
@@ -68,12 +88,12 @@ extension AccessKeyRow {
         self.init(
             name: key.name, id: key.id, secret: key.secret, bucket: key.limits.bucket ?? "",
             prefix: key.limits.prefix, rights: rights, createdMs: key.created.milliseconds,
-            expiresMs: key.limits.expires?.milliseconds ?? 0)
+            expiresMs: key.limits.expires?.milliseconds ?? 0, gateways: key.limits.gateways)
     }
 }
 
 extension AccessKey {
-    fileprivate init(_ row: AccessKeyRow) {
+    init(_ row: AccessKeyRow) {
         var limits = AccessKeyLimits()
         limits.bucket = row.bucket.isEmpty ? nil : row.bucket
         limits.prefix = row.prefix
@@ -85,6 +105,7 @@ extension AccessKey {
             default: .read
             }
         limits.expires = row.expiresMs == 0 ? nil : WallTime(milliseconds: row.expiresMs)
+        limits.gateways = row.gateways
         self.init(
             name: row.name, id: row.id, secret: row.secret, limits: limits,
             created: WallTime(milliseconds: row.createdMs))

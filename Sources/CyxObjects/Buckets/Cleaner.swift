@@ -181,6 +181,9 @@ actor Cleaner {
         _ segment: SegmentID, _ owners: [SegmentReference], hints: [PeerID], mayBeShared: Bool,
         isLastAttempt: Bool
     ) async throws {
+        // Whether a segment may go, only the account's own gateways can tell: they see who else refers
+        // to it. A reference without its version's rows is enough for them to find it by (B5).
+        guard references.keys.areWhole else { return }
         try await references.remove(owners.map { $0.element(of: segment) }, of: segment)
         if mayBeShared, context.keeps(.sparesNeeded), try await isNeeded(segment) { return }
         _ = try await remover.remove(segment, hints: hints, isLastAttempt: isLastAttempt)

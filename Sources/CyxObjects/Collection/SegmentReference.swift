@@ -86,7 +86,7 @@ struct SegmentReferences: Sendable {
         let now = context.environment.wallTime()
         let elements = owners.map { owner in
             let sealed = Rows.seal(
-                owner.row(created: now), at: key, keys: (keys.rowKey, keys.signing),
+                owner.row(created: now), at: key, keys: (keys.referenceKey, keys.signer),
                 random: context.environment.random)
             return MergeElement(element: owner.element(of: segment), value: sealed)
         }
@@ -105,9 +105,13 @@ struct SegmentReferences: Sendable {
     func read(_ segment: SegmentID) async throws(TableError) -> [StoredReference] {
         let key = ObjectRows.references(segment)
         return try await context.tables.readMerge(key).compactMap { element in
-            guard let value = element.value, isOwn(value) else { return nil }
+            guard let value = element.value, let (sealKey, scope) = opener(of: value) else {
+                return nil
+            }
             do {
-                let row = try Rows.open(SegmentRefRow.self, value, at: key, key: keys.rowKey)
+                let row = try Rows.open(SegmentRefRow.self, value, at: key, key: sealKey)
+                // Whoever collects looks for the version there, and may leave a fence.
+                guard scope?.covers(row) ?? true else { return nil }
                 return StoredReference(
                     element: element.element, reference: SegmentReference(row),
                     created: WallTime(milliseconds: row.createdMs))
@@ -119,9 +123,17 @@ struct SegmentReferences: Sendable {
         }
     }
 
-    private func isOwn(_ value: [UInt8]) -> Bool {
-        do {
-            return try SignedRow(protobuf: value).accountKey == keys.signing.verifyingKey.bytes
-        } catch { return false }
+    /// What opens a reference of the account's: its own key, or that of the bucket whose delegate
+    /// wrote it, and what that one may refer for. Nil for everybody else's.
+    private func opener(of value: [UInt8]) -> (key: Digest, scope: DelegateScope?)? {
+        let row: SignedRow
+        do { row = try SignedRow(protobuf: value) } catch { return nil }
+        let accountKey = keys.signer.accountKey
+        guard row.accountKey == accountKey.bytes else { return nil }
+        guard !row.certificate.isEmpty else { return (keys.rowKey, nil) }
+        guard let certificate = DelegateCertificate.checked(row.certificate, of: accountKey) else {
+            return nil
+        }
+        return (keys.keys(for: certificate.bucket).row, DelegateScope(certificate))
     }
 }

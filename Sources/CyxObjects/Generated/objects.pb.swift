@@ -9,17 +9,22 @@ package struct SignedRow: ProtobufMessage {
     package var payload: [UInt8] = []
     /// Over the row's key and the payload.
     package var signature: [UInt8] = []
+    /// A `DelegateCertificate` of the account's, whose subject signed in the account's place; none:
+    /// the account did.
+    package var certificate: [UInt8] = []
 
     package init() {}
 
     package init(
         accountKey: [UInt8] = [],
         payload: [UInt8] = [],
-        signature: [UInt8] = []
+        signature: [UInt8] = [],
+        certificate: [UInt8] = []
     ) {
         self.accountKey = accountKey
         self.payload = payload
         self.signature = signature
+        self.certificate = certificate
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -31,6 +36,8 @@ package struct SignedRow: ProtobufMessage {
                 try reader.read(&self.payload, as: ProtobufBytes.self)
             case 3:
                 try reader.read(&self.signature, as: ProtobufBytes.self)
+            case 4:
+                try reader.read(&self.certificate, as: ProtobufBytes.self)
             default: try reader.skip()
             }
         }
@@ -40,6 +47,7 @@ package struct SignedRow: ProtobufMessage {
         writer.write(self.accountKey, field: 1, as: ProtobufBytes.self)
         writer.write(self.payload, field: 2, as: ProtobufBytes.self)
         writer.write(self.signature, field: 3, as: ProtobufBytes.self)
+        writer.write(self.certificate, field: 4, as: ProtobufBytes.self)
     }
 }
 
@@ -737,6 +745,12 @@ package struct AccessKeyRow: ProtobufMessage {
     package var createdMs: Int64 = 0
     /// 0: never.
     package var expiresMs: Int64 = 0
+    /// X25519 keys of gateways without the account's seed that serve it, 32 bytes each.
+    package var gateways: [[UInt8]] = []
+    /// The seed of the Ed25519 key that these gateways sign with; none without them.
+    package var delegate: [UInt8] = []
+    /// When the certificate of that key ends.
+    package var certifiedUntilMs: Int64 = 0
 
     package init() {}
 
@@ -748,7 +762,10 @@ package struct AccessKeyRow: ProtobufMessage {
         prefix: String = "",
         rights: AccessKeyRights = .init(rawValue: 0),
         createdMs: Int64 = 0,
-        expiresMs: Int64 = 0
+        expiresMs: Int64 = 0,
+        gateways: [[UInt8]] = [],
+        delegate: [UInt8] = [],
+        certifiedUntilMs: Int64 = 0
     ) {
         self.name = name
         self.id = id
@@ -758,6 +775,9 @@ package struct AccessKeyRow: ProtobufMessage {
         self.rights = rights
         self.createdMs = createdMs
         self.expiresMs = expiresMs
+        self.gateways = gateways
+        self.delegate = delegate
+        self.certifiedUntilMs = certifiedUntilMs
     }
 
     package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
@@ -779,6 +799,12 @@ package struct AccessKeyRow: ProtobufMessage {
                 try reader.read(&self.createdMs, as: ProtobufInt64.self)
             case 8:
                 try reader.read(&self.expiresMs, as: ProtobufInt64.self)
+            case 9:
+                try reader.readRepeated(&self.gateways, as: ProtobufBytes.self)
+            case 10:
+                try reader.read(&self.delegate, as: ProtobufBytes.self)
+            case 11:
+                try reader.read(&self.certifiedUntilMs, as: ProtobufInt64.self)
             default: try reader.skip()
             }
         }
@@ -793,6 +819,9 @@ package struct AccessKeyRow: ProtobufMessage {
         writer.write(self.rights, field: 6, as: ProtobufEnumeration<AccessKeyRights>.self)
         writer.write(self.createdMs, field: 7, as: ProtobufInt64.self)
         writer.write(self.expiresMs, field: 8, as: ProtobufInt64.self)
+        writer.writeRepeated(self.gateways, field: 9, as: ProtobufBytes.self)
+        writer.write(self.delegate, field: 10, as: ProtobufBytes.self)
+        writer.write(self.certifiedUntilMs, field: 11, as: ProtobufInt64.self)
     }
 }
 
@@ -820,6 +849,142 @@ package struct AccessKeysRow: ProtobufMessage {
 
     package func write(to writer: inout ProtobufWriter) {
         writer.writeRepeated(self.keys, field: 1, as: ProtobufNested<AccessKeyRow>.self)
+    }
+}
+
+/// What a gateway without an account's seed gets to serve one of its access keys: what opens and signs
+/// the rows of one bucket, and nothing else of the account's.
+package struct GatewayGrant: ProtobufMessage {
+    /// Without `gateways` and `delegate`.
+    package var key: AccessKeyRow?
+    package var bucket: [UInt8] = []
+    /// 32 bytes each.
+    package var nameKey: [UInt8] = []
+    package var dedupKey: [UInt8] = []
+    package var rowKey: [UInt8] = []
+    /// The seed of the delegate's signing key, and its `DelegateCertificate`.
+    package var delegate: [UInt8] = []
+    package var certificate: [UInt8] = []
+
+    package init() {}
+
+    package init(
+        key: AccessKeyRow? = nil,
+        bucket: [UInt8] = [],
+        nameKey: [UInt8] = [],
+        dedupKey: [UInt8] = [],
+        rowKey: [UInt8] = [],
+        delegate: [UInt8] = [],
+        certificate: [UInt8] = []
+    ) {
+        self.key = key
+        self.bucket = bucket
+        self.nameKey = nameKey
+        self.dedupKey = dedupKey
+        self.rowKey = rowKey
+        self.delegate = delegate
+        self.certificate = certificate
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.readOptional(&self.key, as: ProtobufNested<AccessKeyRow>.self)
+            case 2:
+                try reader.read(&self.bucket, as: ProtobufBytes.self)
+            case 3:
+                try reader.read(&self.nameKey, as: ProtobufBytes.self)
+            case 4:
+                try reader.read(&self.dedupKey, as: ProtobufBytes.self)
+            case 5:
+                try reader.read(&self.rowKey, as: ProtobufBytes.self)
+            case 6:
+                try reader.read(&self.delegate, as: ProtobufBytes.self)
+            case 7:
+                try reader.read(&self.certificate, as: ProtobufBytes.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.writeOptional(self.key, field: 1, as: ProtobufNested<AccessKeyRow>.self)
+        writer.write(self.bucket, field: 2, as: ProtobufBytes.self)
+        writer.write(self.nameKey, field: 3, as: ProtobufBytes.self)
+        writer.write(self.dedupKey, field: 4, as: ProtobufBytes.self)
+        writer.write(self.rowKey, field: 5, as: ProtobufBytes.self)
+        writer.write(self.delegate, field: 6, as: ProtobufBytes.self)
+        writer.write(self.certificate, field: 7, as: ProtobufBytes.self)
+    }
+}
+
+/// A `GatewayGrant`, sealed by HPKE to one gateway.
+package struct SealedGrant: ProtobufMessage {
+    /// The gateway's X25519 key.
+    package var gateway: [UInt8] = []
+    /// The sender's ephemeral key.
+    package var encapsulated: [UInt8] = []
+    package var ciphertext: [UInt8] = []
+
+    package init() {}
+
+    package init(
+        gateway: [UInt8] = [],
+        encapsulated: [UInt8] = [],
+        ciphertext: [UInt8] = []
+    ) {
+        self.gateway = gateway
+        self.encapsulated = encapsulated
+        self.ciphertext = ciphertext
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.read(&self.gateway, as: ProtobufBytes.self)
+            case 2:
+                try reader.read(&self.encapsulated, as: ProtobufBytes.self)
+            case 3:
+                try reader.read(&self.ciphertext, as: ProtobufBytes.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.write(self.gateway, field: 1, as: ProtobufBytes.self)
+        writer.write(self.encapsulated, field: 2, as: ProtobufBytes.self)
+        writer.write(self.ciphertext, field: 3, as: ProtobufBytes.self)
+    }
+}
+
+/// Register at the hash of an access key's ID, signed by the key's account: one grant for each gateway
+/// that serves the key without the account's seed.
+package struct SealedGrantsRow: ProtobufMessage {
+    package var grants: [SealedGrant] = []
+
+    package init() {}
+
+    package init(
+        grants: [SealedGrant] = []
+    ) {
+        self.grants = grants
+    }
+
+    package mutating func merge(from reader: inout ProtobufReader) throws(DecodingError) {
+        while let field = try reader.nextField() {
+            switch field {
+            case 1:
+                try reader.readRepeated(&self.grants, as: ProtobufNested<SealedGrant>.self)
+            default: try reader.skip()
+            }
+        }
+    }
+
+    package func write(to writer: inout ProtobufWriter) {
+        writer.writeRepeated(self.grants, field: 1, as: ProtobufNested<SealedGrant>.self)
     }
 }
 

@@ -6,8 +6,8 @@ internal import CyxTables
 /// in it is little and seldom changes.
 ///
 /// Whoever runs one of the account's gateways has its seed, so that the row needs no other lock than
-/// the account's own (decisions §E foresees gateways that have a delegation only: those will need a
-/// copy of each secret in it under a key of their own).
+/// the account's own. Gateways that have a delegation only (decisions §E) cannot open it, and get a
+/// copy of what they need in a row of their own (`SealedGrants`).
 struct AccountRegister<Message: ProtobufMessage>: Sendable {
     let table: TableID
     /// What the row's place is derived from, beside the account.
@@ -40,6 +40,7 @@ struct AccountRegisterCache {
 extension ObjectGateway {
     /// What the register holds now, or held at most `ObjectTimings.bucketCache` ago.
     func read<Message>(_ register: AccountRegister<Message>) async throws -> Message {
+        try requireWholeKeys()
         let now = context.environment.now()
         if let known = registers.entries[register.table],
             now - known.read < context.timings.bucketCache, let value = known.value as? Message
@@ -67,6 +68,7 @@ extension ObjectGateway {
         _ register: AccountRegister<Message>,
         _ change: @escaping @Sendable (inout Message) throws -> Void
     ) async throws {
+        try requireWholeKeys()
         let (row, keys, random) = (
             register.row(of: keys.account), keys, context.environment.random
         )
@@ -77,7 +79,7 @@ extension ObjectGateway {
                         try state.value.map { try register.open($0, at: row, keys) } ?? Message()
                     try change(&value)
                     let sealed = Rows.seal(
-                        value, at: row, keys: (keys.rowKey, keys.signing), random: random)
+                        value, at: row, keys: (keys.rowKey, keys.signer), random: random)
                     return (.set(sealed), .success(()))
                 } catch { return (.abandon, .failure(error)) }
             }

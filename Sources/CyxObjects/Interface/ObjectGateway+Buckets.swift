@@ -5,6 +5,7 @@ extension ObjectGateway {
     package func createBucket(
         _ name: String, settings: BucketSettings
     ) async throws -> BucketInfo {
+        try requireWholeKeys()
         let row = BucketNames.row(name)
         let id = context.environment.random.digest()
         let created = context.environment.wallTime()
@@ -29,7 +30,7 @@ extension ObjectGateway {
         let listing = BucketListingRow(
             name: name, bucket: id.bytes, createdMs: created.milliseconds)
         let value = Rows.seal(
-            listing, at: key, keys: (keys.rowKey, keys.signing),
+            listing, at: key, keys: (keys.rowKey, keys.signer),
             random: context.environment.random)
         try await withTables { () async throws(TableError) in
             try await context.tables.merge(
@@ -44,13 +45,19 @@ extension ObjectGateway {
     }
 
     package func buckets() async throws -> [BucketInfo] {
-        try await listedBuckets().map {
+        if let onlyBucket {
+            do { return [try await bucket(onlyBucket)] } catch ObjectError.noSuchBucket {
+                return []
+            }
+        }
+        return try await listedBuckets().map {
             BucketInfo(name: $0.name, created: WallTime(milliseconds: $0.createdMs))
         }.sorted { Bytes.precede(Array($0.name.utf8), Array($1.name.utf8)) }
     }
 
     /// The account's list of buckets.
     func listedBuckets() async throws -> [BucketListingRow] {
+        try requireWholeKeys()
         let key = ObjectRows.accountBuckets(keys.account)
         let elements = try await withTables { () async throws(TableError) in
             try await context.tables.readMerge(key)
@@ -92,7 +99,7 @@ extension ObjectGateway {
         _ value: [UInt8], _ name: String, _ row: RowKey
     ) throws(ObjectError) -> BucketHandle {
         guard let bucket = ownBucket(value, at: row), let id = Digest(bytes: bucket.bucket),
-            !bucket.deleting
+            !bucket.deleting, keys.reach(id)
         else { throw .noSuchBucket }
         return BucketHandle(
             name: name, created: WallTime(milliseconds: bucket.createdMs),
@@ -120,6 +127,7 @@ extension ObjectGateway {
 
     /// First marks the bucket, so that nobody writes to it while this looks whether it is empty.
     package func deleteBucket(_ name: String) async throws {
+        try requireWholeKeys()
         forget(name)
         let handle = try await handle(name)
         try await mark(handle, deleting: true)
@@ -166,6 +174,7 @@ extension ObjectGateway {
     package func updateBucket(
         _ name: String, _ change: @escaping @Sendable (inout BucketSettings) throws -> Void
     ) async throws -> BucketInfo {
+        try requireWholeKeys()
         let row = BucketNames.row(name)
         _ = try await self.change(name) { bucket in
             guard let id = Digest(bytes: bucket.bucket), !bucket.deleting else {
@@ -185,7 +194,7 @@ extension ObjectGateway {
         // Also where it is not known whether the row changed.
         defer { forget(name) }
         let row = BucketNames.row(name)
-        let signing = keys.signing
+        let signing = keys.signer
         let result = try await withTables { () async throws(TableError) in
             try await context.tables.update(row) { state -> (_, Result<Void, any Error>) in
                 guard let value = state.value, var bucket = self.ownBucket(value, at: row) else {

@@ -23,7 +23,7 @@ package actor ObjectGateway: ObjectService {
     let context: ObjectContext
     let keys: AccountKeys
     package nonisolated let tokenKey: SigningKey
-    let runner = JobRunner()
+    let runner: JobRunner
     let fetcher: SegmentFetcher
     let cleaner: Cleaner
     let packer: Packer
@@ -34,8 +34,9 @@ package actor ObjectGateway: ObjectService {
     /// How often one of them was changed from here: what a read that began before found is not kept.
     var bucketChanges: UInt64 = 0
     var flights = ListingFlights()
-    var versions = BoundedCache<VersionID, VersionContent>(
-        capacity: ObjectGateway.versionCacheBytes)
+    var versions: BoundedCache<VersionID, VersionContent>
+    /// The only bucket that a delegate's keys open, by name.
+    let onlyBucket: String?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         context.environment.executor.asUnownedSerialExecutor()
@@ -44,10 +45,30 @@ package actor ObjectGateway: ObjectService {
     /// `accountSeed`: 32 secret bytes that the account's keys are derived from. `lease`: for how
     /// long the account has its data kept at a time, renewed while this runs; nil: for ever.
     package init(context: ObjectContext, accountSeed: [UInt8], lease: Duration? = nil) {
+        self.init(
+            context: context, keys: AccountKeys(seed: accountSeed), runner: JobRunner(),
+            onlyBucket: nil, cacheBytes: ObjectGateway.versionCacheBytes, lease: lease)
+    }
+
+    /// Serves one bucket with what a delegate has. Nobody calls `run()`: `runner` does the background
+    /// work, and upkeep is left to the account's own gateways.
+    init(context: ObjectContext, grant: OpenedGrant, runner: JobRunner, cacheBytes: Int) {
+        self.init(
+            context: context, keys: grant.keys, runner: runner,
+            onlyBucket: grant.key.limits.bucket, cacheBytes: cacheBytes, lease: nil)
+    }
+
+    private init(
+        context: ObjectContext, keys: AccountKeys, runner: JobRunner, onlyBucket: String?,
+        cacheBytes: Int, lease: Duration?
+    ) {
         self.context = context
-        keys = AccountKeys(seed: accountSeed)
+        self.keys = keys
+        self.runner = runner
+        self.onlyBucket = onlyBucket
+        versions = BoundedCache(capacity: cacheBytes)
         tokenKey = keys.tokenKey
-        context.permits.add(keys.signing)
+        context.permits.add(keys.signer)
         fetcher = SegmentFetcher(context: context, runner: runner)
         cleaner = Cleaner(context: context, keys: keys, runner: runner)
         packer = Packer(context: context, keys: keys, runner: runner, cleaner: cleaner)
@@ -58,19 +79,27 @@ package actor ObjectGateway: ObjectService {
 
     /// Read-ahead, clean-up, re-coding and the account's lease, until the task is cancelled.
     package func run() async throws {
+        precondition(keys.areWhole, "a delegate does no upkeep for its account")
         let recoder = Recoder(gateway: self, context: context.with(.background))
         let collector = Collector(gateway: self, context: context, keys: keys)
+        let grants = GrantKeeper(gateway: self, environment: context.environment)
         let listings = context.listings
         defer { listings.close() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.runner.run() }
             group.addTask { try await recoder.run() }
             group.addTask { try await collector.run() }
+            group.addTask { try await grants.run() }
             group.addTask { await self.cleaner.kick() }
             group.addTask { await self.dropFormerIndexes() }
             group.addTask { [lease] in try await lease.run() }
             try await group.waitForAll()
         }
+    }
+
+    /// Throws for what takes all of the account's keys.
+    nonisolated func requireWholeKeys() throws(ObjectError) {
+        guard keys.areWhole else { throw .beyondDelegation }
     }
 
     func store(_ bucket: BucketHandle) -> VersionStore {

@@ -258,6 +258,9 @@ package enum ObjectError: Error, Equatable, Sendable {
     case noSuchAccessKey
     case keyExists
     case tooManyKeys
+    case badGatewayKey
+    /// Takes all of the account's keys, of which the gateway has those of one bucket.
+    case beyondDelegation
     case noSuchShare
     case tooManyShares
     case invalidPart(String)

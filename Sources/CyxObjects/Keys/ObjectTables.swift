@@ -34,6 +34,8 @@ extension TableID {
     package static let revokedTokens = TableID(rawValue: 0x2c)
     /// Links to what an account shares (register).
     package static let shares = TableID(rawValue: 0x2e)
+    /// Access keys for gateways without their account's seed (register).
+    package static let grants = TableID(rawValue: 0x30)
     /// What the audits of one period are drawn from (register).
     package static let beacons = TableID(rawValue: 0x20)
     /// What auditors found of one peer in one window (merge row).
@@ -82,8 +84,8 @@ enum ObjectLimits {
     static let settingsBytes = 512 << 10
     /// System headers and user metadata of one object together.
     static let headerBytes = 64 << 10
-    /// One reference to a segment, sealed and signed.
-    static let referenceBytes = 512
+    /// One reference to a segment, sealed and signed, perhaps with a delegate's certificate.
+    static let referenceBytes = 768
     /// Content of a segment, tags not counted.
     static let segmentBytes = 64 << 20
     /// A chunk and its tag.

@@ -3,11 +3,11 @@ package import CyxCrypto
 package import CyxTables
 internal import Synchronization
 
-/// The permits of one peer: those that it makes for itself, as its gateways have their accounts' keys,
-/// and those of others that it has checked as a custodian.
+/// The permits of one peer: those that it makes for itself, as its gateways have their accounts' keys
+/// or stand for them, and those of others that it has checked as a custodian.
 package final class PermitBook: Sendable {
-    private struct Account {
-        var key: SigningKey
+    private struct Writer {
+        var signer: RowSigner
         var made: (permit: WriterPermit, bytes: [UInt8])?
 
         /// The permit in use, or a new one before that ends.
@@ -15,56 +15,86 @@ package final class PermitBook: Sendable {
             if let made, made.permit.writer == peer, !made.permit.isSpent(at: now) {
                 return made.bytes
             }
-            let permit = WriterPermit.signed(for: peer, now: now, by: key)
+            let permit = WriterPermit.signed(for: peer, now: now, by: signer)
             let bytes = permit.bytes
             made = (permit, bytes)
             return bytes
         }
     }
 
+    private struct Writers {
+        var accounts: [AccountID: Writer] = [:]
+        /// By their certificates' serials, which no two share.
+        var delegates: [[UInt8]: Writer] = [:]
+    }
+
     /// Permits of others that are remembered: checking one takes a hundred times what finding it does.
     private static let knownCapacity = 1 << 10
 
-    private let accounts = Mutex<[AccountID: Account]>([:])
+    /// Which certificates count here.
+    package let network: NetworkID
+    private let writers = Mutex(Writers())
     private let known = Mutex<[Digest: WriterPermit]>([:])
 
-    package init() {}
+    package init(network: NetworkID = NetworkID(.zero)) {
+        self.network = network
+    }
 
     /// Lets this peer write in that account's name.
-    package func add(_ signing: SigningKey) {
-        accounts.withLock { accounts in
-            let account = signing.verifyingKey.accountID
-            if accounts[account] == nil { accounts[account] = Account(key: signing) }
+    package func add(_ signing: SigningKey) { add(RowSigner(signing)) }
+
+    /// The same in the place of a delegate of its, until `remove`. Whoever adds delegates bounds them.
+    package func add(_ signer: RowSigner) {
+        writers.withLock { writers in
+            if let certificate = signer.certificate {
+                writers.delegates[certificate.serial] = Writer(signer: signer)
+            } else if writers.accounts[signer.account] == nil {
+                writers.accounts[signer.account] = Writer(signer: signer)
+            }
         }
     }
 
-    /// A permit for whoever owns the row, if that is an account of this peer.
+    package func remove(delegate certificate: DelegateCertificate) {
+        writers.withLock { $0.delegates[certificate.serial] = nil }
+    }
+
+    /// A permit for whoever owns the row, if that is an account of this peer, or one of which it is a
+    /// delegate that may write the row.
     package func permit(for key: RowKey, peer: PeerID, now: WallTime) -> [UInt8]? {
-        accounts.withLock { accounts in
-            guard let owner = accounts.keys.first(where: { ObjectRowRules.owns($0, key) }) else {
-                return nil
+        writers.withLock { writers in
+            if let owner = writers.accounts.keys.first(where: { ObjectRowRules.owns($0, key) }) {
+                return writers.accounts[owner]?.permit(for: peer, now: now)
             }
-            return accounts[owner]?.permit(for: peer, now: now)
+            let delegates = writers.delegates.filter { _, writer in
+                writer.signer.certificate.map {
+                    $0.holds(at: now) && DelegateScope($0).writes(key)
+                } ?? false
+            }
+            // The order of a dictionary decides nothing.
+            let best = delegates.max { Bytes.precede($0.key, $1.key) }
+            return best.flatMap { writers.delegates[$0.key]?.permit(for: peer, now: now) }
         }
     }
 
     /// The same for an account, whatever it may own.
     package func permit(of account: AccountID, peer: PeerID, now: WallTime) -> [UInt8]? {
-        accounts.withLock { $0[account]?.permit(for: peer, now: now) }
+        writers.withLock { $0.accounts[account]?.permit(for: peer, now: now) }
     }
 
-    /// Who has permitted `peer` to write, going by `permits`.
-    package func accounts(_ permits: [[UInt8]], peer: PeerID, now: WallTime) -> [AccountID] {
+    /// Who has permitted `peer` to write, going by `permits`, and what.
+    package func accounts(_ permits: [[UInt8]], peer: PeerID, now: WallTime) -> [RowAuthority] {
         permits.compactMap { bytes in
-            guard let permit = checked(bytes), permit.writer == peer, permit.holds(at: now) else {
-                return nil
-            }
-            return permit.accountKey.accountID
+            guard let permit = checked(bytes), permit.writer == peer, permit.holds(at: now),
+                permit.certificate.map({ $0.network == network }) ?? true
+            else { return nil }
+            return permit.authority
         }
     }
 
     private func checked(_ bytes: [UInt8]) -> WriterPermit? {
-        guard bytes.count == WriterPermit.byteCount else { return nil }
+        guard [WriterPermit.byteCount, WriterPermit.delegateByteCount].contains(bytes.count) else {
+            return nil
+        }
         let name = BLAKE3.hash(bytes)
         if let permit = known.withLock({ $0[name] }) { return permit }
         let permit: WriterPermit

@@ -10,6 +10,8 @@ extension ObjectRowRules {
         .references,
         .pins, .leases, .accessKeys, .revokedTokens, .shares,
     ]
+    /// Tables whose rows lie where anybody may look for them, and are then one account's.
+    private static let named: Set<TableID> = [.buckets, .grants]
 
     /// `permits`: of the peer whose tables these are. `broken`: see `ObjectRule`.
     package static func rowGuard(
@@ -18,8 +20,8 @@ extension ObjectRowRules {
         var (tables, errandTables): (Set<TableID>, Set<TableID>) = ([], [])
         if !broken.contains(.ownersChange) {
             tables.formUnion(owned)
-            tables.insert(.buckets)
-            errandTables.insert(.buckets)
+            tables.formUnion(named)
+            errandTables.formUnion(named)
         }
         if !broken.contains(.ownersStrike) { tables.insert(.holders) }
         return RowGuard(
@@ -31,7 +33,7 @@ extension ObjectRowRules {
     private static func permit(
         for change: RowChange, from permits: PermitBook, now: WallTime
     ) -> [UInt8]? {
-        guard change.key.table == .buckets else {
+        guard named.contains(change.key.table) else {
             return permits.permit(for: change.key, peer: change.sender, now: now)
         }
         guard let value = change.next ?? change.present, let account = account(of: value) else {
@@ -40,12 +42,12 @@ extension ObjectRowRules {
         return permits.permit(of: account, peer: change.sender, now: now)
     }
 
-    /// Names of buckets are anybody's to take, and then their account's: what is there must be the
-    /// sender's, and so must what is to be there, or old names could be put back.
+    /// Names of buckets and IDs of access keys are anybody's to take, and then their account's: what is
+    /// there must be the sender's, and so must what is to be there, or old rows could be put back.
     private static func refusalOfName(_ change: RowChange) -> String? {
         let isOwn = [change.present, change.next].allSatisfy { value in
             guard let value else { return true }
-            return account(of: value).map { change.accounts.contains($0) } ?? false
+            return account(of: value).map { change.accounts.contains(RowAuthority($0)) } ?? false
         }
         return isOwn ? nil : "only the account that has the name changes the row"
     }
@@ -58,8 +60,8 @@ extension ObjectRowRules {
     }
 
     private static func refusal(_ change: RowChange) -> String? {
-        if change.key.table == .buckets { return refusalOfName(change) }
-        if change.accounts.contains(where: { owns($0, change.key) }) { return nil }
+        if named.contains(change.key.table) { return refusalOfName(change) }
+        if change.accounts.contains(where: { mayWrite($0, change.key) }) { return nil }
         guard change.key.table == .holders else {
             return "only the row's account and its custodians change it"
         }
@@ -70,6 +72,11 @@ extension ObjectRowRules {
             } catch { return false }
         }
         return isOwn ? nil : "only its holder, the account and custodians strike an entry"
+    }
+
+    private static func mayWrite(_ authority: RowAuthority, _ key: RowKey) -> Bool {
+        guard !authority.scope.isEmpty else { return owns(authority.account, key) }
+        return DelegateScope(authority)?.writes(key) ?? false
     }
 
     /// Whether the row lies where `account` writes, and nobody else.

@@ -20,15 +20,15 @@ package enum ObjectRowRules {
     /// Why `value` must not be stored at `key`; nil if it may. For a merge row, it is that of
     /// `element`.
     ///
-    /// Rows of an account lie where nobody else may write (`OwnedPosition`), but for names of buckets,
-    /// which are anybody's to take.
+    /// Rows of an account lie where nobody else may write (`OwnedPosition`), but for names of buckets
+    /// and IDs of access keys, which are anybody's to take.
     package static func validate(
         _ key: RowKey, _ element: [UInt8]?, _ value: [UInt8]
     ) -> String? {
         switch key.table {
         case .buckets, .accountBuckets, .heads, .versions, .manifests, .layouts, .segments,
             .uploads, .parts,
-            .pins, .leases, .accessKeys, .revokedTokens, .shares:
+            .pins, .leases, .accessKeys, .revokedTokens, .shares, .grants:
             return validateSigned(key, value)
         case .holders:
             return validateReceipt(key, element, value)
@@ -48,16 +48,25 @@ package enum ObjectRowRules {
             let account: AccountID
             if key.table == .segments, key.suffix.isEmpty {
                 account = try SegmentShape.verified(value, of: SegmentID(key.position)).account
+                guard SegmentShape.life(value) == .live || isOfAccount(value) else {
+                    return "a delegate condemns no segment"
+                }
             } else {
                 account = try Rows.verify(value, at: key).account
             }
-            if key.table != .buckets, !owns(account, key) { return "another account's row" }
+            let isNamed = [.buckets, .grants].contains(key.table)
+            if !isNamed, !owns(account, key) { return "another account's row" }
         } catch { return "\(error)" }
         known.withLock { known in
             if known.count >= knownCapacity { known.removeAll(keepingCapacity: true) }
             known.insert(name)
         }
         return nil
+    }
+
+    /// Whether the account itself signed a row that was found good, not a delegate.
+    private static func isOfAccount(_ value: [UInt8]) -> Bool {
+        do { return try SignedRow(protobuf: value).certificate.isEmpty } catch { return false }
     }
 
     /// Rows that were found good: a signature costs a hundred times what its fingerprint does, and

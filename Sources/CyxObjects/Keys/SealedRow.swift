@@ -33,29 +33,47 @@ package enum Rows {
 
     /// A `SignedRow` around `payload`.
     package static func sign(
-        _ payload: [UInt8], at key: RowKey, with signing: SigningKey
+        _ payload: [UInt8], at key: RowKey, with signer: RowSigner
     ) -> [UInt8] {
         SignedRow(
-            accountKey: signing.verifyingKey.bytes, payload: payload,
-            signature: signing.sign(associated(key) + payload)
+            accountKey: signer.accountKey.bytes, payload: payload,
+            signature: signer.key.sign(associated(key) + payload),
+            certificate: signer.certificate?.bytes ?? []
         ).protobufBytes()
     }
 
+    package static func sign(
+        _ payload: [UInt8], at key: RowKey, with signing: SigningKey
+    ) -> [UInt8] {
+        sign(payload, at: key, with: RowSigner(signing))
+    }
+
     /// The payload and the account that signed it, after checking the signature.
+    ///
+    /// A delegate's counts where its certificate lets it write, whenever that was: what is stored does
+    /// not expire with a certificate, whose times count when a row is written (`WriterPermit`).
     static func verify(
         _ value: [UInt8], at key: RowKey
     ) throws(RowError) -> (payload: [UInt8], account: AccountID) {
         let row: SignedRow
         do { row = try SignedRow(protobuf: value) } catch { throw .malformed(key.table) }
-        guard let verifying = VerifyingKey(bytes: row.accountKey),
-            verifying.isValid(signature: row.signature, for: associated(key) + row.payload)
-        else { throw .unsigned }
-        return (row.payload, verifying.accountID)
+        guard let accountKey = VerifyingKey(bytes: row.accountKey) else { throw .unsigned }
+        var signer = accountKey
+        if !row.certificate.isEmpty {
+            guard let certificate = DelegateCertificate.checked(row.certificate, of: accountKey)
+            else { throw .unsigned }
+            guard DelegateScope(certificate).writes(key) else { throw .foreign }
+            signer = certificate.subject
+        }
+        guard signer.isValid(signature: row.signature, for: associated(key) + row.payload) else {
+            throw .unsigned
+        }
+        return (row.payload, accountKey.accountID)
     }
 
     /// Encrypts `message` for the row at `key` and signs the result.
     static func seal(
-        _ message: some ProtobufMessage, at key: RowKey, keys: (seal: Digest, sign: SigningKey),
+        _ message: some ProtobufMessage, at key: RowKey, keys: (seal: Digest, sign: RowSigner),
         random: any RandomSource
     ) -> [UInt8] {
         sign(encrypt(message, at: key, key: keys.seal, random: random), at: key, with: keys.sign)

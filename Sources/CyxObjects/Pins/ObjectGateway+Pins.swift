@@ -12,6 +12,7 @@ extension ObjectGateway {
     package func pin(
         _ key: String, in bucket: String, for span: Duration?
     ) async throws -> PinInfo {
+        try requireWholeKeys()
         let handle = try await handle(bucket)
         for attempt in 1...ObjectGateway.pinAttempts {
             guard let head = try await readHead(key, in: handle) else {
@@ -160,6 +161,7 @@ extension ObjectGateway {
     // MARK: Reading
 
     package func pins(after id: String?) async throws -> PinListing {
+        try requireWholeKeys()
         let after = id.flatMap(Hex.decode)
         let page = try await withTables { () async throws(TableError) in
             try await pinStore.page(after: after)
@@ -171,6 +173,7 @@ extension ObjectGateway {
     }
 
     func pinned(_ id: String) async throws -> Pin {
+        try requireWholeKeys()
         guard let bytes = Hex.decode(id), bytes.count == Pin.idBytes else {
             throw ObjectError.noSuchPin
         }

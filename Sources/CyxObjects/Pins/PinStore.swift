@@ -48,7 +48,7 @@ struct PinStore: Sendable {
 
     private func seal(_ row: PinRow, at key: RowKey) -> [UInt8] {
         Rows.seal(
-            row, at: key, keys: (keys.rowKey, keys.signing), random: context.environment.random)
+            row, at: key, keys: (keys.rowKey, keys.signer), random: context.environment.random)
     }
 
     /// Nil for what is no pin of the account's.

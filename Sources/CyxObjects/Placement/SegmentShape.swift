@@ -71,8 +71,10 @@ package struct SegmentShape: Hashable, Sendable {
     }
 
     /// The signed core: the value of the segment's row, and what holders keep beside the shard.
-    package func signed(by key: SigningKey) -> [UInt8] {
-        Rows.sign(message.protobufBytes(), at: ObjectRows.core(id), with: key)
+    package func signed(by key: SigningKey) -> [UInt8] { signed(by: RowSigner(key)) }
+
+    func signed(by signer: RowSigner) -> [UInt8] {
+        Rows.sign(message.protobufBytes(), at: ObjectRows.core(id), with: signer)
     }
 
     /// Reads and checks what `signed` made; also tells whose segment it is.

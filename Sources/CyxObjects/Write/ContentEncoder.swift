@@ -7,9 +7,9 @@ final class ContentEncoder: Sendable {
     let segments: SegmentEncoder
     private let dedup: Digest
 
-    init(dedup: Digest, signing: SigningKey, codesParity: Bool = true) {
+    init(dedup: Digest, signer: RowSigner, codesParity: Bool = true) {
         self.dedup = dedup
-        segments = SegmentEncoder(signing: signing, codesParity: codesParity)
+        segments = SegmentEncoder(signer: signer, codesParity: codesParity)
     }
 
     /// For chunks of one bucket among those of others in one segment.

@@ -26,7 +26,7 @@ actor ObjectWriter {
     static let pendingRecords = 2
 
     private let context: ObjectContext
-    private let account: AccountID
+    private let keys: AccountKeys
     private let bucket: BucketKeys
     private let reference: SegmentReference
     private let claims: SegmentClaims
@@ -50,7 +50,7 @@ actor ObjectWriter {
         reference: SegmentReference, takesInline: Bool = true, packer: Packer? = nil
     ) {
         self.context = context
-        account = keys.account
+        self.keys = keys
         self.bucket = bucket
         self.reference = reference
         self.packer = packer
@@ -58,7 +58,7 @@ actor ObjectWriter {
             references: SegmentReferences(context: context, keys: keys), owners: [reference])
         self.takesInline = takesInline
         encoder = ContentEncoder(
-            dedup: bucket.dedup, signing: keys.signing, codesParity: context.keeps(.codesParity))
+            dedup: bucket.dedup, signer: keys.signer, codesParity: context.keeps(.codesParity))
         sender = SegmentSender(context: context)
     }
 
@@ -201,7 +201,7 @@ actor ObjectWriter {
     }
 
     private func beginSegment(_ code: Redundancy) {
-        let id = SegmentID.owned(by: account, random: context.environment.random.digest())
+        let id = keys.newSegment(random: context.environment.random.digest())
         begun.append(id)
         encoder.segments.begin(id, code: code)
     }

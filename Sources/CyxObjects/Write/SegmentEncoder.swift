@@ -43,12 +43,12 @@ final class SegmentEncoder: Sendable {
     }
 
     private let state = Mutex<Segment?>(nil)
-    private let signing: SigningKey
+    private let signer: RowSigner
     private let codesParity: Bool
 
     /// `codesParity`: false for a writer that makes parity up.
-    init(signing: SigningKey, codesParity: Bool = true) {
-        self.signing = signing
+    init(signer: RowSigner, codesParity: Bool = true) {
+        self.signer = signer
         self.codesParity = codesParity
     }
 
@@ -140,7 +140,7 @@ final class SegmentEncoder: Sendable {
                 id: segment.id, code: segment.code, chunkLengths: segment.lengths,
                 roots: segment.trees.map { $0.finalize().root }, created: created)
             batch.shape = shape
-            batch.signedCore = shape.signed(by: signing)
+            batch.signedCore = shape.signed(by: signer)
             return batch
         }
     }

@@ -19,7 +19,7 @@ struct VersionStore: Sendable {
 
     func seal(_ message: some ProtobufMessage, at key: RowKey) -> [UInt8] {
         Rows.seal(
-            message, at: key, keys: (bucket.row, keys.signing),
+            message, at: key, keys: (bucket.row, keys.signer),
             random: context.environment.random)
     }
 

@@ -15,13 +15,13 @@ package struct RowGuard: Sendable {
     package var errandTables: Set<TableID>
     /// What shows custodians that this peer, the sender, may make a change; nil if nothing does.
     package var permit: @Sendable (RowChange, _ now: WallTime) -> [UInt8]?
-    /// The accounts for which `peer` may write, going by permits that came with its requests.
+    /// In whose names `peer` may write, going by permits that came with its requests.
     package var accounts: Accounts
     /// Why a change must not be made for a peer that is no custodian of the row; nil: it may.
     package var refusal: @Sendable (RowChange) -> String?
 
     package typealias Accounts =
-        @Sendable (_ permits: [[UInt8]], _ peer: PeerID, _ now: WallTime) -> [AccountID]
+        @Sendable (_ permits: [[UInt8]], _ peer: PeerID, _ now: WallTime) -> [RowAuthority]
 
     package init(
         tables: Set<TableID>, errandTables: Set<TableID> = [],
@@ -42,12 +42,24 @@ package struct RowGuard: Sendable {
         refusal: { _ in nil })
 }
 
+/// In whose name somebody may change rows, and which.
+package struct RowAuthority: Hashable, Sendable {
+    package var account: AccountID
+    /// What of the account's, in a form that only the guard reads; empty: all.
+    package var scope: [UInt8]
+
+    package init(_ account: AccountID, scope: [UInt8] = []) {
+        self.account = account
+        self.scope = scope
+    }
+}
+
 /// A change that somebody else than a custodian wants made to a row.
 package struct RowChange: Hashable, Sendable {
     package var key: RowKey
     package var sender: PeerID
-    /// The accounts for which the sender may write.
-    package var accounts: [AccountID]
+    /// In whose names the sender may write.
+    package var accounts: [RowAuthority]
     /// Elements of a merge row that would be added or get another value.
     package var written: [[UInt8]]
     /// Elements of a merge row that would be removed, or kept from ever being added.
@@ -57,7 +69,7 @@ package struct RowChange: Hashable, Sendable {
     package var next: [UInt8]?
 
     package init(
-        key: RowKey, sender: PeerID, accounts: [AccountID] = [], written: [[UInt8]] = [],
+        key: RowKey, sender: PeerID, accounts: [RowAuthority] = [], written: [[UInt8]] = [],
         removed: [[UInt8]] = [], present: [UInt8]? = nil, next: [UInt8]? = nil
     ) {
         self.key = key

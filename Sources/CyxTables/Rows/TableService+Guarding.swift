@@ -9,7 +9,7 @@ extension TableService {
     struct Author {
         var peer: PeerID
         /// Whose permits came along.
-        var accounts: [AccountID]
+        var accounts: [RowAuthority]
     }
 
     /// Certificates of given-up generations that are remembered as valid: one for each partition of

@@ -12,6 +12,9 @@ enum KeyCommand {
                 FlagSpec("prefix", "P", "how names of objects begin that it reaches"),
                 FlagSpec("readonly", nil, "it reads and lists, and changes nothing"),
                 FlagSpec("writeonly", nil, "it writes and deletes, and reads nothing"),
+                FlagSpec(
+                    "for-gateway", "KEY[,KEY]",
+                    "gateways of others that serve it too, without this account's seed"),
                 FlagSpec("expires", "DUR", "how long it lasts, such as 30d; else until revoked"),
             ] + Command.gatewayFlags + Command.globalFlags, arguments: "NAME",
             argumentCount: 1...1)
@@ -25,6 +28,10 @@ enum KeyCommand {
         }
         if parsed.has("readonly") { limits.rights = "read" }
         if parsed.has("writeonly") { limits.rights = "write" }
+        limits.gateways = parsed.value("for-gateway")
+        guard limits.gateways == nil || limits.bucket != nil else {
+            throw UsageError("--for-gateway needs --bucket: such a key opens one bucket")
+        }
         limits.seconds = try parsed.value("expires").map(seconds)
         try Session.run(parsed, console) { [limits] session in
             let key = try await session.client.createKey(parsed.arguments[0], limits)
@@ -76,7 +83,9 @@ enum KeyCommand {
         let rights = ["read": "reads", "write": "writes"][key.rights] ?? "reads and writes"
         let place = (key.bucket ?? "every bucket") + (key.prefix.isEmpty ? "" : "/\(key.prefix)*")
         let end = key.expires.map { "until \($0)" } ?? "until it is revoked"
-        return "\(key.name)  \(key.id)  \(rights) \(place), \(end)"
+        let gateways = key.gateways.map { String($0.prefix(12)) }.joined(separator: ", ")
+        let others = gateways.isEmpty ? "" : ", also at gateways \(gateways)"
+        return "\(key.name)  \(key.id)  \(rights) \(place), \(end)\(others)"
     }
 
     private static func json(_ key: RemoteKey) -> JSONValue {
@@ -86,6 +95,7 @@ enum KeyCommand {
             ("bucket", key.bucket.map { .string($0) } ?? .null), ("prefix", .string(key.prefix)),
             ("rights", .string(key.rights)), ("created", .string(key.created)),
             ("expires", key.expires.map { .string($0) } ?? .null),
+            ("gateways", .array(key.gateways.map { .string($0) })),
         ])
     }
 }

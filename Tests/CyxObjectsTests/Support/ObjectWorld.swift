@@ -300,12 +300,11 @@ final class ObjectWorld {
         world.run(limit: .seconds(10)) { slots.gateway.withLock { $0 != nil } }
     }
 
-    /// Another gateway of the account, which does nothing by itself; it reaches tables, and peers if so
-    /// wanted.
-    func addReader(
-        reachesPeers: Bool = false
-    ) -> (peer: SimulatedPeer, gateway: ObjectGateway) {
-        let node = ObjectWorld.node(world, 250)
+    /// What another gateway works with, of whatever account; it reaches tables, and peers if so wanted.
+    func addContext(
+        reachesPeers: Bool = false, number: UInt8 = 250
+    ) -> (peer: SimulatedPeer, context: ObjectContext) {
+        let node = ObjectWorld.node(world, number)
         node.peer.start { peer in try await peer.environment.sleep(for: .seconds(1 << 20)) }
         let messaging = DirectMessaging(world: world, peer: node.peer, id: node.id)
         if reachesPeers {
@@ -316,9 +315,16 @@ final class ObjectWorld {
             membership: FakeMembership(node.id, members),
             tables: FakeTables(shared, node.id),
             timings: timings)
+        return (node.peer, context)
+    }
+
+    /// Another gateway of the account, which does nothing by itself.
+    func addReader(
+        reachesPeers: Bool = false
+    ) -> (peer: SimulatedPeer, gateway: ObjectGateway) {
+        let (peer, context) = addContext(reachesPeers: reachesPeers)
         return (
-            node.peer,
-            ObjectGateway(context: context, accountSeed: [UInt8](repeating: 77, count: 32))
+            peer, ObjectGateway(context: context, accountSeed: [UInt8](repeating: 77, count: 32))
         )
     }
 

@@ -15,7 +15,8 @@ struct FuzzTarget: Sendable {
 
     static let all: [FuzzTarget] =
         textTargets + transportTargets + endpointTargets + overlayTargets + tableTargets
-        + objectTargets + auditTargets + storageTargets + s3Targets + s3DocumentTargets
+        + objectTargets + delegationTargets + auditTargets + storageTargets + s3Targets
+        + s3DocumentTargets
         + s3HeaderTargets + clientTargets + restTargets + datasetTargets + eventTargets
         + peerTargets
 }

@@ -90,7 +90,7 @@ struct PackRewriter: Sendable {
         let holders = Digests.split(shares[0].placed.holders).map { $0 == .zero ? nil : PeerID($0) }
         let shards = try await fetcher.fetch(old, old.shardRange(of: all), holders: holders)
         let encoder = SegmentEncoder(
-            signing: references.keys.signing, codesParity: context.keeps(.codesParity))
+            signer: references.keys.signer, codesParity: context.keeps(.codesParity))
         let now = context.environment.wallTime()
         let batch = await context.environment.blocking.run { () -> ShardBatch? in
             guard let sealed = WindowDecoder.ciphertexts(shards, chunks: all) else { return nil }

@@ -150,7 +150,7 @@ actor SegmentMover {
         self.context = context
         self.code = code
         account = claims.references.keys.account
-        encoder = SegmentEncoder(signing: claims.references.keys.signing)
+        encoder = SegmentEncoder(signer: claims.references.keys.signer)
         sender = SegmentSender(context: context)
         recorder = SegmentRecorder(context: context, claims: claims)
     }

@@ -81,8 +81,7 @@ actor Packer {
 
     private func run(_ pack: PackMachine.Pack) async {
         let stored = pack.bodies.compactMap { members[$0]?.body }
-        let segment = SegmentID.owned(
-            by: keys.account, random: context.environment.random.digest())
+        let segment = keys.newSegment(random: context.environment.random.digest())
         let owners = stored.map(\.reference)
         let claims = SegmentClaims(
             references: SegmentReferences(context: context, keys: keys),
@@ -108,7 +107,7 @@ actor Packer {
     ) async throws -> StoredPack {
         let code = try context.bestCode()
         let segments = SegmentEncoder(
-            signing: keys.signing, codesParity: context.keeps(.codesParity))
+            signer: keys.signer, codesParity: context.keeps(.codesParity))
         let now = context.environment.wallTime()
         let (chunks, batch) = await context.environment.blocking.run {
             segments.begin(id, code: code)

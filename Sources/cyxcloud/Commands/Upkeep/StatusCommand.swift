@@ -78,7 +78,7 @@ enum StatusCommand {
             rows \(status.lagSeconds) s behind
             segments  \(counts(status.segments))
             store     \(store.joined(separator: ", "))
-            peer      \(status.peer.prefix(12)), version \(status.version)
+            peer      \(status.peer.prefix(12)), version \(status.version)\(gatewayKey(status))
             """
     }
 }
@@ -86,6 +86,10 @@ enum StatusCommand {
 private func uptime(_ status: PeerStatus) -> String {
     guard let uptime = status.uptimePPM else { return "" }
     return "; peers up \(Units.decimal(Double(uptime) / 10_000, digits: 2)) % of the time"
+}
+
+private func gatewayKey(_ status: PeerStatus) -> String {
+    status.gatewayKey.map { "\ngateway   key \($0)" } ?? ""
 }
 
 /// The peers of which there mostly are none.
