@@ -16,6 +16,8 @@ struct PeerEdges: Sendable {
     private let accounts: [AccountsFile.Entry]
     private let stores: [ObjectGateway]
     private let granted: GrantedKeys?
+    /// What accounts elsewhere seal keys for this gateway to, in hexadecimal; nil: it serves none.
+    private let gatewayKey: String?
     private let admin: HTTPServer
     private let s3: HTTPServer?
     private let certificate: ShownCertificate?
@@ -60,16 +62,19 @@ struct PeerEdges: Sendable {
                 account.shares = store
                 known[entry.accessKey] = account
             }
-            let granted = GrantedKeys(
-                context: peer.objects, key: GatewayKey(identity: peer.plan.identity))
+            // Whose key anybody may use serves anybody: only where the operator wants that.
+            let key = GatewayKey(identity: peer.plan.identity)
+            granted =
+                configuration.servesForeignKeys
+                ? GrantedKeys(context: peer.objects, key: key) : nil
+            gatewayKey = granted.map { _ in Hex.encode(key.publicKey) }
             known.granted = granted
-            self.granted = granted
             var settings = S3Gateway.Settings()
             settings.objectsBelongToBucketOwner = configuration.objectsBelongToBucketOwner
             settings.hostSuffix = configuration.s3Domain
             lifecycles = LifecycleRunner(
                 environment: environment, accounts: known, day: configuration.lifecycleDay)
-            let report = StatusReport(peer: peer, stores: stores)
+            let report = StatusReport(peer: peer, stores: stores, gatewayKey: gatewayKey)
             let hub = EventHub(environment: environment) { await report.status() }
             let gateway = GatewayRouter(
                 environment: environment, accounts: known, settings: settings,
@@ -88,12 +93,13 @@ struct PeerEdges: Sendable {
             accounts = []
             stores = []
             granted = nil
+            gatewayKey = nil
             s3 = nil
             certificate = nil
             hub = nil
             lifecycles = nil
         }
-        let report = StatusReport(peer: peer, stores: stores)
+        let report = StatusReport(peer: peer, stores: stores, gatewayKey: gatewayKey)
         let recovery = RecoveryAPI(tables: peer.tables)
         let upkeep = UpkeepReport(peer: peer)
         status = StatusMetrics(peer: peer, report: report)
@@ -231,8 +237,9 @@ struct PeerEdges: Sendable {
         try SecretFile.write(dataDirectory + "/listen", udp + "\n")
         if let s3 {
             try SecretFile.write(dataDirectory + "/s3", "\(s3.localAddress)\n")
-            let key = GatewayKey(identity: peer.plan.identity).publicKey
-            try SecretFile.write(dataDirectory + "/gateway-key", Hex.encode(key) + "\n")
+        }
+        if let gatewayKey {
+            try SecretFile.write(dataDirectory + "/gateway-key", gatewayKey + "\n")
         }
         for entry in accounts {
             let account = AccountKeys(seed: entry.seed).account

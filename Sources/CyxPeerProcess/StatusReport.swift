@@ -10,6 +10,8 @@ struct StatusReport: Sendable {
     let peer: PeerAssembly
     /// Of the accounts that a gateway serves.
     let stores: [ObjectGateway]
+    /// See `PeerEdges`.
+    let gatewayKey: String?
 
     private var code: Redundancy? { peer.objects.codes?.best }
 
@@ -35,12 +37,7 @@ struct StatusReport: Sendable {
         return .object([
             ("peer", .string(snapshot.localPeer.hex)),
             ("network", .string(peer.plan.network.id.hex)),
-            (
-                "gateway_key",
-                stores.isEmpty
-                    ? .null
-                    : .string(Hex.encode(GatewayKey(identity: peer.plan.identity).publicKey))
-            ),
+            ("gateway_key", gatewayKey.map { .string($0) } ?? .null),
             ("version", .string(PeerProcess.version)),
             ("health", .string(verdict.health)),
             ("serving", .bool(peer.serving.suspension == nil)),

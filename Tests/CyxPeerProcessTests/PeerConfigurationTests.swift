@@ -184,6 +184,15 @@ import Testing
         }
     }
 
+    @Test func onlyAGatewayThatIsToldToServesKeysOfOthers() throws {
+        #expect(try !combine([]).servesForeignKeys)
+        #expect(try combine(["--s3-foreign-keys"]).servesForeignKeys)
+        #expect(try combine(file: "gateway: {foreign_keys: true}").servesForeignKeys)
+        #expect(throws: ConfigurationError.self) {
+            try combine(file: "gateway: {foreign_keys: maybe}")
+        }
+    }
+
     @Test func onlyADevnetBeginsWithOtherPartitions() throws {
         #expect(try combine().genesisBits == 8)
         let devnet = try combine(

@@ -34,6 +34,8 @@ extension PeerConfiguration {
             FlagSpec("s3-lifecycle-day", "DUR", "how long buckets' lifecycles take a day for (1d)"),
             FlagSpec(
                 "lease", "DUR", "delete accounts' data so long after their last gateway (never)"),
+            FlagSpec(
+                "s3-foreign-keys", nil, "serve access keys that others' accounts make for this one"),
             FlagSpec("s3-cache", "SIZE", "memory for objects that are read often (64MiB)"),
             FlagSpec("s3-read-memory", "SIZE", "memory for all reads under way (256MiB)"),
             FlagSpec("profile", "NAME", "timings: production or devnet (production)"),
@@ -67,6 +69,7 @@ extension PeerConfiguration {
             try configuration.set(name, to: text, origin: "--\(name)")
         }
         if flags.has("s3-tls-self-signed") { configuration.s3SelfSigned = true }
+        if flags.has("s3-foreign-keys") { configuration.servesForeignKeys = true }
         for text in flags.values["account"] ?? [] {
             try configuration.set("account", to: text, origin: "--account")
         }
@@ -121,6 +124,7 @@ extension PeerConfiguration {
         "gateway.domain": "s3-domain", "gateway.tls_certificate": "s3-tls-certificate",
         "gateway.event_origins": "event-origins", "gateway.tls_key": "s3-tls-key",
         "gateway.tls_self_signed": "s3-tls-self-signed",
+        "gateway.foreign_keys": "s3-foreign-keys",
         "gateway.ownership": "s3-ownership",
         "gateway.lifecycle_day": "s3-lifecycle-day", "gateway.cache": "s3-cache",
         "gateway.read_memory": "s3-read-memory",

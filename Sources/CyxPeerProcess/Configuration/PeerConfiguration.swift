@@ -27,6 +27,8 @@ struct PeerConfiguration: Equatable {
     var s3KeyFile: String?
     /// Whether the S3 server makes itself a certificate. Without either it speaks plain HTTP.
     var s3SelfSigned = false
+    /// Whether the gateway serves access keys that accounts it has no seed of made for it.
+    var servesForeignKeys = false
     /// Sites whose pages may listen to events.
     var eventOrigins: [String] = []
     var adminListen = "127.0.0.1:7790"
@@ -102,10 +104,11 @@ extension PeerConfiguration {
         case "s3-tls-certificate": s3CertificateFile = try nonEmpty(text, origin: origin)
         case "s3-tls-key": s3KeyFile = try nonEmpty(text, origin: origin)
         case "s3-tls-self-signed":
-            guard let wish = ["true": true, "false": false][text] else {
-                throw refuse("true or false")
-            }
+            guard let wish = Bool(text) else { throw refuse("true or false") }
             s3SelfSigned = wish
+        case "s3-foreign-keys":
+            guard let wish = Bool(text) else { throw refuse("true or false") }
+            servesForeignKeys = wish
         case "admin-listen": adminListen = try address(text, origin: origin)
         case "zone":
             guard !text.isEmpty, text.utf8.count <= 64 else { throw refuse("1 to 64 bytes long") }

@@ -29,7 +29,8 @@ class Sealed:
 
     def start(self):
         gateway = (
-            "--allocated", "4GiB", "--roles", "storage,gateway", "--s3-listen", "127.0.0.1:0")
+            "--allocated", "4GiB", "--roles", "storage,gateway", "--s3-listen", "127.0.0.1:0",
+            "--s3-foreign-keys")
         self.network.add()
         for _ in range(STORERS):
             self.network.add("--allocated", "4GiB")
