@@ -23,23 +23,7 @@ let delegationTargets: [FuzzTarget] = [
             }
             return true
         }),
-    FuzzTarget(
-        name: "delegate-permit", bytesMax: 600, trials: 1500,
-        seeds: { [DelegationSamples.permit.bytes] },
-        decode: { bytes in
-            let permit = try exactRoundTrip(
-                bytes,
-                { bytes in try taken(DecodingError.self) { try WriterPermit(bytes: bytes) } },
-                { $0.bytes })
-            guard let permit else { return false }
-            _ = permit.holds(at: permit.notBefore)
-            if permit.isSigned {
-                try BrokenProperty.check(
-                    permit.certificate == DelegationSamples.certificate
-                        && permit == DelegationSamples.permit, "a forgery")
-            }
-            return true
-        }),
+    permitTarget("delegate-permit", bytesMax: 600) { DelegationSamples.permit },
     FuzzTarget(
         name: "delegate-row", bytesMax: 1024, trials: 1500,
         seeds: {

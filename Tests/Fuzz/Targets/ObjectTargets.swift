@@ -24,21 +24,7 @@ let objectTargets: [FuzzTarget] = [
             return [[0] + core, [1] + deletion, [2] + sealed, [3] + ObjectSamples.receiptBytes]
         },
         decode: signedRows.decode),
-    FuzzTarget(
-        name: "writer-permit", bytesMax: 200, trials: 1500,
-        seeds: { [ObjectSamples.permit.bytes] },
-        decode: { bytes in
-            let permit = try exactRoundTrip(
-                bytes,
-                { bytes in try taken(DecodingError.self) { try WriterPermit(bytes: bytes) } },
-                { $0.bytes })
-            guard let permit else { return false }
-            _ = permit.holds(at: permit.notBefore)
-            if permit.isSigned {
-                try BrokenProperty.check(permit == ObjectSamples.permit, "a forgery")
-            }
-            return true
-        }),
+    permitTarget("writer-permit", bytesMax: 200) { ObjectSamples.permit },
     FuzzTarget(
         name: "version-content", bytesMax: 6000,
         seeds: {
@@ -207,6 +193,27 @@ private let signedRows = Choice(decoders: [
         return entry != nil
     },
 ])
+
+/// Permits of which `sample` is the only one that anybody signed.
+func permitTarget(
+    _ name: String, bytesMax: Int, _ sample: @escaping @Sendable () -> WriterPermit
+) -> FuzzTarget {
+    FuzzTarget(
+        name: name, bytesMax: bytesMax, trials: 1500,
+        seeds: { [sample().bytes] },
+        decode: { bytes in
+            let permit = try exactRoundTrip(
+                bytes,
+                { bytes in try taken(DecodingError.self) { try WriterPermit(bytes: bytes) } },
+                { $0.bytes })
+            guard let permit else { return false }
+            _ = permit.holds(at: permit.notBefore)
+            if permit.isSigned {
+                try BrokenProperty.check(permit == sample(), "a forgery")
+            }
+            return true
+        })
+}
 
 enum ObjectSamples {
     static let signing = SigningKey(seed: [UInt8](repeating: 3, count: 32))
