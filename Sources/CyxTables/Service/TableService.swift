@@ -119,7 +119,7 @@ package actor TableService: Tables {
         keepLooking()
         membership.observe { [weak self] _ in
             self?.assumeIsolated {
-                $0.changes.hasNewMembership = true
+                $0.keepLooking()
                 $0.noteStore()
             }
         }

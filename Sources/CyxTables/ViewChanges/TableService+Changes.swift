@@ -16,8 +16,7 @@ extension TableService {
         let now = environment.now()
         changes.watchingSince = changes.watchingSince ?? now
         let tick = configuration.timings.tick
-        if changes.hasNewMembership, changes.takeIn(membership.snapshot) { keepLooking() }
-        guard changes.isDue(now: now, reminder: configuration.timings.reminder) else { return }
+        guard now < changes.lookUntil else { return }
         watchCustodians()
         let planner = currentPlanner()
         refreshAfterReturns(planner.snapshot)

@@ -9,26 +9,6 @@ struct Learning {
     var until: Instant
 }
 
-/// What views are planned by, of a member. The rest of what membership says of it, such as its free
-/// space, changes all the time.
-private struct PlanningBasis: Equatable {
-    let state: MemberState
-    let since: Instant
-    let store: StoreID?
-    let zone: String
-    let isStoring: Bool
-    let isDraining: Bool
-
-    init(_ member: Member) {
-        state = member.state
-        since = member.since
-        store = member.info.store
-        zone = member.info.zone
-        isStoring = member.info.roles.contains(.storage)
-        isDraining = member.info.isDraining
-    }
-}
-
 /// What a peer keeps in memory of the view changes around it; all of it is found anew after a
 /// restart.
 struct ViewChanges {
@@ -59,16 +39,9 @@ struct ViewChanges {
     private(set) var absentSince: [PeerID: Instant] = [:]
 
     var isFounding = false
-    /// Until then every tick looks at every partition; afterwards there is little to see until
+    /// Until then every tick looks at every partition; afterwards there is nothing to see until
     /// membership or a view changes.
     var lookUntil = Instant(nanoseconds: 0)
-    /// How many reminders lie between two looks when nothing is known to have changed: partitions grow,
-    /// and salts are drawn, without telling.
-    static let idleReminders = 4
-    private var lookedAt = Instant(nanoseconds: 0)
-    /// Whether membership has changed since the last tick, in something or other.
-    var hasNewMembership = true
-    private var basis: [PeerID: PlanningBasis] = [:]
 
     /// What was last made of it.
     var planner: ViewPlanner?
@@ -112,23 +85,6 @@ struct ViewChanges {
         retryAt[partition] = nil
         silent[partition] = nil
         learning[partition] = nil
-    }
-
-    /// Whether membership shows something else that views are planned by than it last did.
-    mutating func takeIn(_ snapshot: MembershipSnapshot) -> Bool {
-        hasNewMembership = false
-        let new = snapshot.members.mapValues { PlanningBasis($0) }
-        defer { basis = new }
-        return new != basis
-    }
-
-    /// Whether it is time to look at every partition; counts as a look.
-    mutating func isDue(now: Instant, reminder: Duration) -> Bool {
-        guard now < lookUntil || now >= lookedAt + reminder * ViewChanges.idleReminders else {
-            return false
-        }
-        lookedAt = now
-        return true
     }
 
     /// Takes in what membership shows now.
