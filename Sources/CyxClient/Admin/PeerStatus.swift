@@ -10,7 +10,7 @@ package struct PeerStatus: Sendable {
     package var peer: String
     package var network: String
     package var version: String
-    /// What owners of data seal access keys for this peer's gateway to; nil: it is no gateway.
+    /// What owners of data seal access keys for this peer's gateway to; nil: it serves no such keys.
     package var gatewayKey: String?
     package var health: Health
     /// The health in words.
