@@ -18,7 +18,7 @@ import Testing
         _ permit: [UInt8], of peer: PeerID = gateway, after milliseconds: Int64 = 0
     ) -> [AccountID] {
         let now = WallTime(milliseconds: Self.now.milliseconds + milliseconds)
-        return PermitBook().accounts([permit], peer: peer, now: now).map(\.account)
+        return PermitBook().authorities([permit], peer: peer, now: now).map(\.account)
     }
 
     @Test func aPermitIsItsAccountsForOnePeerAndADay() throws {
@@ -78,7 +78,7 @@ import Testing
         ObjectRowRules.rowGuard(PermitBook()).refusal(
             RowChange(
                 key: key, sender: Self.stranger,
-                accounts: accounts.map { RowAuthority($0.verifyingKey.accountID) },
+                authorities: accounts.map { RowAuthority($0.verifyingKey.accountID) },
                 written: written, removed: removed))
     }
 
@@ -108,7 +108,7 @@ import Testing
             rules.refusal(
                 RowChange(
                     key: key, sender: Self.stranger,
-                    accounts: account.map { [RowAuthority($0.verifyingKey.accountID)] } ?? [],
+                    authorities: account.map { [RowAuthority($0.verifyingKey.accountID)] } ?? [],
                     present: present, next: next))
         }
         let own = Rows.sign([1], at: key, with: Self.account)

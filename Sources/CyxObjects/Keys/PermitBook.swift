@@ -81,8 +81,8 @@ package final class PermitBook: Sendable {
         writers.withLock { $0.accounts[account]?.permit(for: peer, now: now) }
     }
 
-    /// Who has permitted `peer` to write, going by `permits`, and what.
-    package func accounts(_ permits: [[UInt8]], peer: PeerID, now: WallTime) -> [RowAuthority] {
+    /// Which accounts, and delegates of accounts, have permitted `peer` to write, going by `permits`.
+    package func authorities(_ permits: [[UInt8]], peer: PeerID, now: WallTime) -> [RowAuthority] {
         permits.compactMap { bytes in
             guard let permit = checked(bytes), permit.writer == peer, permit.holds(at: now),
                 permit.certificate.map({ $0.network == network }) ?? true

@@ -27,7 +27,7 @@ extension ObjectRowRules {
         return RowGuard(
             tables: tables, errandTables: errandTables,
             permit: { permit(for: $0, from: permits, now: $1) },
-            accounts: { permits.accounts($0, peer: $1, now: $2) }, refusal: refusal)
+            authorities: { permits.authorities($0, peer: $1, now: $2) }, refusal: refusal)
     }
 
     private static func permit(
@@ -47,7 +47,7 @@ extension ObjectRowRules {
     private static func refusalOfName(_ change: RowChange) -> String? {
         let isOwn = [change.present, change.next].allSatisfy { value in
             guard let value else { return true }
-            return account(of: value).map { change.accounts.contains(RowAuthority($0)) } ?? false
+            return account(of: value).map { change.authorities.contains(RowAuthority($0)) } ?? false
         }
         return isOwn ? nil : "only the account that has the name changes the row"
     }
@@ -61,7 +61,7 @@ extension ObjectRowRules {
 
     private static func refusal(_ change: RowChange) -> String? {
         if named.contains(change.key.table) { return refusalOfName(change) }
-        if change.accounts.contains(where: { mayWrite($0, change.key) }) { return nil }
+        if change.authorities.contains(where: { mayWrite($0, change.key) }) { return nil }
         guard change.key.table == .holders else {
             return "only the row's account and its custodians change it"
         }

@@ -15,37 +15,40 @@ package struct RowGuard: Sendable {
     package var errandTables: Set<TableID>
     /// What shows custodians that this peer, the sender, may make a change; nil if nothing does.
     package var permit: @Sendable (RowChange, _ now: WallTime) -> [UInt8]?
-    /// In whose names `peer` may write, going by permits that came with its requests.
-    package var accounts: Accounts
+    /// What `peer` may write, and in whose names, going by permits that came with its requests.
+    package var authorities: Authorities
     /// Why a change must not be made for a peer that is no custodian of the row; nil: it may.
     package var refusal: @Sendable (RowChange) -> String?
 
-    package typealias Accounts =
+    package typealias Authorities =
         @Sendable (_ permits: [[UInt8]], _ peer: PeerID, _ now: WallTime) -> [RowAuthority]
 
     package init(
         tables: Set<TableID>, errandTables: Set<TableID> = [],
         permit: @escaping @Sendable (RowChange, _ now: WallTime) -> [UInt8]?,
-        accounts: @escaping Accounts,
+        authorities: @escaping Authorities,
         refusal: @escaping @Sendable (RowChange) -> String?
     ) {
         self.tables = tables
         self.errandTables = errandTables
         self.permit = permit
-        self.accounts = accounts
+        self.authorities = authorities
         self.refusal = refusal
     }
 
     /// Guards nothing.
     package static let none = RowGuard(
-        tables: [], permit: { _, _ in nil }, accounts: { _, _, _ in [] },
+        tables: [], permit: { _, _ in nil }, authorities: { _, _, _ in [] },
         refusal: { _ in nil })
 }
 
-/// In whose name somebody may change rows, and which.
+/// In whose name somebody may change rows, and which: that of an account's own key, which may change
+/// all rows of the account, or that of a delegate of the account, which may change some of them.
 package struct RowAuthority: Hashable, Sendable {
+    /// Whose rows they are; a delegate has no rows of its own.
     package var account: AccountID
-    /// What of the account's, in a form that only the guard reads; empty: all.
+    /// What of the account's a delegate may change, in a form that only the guard reads; empty for the
+    /// account's own key: all.
     package var scope: [UInt8]
 
     package init(_ account: AccountID, scope: [UInt8] = []) {
@@ -58,8 +61,8 @@ package struct RowAuthority: Hashable, Sendable {
 package struct RowChange: Hashable, Sendable {
     package var key: RowKey
     package var sender: PeerID
-    /// In whose names the sender may write.
-    package var accounts: [RowAuthority]
+    /// The account keys, and delegates of accounts, that have permitted the sender to write.
+    package var authorities: [RowAuthority]
     /// Elements of a merge row that would be added or get another value.
     package var written: [[UInt8]]
     /// Elements of a merge row that would be removed, or kept from ever being added.
@@ -69,12 +72,12 @@ package struct RowChange: Hashable, Sendable {
     package var next: [UInt8]?
 
     package init(
-        key: RowKey, sender: PeerID, accounts: [RowAuthority] = [], written: [[UInt8]] = [],
+        key: RowKey, sender: PeerID, authorities: [RowAuthority] = [], written: [[UInt8]] = [],
         removed: [[UInt8]] = [], present: [UInt8]? = nil, next: [UInt8]? = nil
     ) {
         self.key = key
         self.sender = sender
-        self.accounts = accounts
+        self.authorities = authorities
         self.written = written
         self.removed = removed
         self.present = present

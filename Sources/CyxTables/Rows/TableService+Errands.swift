@@ -255,8 +255,8 @@ extension TableService {
         let isOfCustodian = isCustodian(author.peer, request)
         let decided = try await propose(key, isRead: false, within: errandTime) { state in
             let change = RowChange(
-                key: key, sender: author.peer, accounts: author.accounts, present: state.value,
-                next: next)
+                key: key, sender: author.peer, authorities: author.authorities,
+                present: state.value, next: next)
             if state.version != expected {
                 findings.append(.changedSince)
             } else if !isOfCustodian, let reason = configuration.rowGuard.refusal(change) {

@@ -8,8 +8,8 @@ extension TableService {
     /// Who asks for something, and in whose names it may.
     struct Author {
         var peer: PeerID
-        /// Whose permits came along.
-        var accounts: [RowAuthority]
+        /// The account keys, and delegates of accounts, whose permits came along.
+        var authorities: [RowAuthority]
     }
 
     /// Certificates of given-up generations that are remembered as valid: one for each partition of
@@ -26,10 +26,10 @@ extension TableService {
         else { throw RPCFailure(code: 2, message: "too many items") }
         var requests: [RowRequest] = []
         for item in batch.items { requests.append(try RowRequest(protobuf: item)) }
-        let accounts =
+        let authorities =
             batch.permits.isEmpty
-            ? [] : configuration.rowGuard.accounts(batch.permits, sender, environment.wallTime())
-        return (requests, Author(peer: sender, accounts: accounts))
+            ? [] : configuration.rowGuard.authorities(batch.permits, sender, environment.wallTime())
+        return (requests, Author(peer: sender, authorities: authorities))
     }
 
     /// Whether `sender` is a member of the view that a request is for.
@@ -56,7 +56,7 @@ extension TableService {
             return "only its custodians propose for the row"
         }
         return configuration.rowGuard.refusal(
-            RowChange(key: key, sender: author.peer, accounts: author.accounts))
+            RowChange(key: key, sender: author.peer, authorities: author.authorities))
     }
 
     /// Why `addition` is not merged into `row`; nil: it is, if it changes anything.
@@ -66,7 +66,7 @@ extension TableService {
     ) -> String? {
         guard configuration.rowGuard.tables.contains(key.table) else { return nil }
         let twoPhase = configuration.twoPhaseTables.contains(key.table)
-        var change = RowChange(key: key, sender: author.peer, accounts: author.accounts)
+        var change = RowChange(key: key, sender: author.peer, authorities: author.authorities)
         for item in addition.items {
             if let present = row[item.element],
                 present == item.entry || !item.entry.supersedes(present, twoPhase: twoPhase)

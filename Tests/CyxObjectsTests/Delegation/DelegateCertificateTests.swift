@@ -184,7 +184,7 @@ import Testing
         _ permit: WriterPermit, after milliseconds: Int64 = 0,
         network: NetworkID = NetworkID(.zero)
     ) -> [RowAuthority] {
-        PermitBook(network: network).accounts(
+        PermitBook(network: network).authorities(
             [permit.bytes], peer: Self.gateway,
             now: WallTime(milliseconds: Self.now.milliseconds + milliseconds))
     }
@@ -218,7 +218,7 @@ import Testing
         for index in bytes.indices {
             var bent = bytes
             bent[index] ^= 1
-            let found = PermitBook().accounts([bent], peer: Self.gateway, now: Self.now)
+            let found = PermitBook().authorities([bent], peer: Self.gateway, now: Self.now)
             #expect(found == [], "byte \(index)")
         }
     }
@@ -232,7 +232,7 @@ import Testing
             rules.refusal(
                 RowChange(
                     key: key, sender: Self.gateway,
-                    accounts: [DelegateScope(Self.certificate(operations)).authority],
+                    authorities: [DelegateScope(Self.certificate(operations)).authority],
                     removed: removed, next: next))
         }
         for table in Self.objectTables {

@@ -31,11 +31,11 @@ import Testing
         RowGuard(
             tables: [TestNetwork.registers, TestNetwork.twoPhase],
             permit: { change, _ in isPermitted ? change.sender.bytes : nil },
-            accounts: { permits, peer, _ in
+            authorities: { permits, peer, _ in
                 permits.contains(peer.bytes) ? [RowAuthority(account)] : []
             },
             refusal: { change in
-                if change.accounts == [RowAuthority(account)] { return nil }
+                if change.authorities == [RowAuthority(account)] { return nil }
                 if !change.removed.isEmpty, change.written.isEmpty,
                     change.removed.allSatisfy({ $0.first == 9 })
                 {

@@ -34,14 +34,14 @@ import Testing
         RowGuard(
             tables: [TestNetwork.registers], errandTables: [TestNetwork.registers],
             permit: { change, _ in [account] + change.sender.bytes },
-            accounts: { permits, peer, _ in
+            authorities: { permits, peer, _ in
                 permits.filter { Array($0.dropFirst()) == peer.bytes }.map {
                     RowAuthority(name($0[0]))
                 }
             },
             refusal: { change in
                 let isOwn = [change.present, change.next].allSatisfy { value in
-                    value.map { change.accounts.contains(RowAuthority(name($0[0]))) } ?? true
+                    value.map { change.authorities.contains(RowAuthority(name($0[0]))) } ?? true
                 }
                 return isOwn ? nil : "another's"
             })

@@ -23,7 +23,7 @@ import Testing
             // Nobody but custodians changes anything.
             $0.rowGuard = RowGuard(
                 tables: [TestNetwork.registers, TestNetwork.merges], permit: { _, _ in nil },
-                accounts: { _, _, _ in [] }, refusal: { _ in "no permit" })
+                authorities: { _, _, _ in [] }, refusal: { _ in "no permit" })
         }
         for index in 0..<9 { network.start(index) }
         network.start(Self.asker, storing: false)
