@@ -37,6 +37,7 @@ struct GatewayHarness {
     static func run(
         port: UInt16 = 0, sink: any LogSink = DiscardedLog(),
         settings: S3Gateway.Settings = S3Gateway.Settings(),
+        granted: (any GrantedKeyService)? = nil,
         _ body: @Sendable (GatewayHarness) async throws -> Void
     ) async throws {
         let reactor = try Reactor()
@@ -57,6 +58,7 @@ struct GatewayHarness {
         var accounts = S3Accounts()
         accounts[accessKey] = account("demo", secretKey, objects, seed: 1, reactor)
         accounts[otherKey] = account("other", otherSecret, others, seed: 2, reactor)
+        accounts.granted = granted
         let hub = EventHub(environment: environment) { .object([("peer", .string("p"))]) }
         let events = EventSettings(
             hub: hub, operatorAccount: objects.account.hex, origins: [])

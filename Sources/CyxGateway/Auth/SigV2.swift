@@ -15,8 +15,9 @@ struct SigV2Claim: Sendable {
 
     /// Parameters that are part of the resource that was signed; all others are not.
     private static let signedParameters: Set<String> = [
-        "accelerate", "acl", "analytics", "append", "attributes", "cors", "cyx-pin", "cyx-pins",
-        "defaultObjectAcl", "delete", "encryption", "inventory", "legal-hold", "lifecycle",
+        "accelerate", "acl", "analytics", "append", "attributes", "cors", "cyx-key", "cyx-keys",
+        "cyx-pin", "cyx-pins", "defaultObjectAcl", "delete", "encryption", "inventory",
+        "legal-hold", "lifecycle",
         "location", "logging", "metrics", "notification", "object-lock", "ownershipControls",
         "partNumber", "policy", "policyStatus", "publicAccessBlock", "replication",
         "requestPayment", "restore", "retention", "select", "select-type", "tagging", "torrent",
