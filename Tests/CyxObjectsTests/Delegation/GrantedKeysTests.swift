@@ -248,6 +248,80 @@ import Testing
         #expect(try world.get("key") == noise(30_000))
     }
 
+    /// What was revoked in between has no row any more, while the account may still list it.
+    @Test func aRenewalBringsNoRevokedKeyBack() throws {
+        let (world, named) = try world()
+        let key = try create("partner", for: [named], in: world)
+        let place = SealedGrants.row(accessKey: key.id)
+        let tables = named.context.tables
+        _ = try world.world.perform(on: named.peer) {
+            try await tables.update(place) { _ in .delete }
+        }
+        world.gatewayNode.peer.clock.step(byMilliseconds: 11 * 86_400_000)
+        try world.perform { try await $0.renewGrants() }
+        #expect(world.shared.state.withLock { $0.registers[place]?.value } == nil)
+        #expect(try named.find(key.id) == nil)
+    }
+
+    @Test func aKeyThatHasExpiredIsNotRenewed() throws {
+        let (world, named) = try world()
+        var limits = Self.limits([named])
+        let now = world.gatewayNode.peer.environment.wallTime().milliseconds
+        limits.expires = WallTime(milliseconds: now + 10 * 86_400_000)
+        let wanted = limits
+        let key = try world.perform { try await $0.createAccessKey("short", wanted) }
+        let place = SealedGrants.row(accessKey: key.id)
+        let first = world.shared.state.withLock { $0.registers[place]?.value }
+        world.gatewayNode.peer.clock.step(byMilliseconds: 11 * 86_400_000)
+        try world.perform { try await $0.renewGrants() }
+        #expect(world.shared.state.withLock { $0.registers[place]?.value } == first)
+    }
+
+    /// Nobody was told its secret, so that nobody would ever use or revoke it.
+    @Test func aKeyThatCannotBeSealedDoesNotStay() throws {
+        let (world, named) = try world()
+        world.shared.state.withLock { state in
+            state.fault = { key, isWrite in
+                isWrite && key.table == .grants ? .unavailable("away") : nil
+            }
+        }
+        #expect(throws: ObjectError.unavailable("away")) {
+            try create("partner", for: [named], in: world)
+        }
+        world.shared.state.withLock { $0.fault = nil }
+        #expect(try world.perform { try await $0.accessKeys() } == [])
+        #expect(try named.find(try create("partner", for: [named], in: world).id) != nil)
+    }
+
+    /// The seal and all signatures are as they should be, and the certificate is for elsewhere.
+    @Test func aGrantOfAnotherNetworkIsNotServed() throws {
+        let (world, named) = try world()
+        let key = try create("partner", for: [named], in: world)
+        let place = SealedGrants.row(accessKey: key.id)
+        let value = try #require(world.shared.state.withLock { $0.registers[place]?.value })
+        let account = try world.perform { await $0.keys.signing }
+        let (context, gateway) = (named.context, named.key)
+        func serve(network: NetworkID) throws -> GrantedKey? {
+            var grant = try #require(try SealedGrants.open(value, at: place, with: gateway)).grant
+            grant.certificate =
+                DelegateCertificate.signed(
+                    for: SigningKey(seed: grant.delegate).verifyingKey, network: network,
+                    bucket: try #require(Digest(bytes: grant.bucket)), operations: [.read, .write],
+                    serial: Array(0..<16), now: context.environment.wallTime(), by: account
+                ).bytes
+            let sealed = try SealedGrants.seal(
+                grant, for: [gateway.publicKey], at: place, with: RowSigner(account),
+                random: context.environment.random)
+            _ = try world.world.perform(on: named.peer) {
+                try await context.tables.update(place) { _ in .set(sealed) }
+            }
+            world.world.run(for: world.timings.bucketCache + GrantedKeys.unknownAge)
+            return try named.find(key.id)
+        }
+        #expect(try serve(network: NetworkID(Digest(1, 1, 1, 1))) == nil)
+        #expect(try serve(network: context.permits.network) != nil)
+    }
+
     @Test func aKeyFollowsTheNameOfItsBucket() throws {
         let (world, named) = try world()
         let key = try create("partner", for: [named], in: world)
@@ -298,7 +372,9 @@ import Testing
             let (context, own) = await (gateway.context, gateway.keys)
             let segment = own.newSegment(random: Digest(1, 2, 3, 4))
             let references = SegmentReferences(context: context, keys: own)
-            let places = [(bucket, bucket), (another, another), (bucket, another)]
+            let places = [
+                (bucket, bucket), (another, another), (bucket, another), (another, bucket),
+            ]
             let owners = places.enumerated().map { index, place in
                 SegmentReference(
                     bucket: place.0.bucket, position: place.1.position(of: "a"),
