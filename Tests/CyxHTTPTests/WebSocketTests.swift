@@ -81,6 +81,24 @@ private func frame(
         #expect(closingCode(frame(2, half, isLast: false) + frame(0, half)) == 1009)
     }
 
+    @Test func aCloseWhoseReasonIsNoTextIsToldNobodyHoweverItComes() {
+        let bytes = frame(8, [0x03, 0xE8] + Array("ab".utf8) + [0xC3, 0x28, 0x63])
+        for size in 1...bytes.count {
+            let codec = makeCodec()
+            var events: [WebSocketCodec.Event] = []
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                events += codec.receive(Array(bytes[start...].prefix(size)))
+                _ = codec.takeOutput()
+            }
+            #expect(events == [], "\(size)")
+            #expect(codec.isOver)
+        }
+        var told: [WebSocketCodec.Event] = []
+        let codec = makeCodec()
+        for byte in frame(8, [0x03, 0xE8] + Array("späť".utf8)) { told += codec.receive([byte]) }
+        #expect(told == [.close(code: 1000)])
+    }
+
     @Test func theClosingHandshakeIsAnswered() {
         let codec = makeCodec()
         #expect(codec.receive(frame(8, [0x03, 0xE8])) == [.close(code: 1000)])

@@ -102,6 +102,9 @@ package final class WebSocketCodec {
         case WSLAY_BINARY_FRAME.rawValue: events.append(.binary(Array(payload)))
         case WSLAY_PONG.rawValue: events.append(.pong)
         case WSLAY_CONNECTION_CLOSE.rawValue:
+            // wslay checks that the reason is UTF-8 (RFC 6455 §5.5.1) where the frame comes at once.
+            // One in pieces it answers whatever it says: that is told nobody either.
+            guard String(validating: payload.dropFirst(2), as: UTF8.self) != nil else { return }
             let code = message.status_code == 0 ? WebSocketCodec.emptyCode : message.status_code
             events.append(.close(code: code))
         default: break
