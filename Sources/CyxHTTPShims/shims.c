@@ -326,7 +326,9 @@ void cyx_http_end_upgraded(void *handle) {
 }
 
 int cyx_http_response_header(void *response, const char *name, const char *value) {
-    return MHD_add_response_header(response, name, value) == MHD_YES;
+    // The library refuses empty values, which are good HTTP; the space is no part of the value
+    // (RFC 9110 section 5.5).
+    return MHD_add_response_header(response, name, *value ? value : " ") == MHD_YES;
 }
 
 int cyx_http_respond(void *connection, unsigned status, void *response) {

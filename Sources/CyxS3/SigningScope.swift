@@ -27,11 +27,16 @@ package struct SigningScope: Equatable, Sendable {
         }
     }
 
+    /// What the signature of a canonical request is made of.
+    package func stringToSign(_ request: CanonicalRequest, at timestamp: String) -> String {
+        "\(SigningScope.algorithm)\n\(timestamp)\n\(text)\n" + request.hash
+    }
+
     /// The signature of a canonical request, in hexadecimal. `timestamp`: as `20130524T000000Z`.
     package func signature(
         of request: CanonicalRequest, at timestamp: String, key: [UInt8]
     ) -> String {
-        let text = "\(SigningScope.algorithm)\n\(timestamp)\n\(self.text)\n" + request.hash
-        return Hex.encode(HMACSHA256.code(key: key, Array(text.utf8)))
+        Hex.encode(
+            HMACSHA256.code(key: key, Array(stringToSign(request, at: timestamp).utf8)))
     }
 }

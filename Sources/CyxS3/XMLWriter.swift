@@ -17,6 +17,15 @@ package struct XMLWriter {
         return Array(writer.text.utf8)
     }
 
+    /// A document whose root holds text alone.
+    package static func document(_ name: String, text: String) -> [UInt8] {
+        var writer = XMLWriter()
+        writer.text += "<\(name) xmlns=\"\(namespace)\">"
+        for scalar in text.unicodeScalars { writer.append(scalar) }
+        writer.text += "</\(name)>"
+        return Array(writer.text.utf8)
+    }
+
     /// A document without content.
     package static func emptyDocument(_ name: String) -> [UInt8] {
         Array((XMLWriter().text + "<\(name) xmlns=\"\(namespace)\"/>").utf8)

@@ -29,7 +29,7 @@ import Testing
         ("GET", "/b?encryption", "GetEncryptionConfiguration", nil),
         ("PUT", "/b?object-lock", "PutBucketObjectLockConfiguration", nil),
         ("GET", "/b/k", "GetObject", .read), ("HEAD", "/b/k", "GetObject", .read),
-        ("GET", "/b/k?attributes", "GetObject", .read), ("PUT", "/b/k", "PutObject", .write),
+        ("PUT", "/b/k", "PutObject", .write),
         ("DELETE", "/b/k", "DeleteObject", .write),
         ("DELETE", "/b/k?uploadId=1", "AbortMultipartUpload", .write),
         ("GET", "/b/k?uploadId=1", "ListMultipartUploadParts", .write),
@@ -63,6 +63,14 @@ import Testing
                 "PutObject", "PutObjectAcl", "PutObjectTagging", "PutObjectRetention",
                 "PutObjectLegalHold",
             ])
+    }
+
+    /// "GetObjectAttributes" of S3's reference: reading the object does not suffice.
+    @Test func attributesNeedTwoActions() throws {
+        let needs = try #require(try Self.needs("GET", "/b/k?attributes"))
+        #expect(needs == [.object("GetObject", .read), .object("GetObjectAttributes", .read)])
+        let versioned = try #require(try Self.needs("GET", "/b/k?attributes&versionId=null"))
+        #expect(versioned.map(\.action) == ["GetObjectVersion", "GetObjectVersionAttributes"])
     }
 
     @Test func pinsAreForTheOwnerAlone() throws {

@@ -71,11 +71,26 @@ import Testing
         }
         for name in [
             "", "ab", "My_Photos", "api", "health", "metrics", "console", "-ab", "ab.", "a..b",
-            "192.168.0.1", "übel", String(repeating: "x", count: 64),
+            "192.168.0.1", "übel", String(repeating: "x", count: 64), "xn--photos",
+            "sthree-photos", "amzn-s3-demo-photos", "photos-s3alias", "photos--ol-s3",
+            "photos.mrap", "photos--x-s3", "photos--table-s3",
         ] {
             #expect(S3Request.objection(to: name) != nil)
         }
         #expect(S3Request.objection(to: "My_Photos")?.contains("upper case and has `_`") == true)
+    }
+
+    /// Else a method that only a sub-resource has not would be done to the bucket or object.
+    @Test(arguments: [
+        ("DELETE", "/b?acl"), ("DELETE", "/b?location"), ("DELETE", "/b?uploads"),
+        ("PUT", "/b?uploads"), ("DELETE", "/b?delete"), ("GET", "/b?delete"), ("POST", "/b?policy"),
+        ("HEAD", "/b?acl"), ("POST", "/b/k?acl"), ("DELETE", "/b/k?uploads"),
+        ("PUT", "/b/k?uploadId=u"), ("DELETE", "/b/k?retention"),
+    ])
+    func methodsThatAResourceHasNotAreNotAllowed(method: String, target: String) throws {
+        let found = try request(target, method: method)
+        let error = #expect(throws: S3Error.self) { try S3Operation(found) }
+        #expect(error?.code == "MethodNotAllowed")
     }
 
     @Test func operationsAreNamedAsInTheReference() throws {

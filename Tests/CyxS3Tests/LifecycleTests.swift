@@ -30,6 +30,13 @@ import Testing
 
     // MARK: Documents
 
+    @Test func rulesWithoutNamesGetSomeThatAreFree() throws {
+        let unnamed = Self.rule(Self.tenDays)
+        let named = Self.rule(Self.tenDays, id: "rule-1")
+        let names = try Self.parse(unnamed + named + unnamed).rules.map(\.id)
+        #expect(names == ["rule-2", "rule-1", "rule-3"])
+    }
+
     @Test(arguments: [
         ("", "MalformedXML"), ("<Other/>", "MalformedXML"),
         (rule(tenDays, filter: ""), "MalformedXML"),

@@ -51,7 +51,10 @@ extension S3Operation {
             return []
         case .createPin: return nil
         case .unsupported: return [.bucket("ListBucket")]
-        case .getObject, .headObject, .getObjectAttributes: return [reading(request)]
+        case .getObject, .headObject: return [reading(request)]
+        case .getObjectAttributes:
+            let action = request.isVersioned ? "GetObjectVersionAttributes" : "GetObjectAttributes"
+            return [reading(request), .object(action, .read)]
         case .putObject, .copyObject, .createMultipartUpload:
             return [.write("PutObject")] + S3Operation.extras(request.http.headers)
         case .uploadPart, .uploadPartCopy, .completeMultipartUpload: return [.write("PutObject")]

@@ -13,6 +13,10 @@ enum DocumentName {
     static let lifecycle = "lifecycle"
     static let encryption = "encryption"
     static let objectLock = "objectLock"
+    /// The region that the bucket was created for; no document of S3's.
+    static let location = "location"
+    /// Beside the lifecycle; no document either.
+    static let transitionSize = "transitionSize"
 
     // Of object versions.
     static let tags = "tags"

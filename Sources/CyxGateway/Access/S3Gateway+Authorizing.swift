@@ -33,7 +33,9 @@ extension S3Gateway {
             return
         }
         for need in needs {
-            guard try await isAllowed(need, call) else { throw S3Error.denied }
+            if try await !isAllowed(need, call) {
+                guard try await isOwnUpload(operation, need, call) else { throw S3Error.denied }
+            }
             guard isOwner || !need.isOfPolicy else {
                 throw S3Error.methodNotAllowed(call.request.http.method)
             }
@@ -46,6 +48,24 @@ extension S3Gateway {
             call.source = try await authorizeSource(call)
         case .uploadPartCopy: call.source = try await authorizeSource(call)
         default: break
+        }
+    }
+
+    /// Whoever began an upload may look at it and abort it, unless a policy denies it ("Multipart
+    /// upload API and permissions" of S3's guide).
+    private func isOwnUpload(
+        _ operation: S3Operation, _ need: AccessNeed, _ call: Call
+    ) async throws -> Bool {
+        guard operation == .listParts || operation == .abortMultipartUpload,
+            let requester = call.requester.id, call.account?.reach == nil,
+            !isForbidden(need, call)
+        else { return false }
+        do {
+            let upload = try await call.service.upload(
+                call.query["uploadId"] ?? "", key: call.key, in: call.bucket)
+            return upload.headers[S3Headers.initiator] == requester
+        } catch ObjectError.noSuchUpload {
+            return false
         }
     }
 

@@ -102,9 +102,14 @@ struct SigV2Claim: Sendable {
             return isEqualInConstantTime(Base64.encode(code), signature)
         }
         guard isSigned else {
-            throw S3Error(
+            var error = S3Error(
                 "SignatureDoesNotMatch", 403,
                 "The request signature does not match. Check the secret key and the signing method")
+            error.details = [
+                "AWSAccessKeyId": accessKey, "SignatureProvided": signature,
+                "StringToSign": stringToSign(http, query, path: paths[0]),
+            ]
+            throw error
         }
     }
 

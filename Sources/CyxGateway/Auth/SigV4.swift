@@ -109,9 +109,14 @@ struct SigV4Claim: Sendable {
         expires: Int64?
     ) throws(S3Error) {
         (accessKey, scope) = try SigV4Claim.credential(credential, isHeader: expires == nil)
-        guard let date = CivilDate(basic: timestamp), timestamp.hasPrefix(scope.day) else {
+        guard let date = CivilDate(basic: timestamp) else {
             throw .accessDenied(
-                "The date must be like 20130524T000000Z and be of the credential's day")
+                "AWS authentication requires a valid date, like 20130524T000000Z")
+        }
+        guard timestamp.hasPrefix(scope.day) else {
+            throw SigV4Claim.malformed(
+                isHeader: expires == nil,
+                "Invalid credential date \(scope.day): it is not that of X-Amz-Date, \(timestamp)")
         }
         self.signedHeaders = signedHeaders.split(separator: ";").map(String.init)
         self.signature = signature
@@ -122,6 +127,12 @@ struct SigV4Claim: Sendable {
         payloadHash = ""
     }
 
+    private static func malformed(isHeader: Bool, _ message: String) -> S3Error {
+        S3Error(
+            isHeader ? "AuthorizationHeaderMalformed" : "AuthorizationQueryParametersError", 400,
+            message)
+    }
+
     /// Takes `KEY/DATE/REGION/s3/aws4_request` apart.
     static func credential(
         _ text: String, isHeader: Bool
@@ -130,9 +141,8 @@ struct SigV4Claim: Sendable {
         guard parts.count >= 5, parts[parts.count - 1] == SigningScope.terminator,
             parts[parts.count - 2] == "s3"
         else {
-            throw S3Error(
-                isHeader ? "AuthorizationHeaderMalformed" : "AuthorizationQueryParametersError",
-                400, "The credential must be KEY/DATE/REGION/s3/aws4_request")
+            throw malformed(
+                isHeader: isHeader, "The credential must be KEY/DATE/REGION/s3/aws4_request")
         }
         return (
             parts[..<(parts.count - 4)].joined(separator: "/"),
@@ -181,9 +191,14 @@ struct SigV4Claim: Sendable {
             let end = WallTime(milliseconds: time.milliseconds + expires * 1000)
             guard now <= end else {
                 let hours = (now.milliseconds - end.milliseconds) / 3_600_000
-                throw .accessDenied(
+                var error = S3Error.accessDenied(
                     "Request has expired: the link expired at \(end.rfc3339) (\(hours) h ago); "
                         + "make a new one")
+                error.details = [
+                    "X-Amz-Expires": String(expires), "Expires": end.rfc3339,
+                    "ServerTime": now.rfc3339,
+                ]
+                throw error
             }
         } else {
             try SigV4Claim.checkSkew(of: time, now)
@@ -193,10 +208,15 @@ struct SigV4Claim: Sendable {
     static func checkSkew(of time: WallTime, _ now: WallTime) throws(S3Error) {
         let skew = maximumSkew.nanoseconds / 1_000_000
         guard abs(time.milliseconds - now.milliseconds) <= skew else {
-            throw S3Error(
+            var error = S3Error(
                 "RequestTimeTooSkewed", 403,
                 "The difference between the request time and the current time is too large: "
                     + "yours \(time.rfc3339), ours \(now.rfc3339), limit 15 min")
+            error.details = [
+                "RequestTime": time.rfc3339, "ServerTime": now.rfc3339,
+                "MaxAllowedSkewMilliseconds": String(skew),
+            ]
+            throw error
         }
     }
 
@@ -213,11 +233,17 @@ struct SigV4Claim: Sendable {
         let canonical = try canonicalRequest(request, query)
         let expected = scope.signature(of: canonical, at: timestamp, key: signingKey)
         guard isEqualInConstantTime(expected, signature) else {
-            throw S3Error(
+            var error = S3Error(
                 "SignatureDoesNotMatch", 403,
                 "The request signature does not match. Check the secret key; here the canonical "
                     + "request hashes to \(canonical.hash) with host \(request.headers["host"] ?? "(none)") "
                     + "(a proxy that changes it breaks the signature)")
+            error.details = [
+                "AWSAccessKeyId": accessKey, "CanonicalRequest": canonical.text,
+                "SignatureProvided": signature,
+                "StringToSign": scope.stringToSign(canonical, at: timestamp),
+            ]
+            throw error
         }
     }
 

@@ -62,15 +62,14 @@ extension S3Gateway {
 
     func getObjectAcl(_ call: Call) async throws -> HTTPResponse {
         guard let access = call.access else { throw S3Error.denied }
-        let info = try await call.service.head(
-            call.key, version: call.versionID, in: call.bucket)
+        let info = try await head(call)
         return xml(try access.side(of: info).acl)
     }
 
     func putObjectAcl(_ call: Call) async throws -> HTTPResponse {
         guard let access = call.access else { throw S3Error.denied }
         let version = call.versionID
-        let info = try await call.service.head(call.key, version: version, in: call.bucket)
+        let info = try await head(call)
         let owner = try access.side(of: info).owner
         let list = try await requestedList(call, owner: owner)
         try access.checkACLsAllowed(list)

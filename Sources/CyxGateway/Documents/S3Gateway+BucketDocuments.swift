@@ -46,11 +46,8 @@ extension S3Gateway {
         _ operation: S3Operation, _ call: Call
     ) async throws -> HTTPResponse? {
         switch operation {
-        case .getBucketLifecycleConfiguration: try get(DocumentName.lifecycle, call)
-        case .putBucketLifecycleConfiguration:
-            try await put(DocumentName.lifecycle, call) { bytes throws(DocumentFault) in
-                try LifecycleConfiguration(parsing: bytes).document
-            }
+        case .getBucketLifecycleConfiguration: try getLifecycle(call)
+        case .putBucketLifecycleConfiguration: try await putLifecycle(call)
         case .deleteBucketLifecycle: try await set(DocumentName.lifecycle, nil, call)
         case .getBucketEncryption: getBucketEncryption(call)
         case .putBucketEncryption:
@@ -145,6 +142,39 @@ extension S3Gateway {
         } catch {
             throw S3Error(error)
         }
+    }
+
+    // MARK: Lifecycles
+
+    private static let transitionSizeName = "x-amz-transition-default-minimum-object-size"
+    /// Which objects go to other classes if no rule says so; the first is S3's own choice. None does
+    /// here, so that it is told again and of no effect.
+    private static let transitionSizes = ["all_storage_classes_128K", "varies_by_storage_class"]
+
+    private func getLifecycle(_ call: Call) throws(S3Error) -> HTTPResponse {
+        var response = try get(DocumentName.lifecycle, call)
+        let kept = call.bucketInfo?.settings.documents[DocumentName.transitionSize]
+        let size = kept.map { String(decoding: $0, as: UTF8.self) }
+        response.headers.add(
+            S3Gateway.transitionSizeName, size ?? S3Gateway.transitionSizes[0])
+        return response
+    }
+
+    private func putLifecycle(_ call: Call) async throws -> HTTPResponse {
+        let size = call.headers[S3Gateway.transitionSizeName] ?? S3Gateway.transitionSizes[0]
+        guard S3Gateway.transitionSizes.contains(size) else {
+            throw S3Error.invalidArgument("Unknown \(S3Gateway.transitionSizeName): \(size)")
+        }
+        let bytes = try await read(call) { bytes throws(DocumentFault) in
+            try LifecycleConfiguration(parsing: bytes).document
+        }
+        _ = try await call.service.updateBucket(call.bucket) {
+            $0.documents[DocumentName.lifecycle] = bytes
+            $0.documents[DocumentName.transitionSize] =
+                size == S3Gateway.transitionSizes[0] ? nil : Array(size.utf8)
+        }
+        return HTTPResponse(
+            status: 200, headers: HTTPHeaders([(S3Gateway.transitionSizeName, size)]))
     }
 
     // MARK: Policy

@@ -31,8 +31,11 @@ extension S3Gateway {
         _ call: Call, status: Int,
         _ change: @escaping @Sendable (inout [String: [UInt8]]) throws -> Void
     ) async throws -> HTTPResponse {
-        let info = try await call.service.updateAttributes(
-            of: call.key, version: call.versionID, in: call.bucket, change)
+        let version = call.versionID
+        let info = try await S3Gateway.named(version) {
+            try await call.service.updateAttributes(
+                of: call.key, version: version, in: call.bucket, change)
+        }
         return versioned(HTTPResponse(status: status), info)
     }
 
@@ -42,8 +45,11 @@ extension S3Gateway {
         return response
     }
 
-    private func head(_ call: Call) async throws -> ObjectInfo {
-        try await call.service.head(call.key, version: call.versionID, in: call.bucket)
+    func head(_ call: Call) async throws -> ObjectInfo {
+        let version = call.versionID
+        return try await S3Gateway.named(version) {
+            try await call.service.head(call.key, version: version, in: call.bucket)
+        }
     }
 
     // MARK: Tags
@@ -178,6 +184,18 @@ extension S3Headers {
             headers.add("x-amz-object-lock-legal-hold", "ON")
         }
         addExpiration(of: info, call, to: &headers)
+    }
+
+    /// When the bucket's lifecycle aborts an upload, and by which rule.
+    static func addAbortion(
+        ofUpload key: String, started: WallTime, _ call: S3Gateway.Call,
+        to headers: inout HTTPHeaders
+    ) {
+        guard let found = call.rules?.lifecycle?.abortion(ofUpload: key, started: started) else {
+            return
+        }
+        headers.add("x-amz-abort-date", CivilDate(found.time).http)
+        headers.add("x-amz-abort-rule-id", PercentEncoding.encode(found.rule.id))
     }
 
     static func addExpiration(

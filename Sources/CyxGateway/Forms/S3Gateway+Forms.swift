@@ -32,6 +32,7 @@ extension S3Gateway {
             ready += try reader.read(more)
         }
         let form = try PostedForm(reader, http)
+        try S3Headers.refuseUnknown(form.headers)
         var account: S3Accounts.Account?
         if let key = form.claimedKey { account = try await self.account(accessKey: key) }
         let accessKey = try form.signer { [account] key throws(S3Error) in

@@ -5,6 +5,7 @@ extension S3Headers {
     static let storageClassName = "x-amz-storage-class"
     static let redirectName = "x-amz-website-redirect-location"
     static let encryptionName = "x-amz-server-side-encryption"
+    private static let ownMethod = "AES256"
     private static let defaultStorageClass = "STANDARD"
 
     /// All are kept alike here: the class is a label. Those that S3 must first restore from before
@@ -55,7 +56,7 @@ extension S3Headers {
                     + "encryption method specified")
         }
         switch method {
-        case "AES256": return method
+        case ownMethod: return method
         case "aws:kms", "aws:kms:dsse":
             throw .notImplemented("Server-side encryption with keys of a key service (\(method))")
         default:
@@ -67,8 +68,10 @@ extension S3Headers {
         stored[storageClassName] ?? defaultStorageClass
     }
 
-    /// What the answer to a write repeats of how the object is kept.
+    /// What every answer about an object, or a part of one, says of how it is kept: encrypted by the
+    /// gateway (SSE-S3), asked for or not, unless it is with a key of the customer's.
     static func addPlaced(_ stored: [String: String], to headers: inout HTTPHeaders) {
-        if let method = stored[encryptionName] { headers.add(encryptionName, method) }
+        guard !CustomerCipher.isUsed(by: stored) else { return }
+        headers.set(encryptionName, stored[encryptionName] ?? ownMethod)
     }
 }

@@ -89,6 +89,7 @@ enum S3Headers {
         if info.headers["content-type"] == nil {
             headers.add("content-type", "binary/octet-stream")
         }
+        addPlaced(info.headers, to: &headers)
         addVersion(info.versionID, to: &headers)
         addPlacement(info, to: &headers)
         addKept(with: info, call, to: &headers)

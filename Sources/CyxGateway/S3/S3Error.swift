@@ -12,6 +12,8 @@ struct S3Error: Error, Equatable {
     var retryAfter: Int?
     /// Headers of the answer beside those of every error.
     var headers: [String: String] = [:]
+    /// Elements of the answer beside those of every error.
+    var details: [String: String] = [:]
 
     init(_ code: String, _ status: Int, _ message: String, retryAfter: Int? = nil) {
         self.code = code
@@ -39,10 +41,12 @@ struct S3Error: Error, Equatable {
     }
 
     static func unknown(accessKey: String) -> S3Error {
-        S3Error(
+        var error = S3Error(
             "InvalidAccessKeyId", 403,
             "No such access key here: \(accessKey); `cyxcloud key list` shows yours (a profile of "
                 + "another network?)")
+        error.details = ["AWSAccessKeyId": accessKey]
+        return error
     }
 
     static let malformedXML = S3Error(
@@ -138,6 +142,7 @@ struct S3Error: Error, Equatable {
         case .invalidRange(let size):
             self.init(
                 "InvalidRange", 416, "The range lies outside the object, which has \(size) bytes")
+            details = ["ActualObjectSize": String(size)]
         case .unavailable(let reason):
             self.init("ServiceUnavailable", 503, reason, retryAfter: S3Error.retrySeconds)
         case .noSpace(let reason):
@@ -158,7 +163,10 @@ struct S3Error: Error, Equatable {
 
     private static let retrySeconds = 2
 
-    func response(resource: String, requestID: String, isHead: Bool) -> HTTPResponse {
+    /// `hostID`: which gateway it was, as S3's extended request IDs tell.
+    func response(
+        resource: String, requestID: String, hostID: String, isHead: Bool
+    ) -> HTTPResponse {
         var headers = HTTPHeaders()
         let pause = retryAfter ?? (status == 503 ? S3Error.retrySeconds : nil)
         if let pause { headers.add("retry-after", String(pause)) }
@@ -172,8 +180,12 @@ struct S3Error: Error, Equatable {
         let body = XMLWriter.document("Error", hasNamespace: false) { xml in
             xml.element("Code", code)
             xml.element("Message", message)
+            for (name, value) in details.sorted(by: { $0.key < $1.key }) {
+                xml.element(name, value)
+            }
             xml.element("Resource", resource)
             xml.element("RequestId", requestID)
+            xml.element("HostId", hostID)
         }
         return HTTPResponse(status: status, headers: headers, body: .bytes(body))
     }

@@ -46,8 +46,14 @@ extension S3Gateway {
                     }
                 }
                 if wanted.contains(.parts), !info.parts.isEmpty {
-                    xml.element("ObjectParts") {
-                        S3Gateway.write(&$0, info.parts, after: marker, limit: limit)
+                    // S3 knows parts one by one only where the object's checksum is made of theirs.
+                    let isComposite = info.checksums.values.contains {
+                        ChecksumType(of: $0) == .composite
+                    }
+                    xml.element("ObjectParts") { xml in
+                        xml.element("PartsCount", info.parts.count)
+                        guard isComposite else { return }
+                        S3Gateway.write(&xml, info.parts, after: marker, limit: limit)
                     }
                 }
                 if wanted.contains(.storageClass) {
@@ -56,6 +62,7 @@ extension S3Gateway {
                 if wanted.contains(.size) { xml.element("ObjectSize", info.size) }
             })
         response.headers.add("last-modified", CivilDate(info.modified).http)
+        S3Headers.addVersion(info.versionID, to: &response.headers)
         return response
     }
 
@@ -64,7 +71,6 @@ extension S3Gateway {
     ) {
         let rest = parts.filter { $0.number > marker }
         let shown = rest.prefix(limit)
-        xml.element("PartsCount", parts.count)
         xml.element("PartNumberMarker", marker)
         xml.element("NextPartNumberMarker", shown.last?.number ?? marker)
         xml.element("MaxParts", limit)

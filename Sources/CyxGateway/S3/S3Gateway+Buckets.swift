@@ -14,15 +14,24 @@ extension S3Gateway {
             else { throw S3Error.invalidArgument("The continuation token provided is incorrect") }
             after = name
         }
-        let limit = try ListingQuery.number(call.query["max-buckets"], "max-buckets") ?? .max
-        guard limit > 0 else {
+        let wanted = try ListingQuery.number(call.query["max-buckets"], "max-buckets")
+        guard wanted.map(S3Gateway.bucketsPerPage.contains) ?? true else {
             throw S3Error.invalidArgument("Argument max-buckets must be an integer from 1 to 10000")
         }
-        let buckets = try await call.service.buckets()
+        var buckets = try await call.service.buckets()
             .filter { call.account?.reach?.shows(bucket: $0.name) ?? true }
             .filter { $0.name.hasPrefix(prefix) && isBefore(after, $0.name) }
             .sorted { isBefore($0.name, $1.name) }
-        let shown = buckets.prefix(limit)
+        var regions: [String: String] = [:]
+        // Told to who asks for less than everything, as S3 does; each is a row to be read.
+        if let region = call.query["bucket-region"] {
+            regions = try await self.regions(of: buckets, call)
+            buckets = buckets.filter { regions[$0.name] == region }
+        }
+        let shown = buckets.prefix(wanted ?? .max)
+        if regions.isEmpty, S3Gateway.bucketParameters.contains(where: { call.query.has($0) }) {
+            regions = try await self.regions(of: Array(shown), call)
+        }
         return S3Gateway.xml(
             XMLWriter.document("ListAllMyBucketsResult") { xml in
                 writeOwner(&xml, id: call.owner)
@@ -34,6 +43,9 @@ extension S3Gateway {
                     for bucket in shown {
                         xml.element("Bucket") { xml in
                             xml.element("Name", bucket.name)
+                            if let region = regions[bucket.name] {
+                                xml.element("BucketRegion", region)
+                            }
                             xml.element("CreationDate", bucket.created.rfc3339)
                         }
                     }
@@ -41,15 +53,30 @@ extension S3Gateway {
             })
     }
 
+    private static let bucketsPerPage = 1...10_000
+    private static let bucketParameters = ["prefix", "max-buckets", "continuation-token"]
+
+    /// By the buckets' names, without those that were deleted meanwhile.
+    private func regions(
+        of buckets: [BucketInfo], _ call: Call
+    ) async throws -> [String: String] {
+        var regions: [String: String] = [:]
+        for bucket in buckets {
+            do {
+                let info = try await call.service.bucket(bucket.name)
+                regions[bucket.name] = S3Gateway.location(of: info) ?? settings.region
+            } catch ObjectError.noSuchBucket {
+                // It is listed still, and may be again.
+            }
+        }
+        return regions
+    }
+
     func createBucket(_ call: Call) async throws -> HTTPResponse {
         var call = call
         let document = try await call.body.collect(limit: XMLReader.maximumBytes)
-        if !document.isEmpty {
-            // Any region will do: a network has none.
-            let root = try S3Gateway.parse(document)
-            guard root.name == "CreateBucketConfiguration" else { throw S3Error.malformedXML }
-        }
-        let settings = try newSettings(call)
+        var settings = try newSettings(call)
+        if !document.isEmpty { try configure(&settings, try S3Gateway.parse(document)) }
         do {
             _ = try await call.service.createBucket(call.bucket, settings: settings)
         } catch ObjectError.bucketExists {
@@ -57,6 +84,54 @@ extension S3Gateway {
         }
         return HTTPResponse(
             status: 200, headers: HTTPHeaders([("location", "/\(call.bucket)")]))
+    }
+
+    /// What the document of a CreateBucket sets: tags, and a region. A network has none, so that any
+    /// will do; it is told again to who asks.
+    private func configure(
+        _ bucket: inout BucketSettings, _ root: XMLElement
+    ) throws(S3Error) {
+        guard root.name == "CreateBucketConfiguration" else { throw .malformedXML }
+        guard root.child("Location") == nil, root.child("Bucket") == nil else {
+            throw .notImplemented("CreateBucket of directory buckets")
+        }
+        if let region = root.text(of: "LocationConstraint"), !region.isEmpty {
+            guard S3Gateway.isRegion(region) else {
+                var error = S3Error(
+                    "InvalidLocationConstraint", 400,
+                    "The specified location-constraint is not valid: \(region)")
+                error.details = ["LocationConstraint": region]
+                throw error
+            }
+            bucket.documents[DocumentName.location] = Array(region.utf8)
+        }
+        guard let tags = root.child("Tags") else { return }
+        do throws(DocumentFault) {
+            let set = try TagSet(tags, of: .bucket)
+            if !set.tags.isEmpty { bucket.documents[DocumentName.tagging] = set.document }
+        } catch {
+            throw S3Error(error)
+        }
+    }
+
+    private static let maximumRegionBytes = 63
+
+    /// What could be the name of one: labels, as all of S3's are.
+    private static func isRegion(_ name: String) -> Bool {
+        name.utf8.count <= maximumRegionBytes
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
+    }
+
+    /// What the bucket was created with; nil: nothing, the gateway's.
+    private static func location(of bucket: BucketInfo) -> String? {
+        bucket.settings.documents[DocumentName.location].map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// What the headers of a CreateBucket set: the ACL, whose the objects are, and whether versions
@@ -115,14 +190,18 @@ extension S3Gateway {
     }
 
     func headBucket(_ call: Call) async throws -> HTTPResponse {
-        _ = try await call.service.bucket(call.bucket)
+        let bucket = try await call.service.bucket(call.bucket)
+        let region = S3Gateway.location(of: bucket) ?? settings.region
         return HTTPResponse(
-            status: 200, headers: HTTPHeaders([("x-amz-bucket-region", settings.region)]))
+            status: 200, headers: HTTPHeaders([("x-amz-bucket-region", region)]))
     }
 
     func getBucketLocation(_ call: Call) async throws -> HTTPResponse {
-        _ = try await call.service.bucket(call.bucket)
-        return S3Gateway.xml(XMLWriter.emptyDocument("LocationConstraint"))
+        let bucket = try await call.service.bucket(call.bucket)
+        guard let region = S3Gateway.location(of: bucket) else {
+            return S3Gateway.xml(XMLWriter.emptyDocument("LocationConstraint"))
+        }
+        return S3Gateway.xml(XMLWriter.document("LocationConstraint", text: region))
     }
 
     // MARK: Shared

@@ -47,6 +47,7 @@ extension S3Gateway {
         S3Headers.addPlaced(info.headers, to: &response.headers)
         key?.describe(in: &response.headers)
         S3Headers.addPlacement(info, to: &response.headers)
+        S3Headers.addExpiration(of: info, call, to: &response.headers)
         return response
     }
 

@@ -28,10 +28,11 @@ extension S3Gateway {
         switch root.text(of: "Status") {
         case "Enabled": versioning = .enabled
         case "Suspended": versioning = .suspended
-        default:
+        case nil:
             throw S3Error(
                 "IllegalVersioningConfigurationException", 400,
-                "Status must be Enabled or Suspended")
+                "The Versioning element must be specified")
+        default: throw S3Error.malformedXML
         }
         _ = try await call.service.updateBucket(call.bucket) { settings in
             if versioning == .suspended, settings.documents[DocumentName.objectLock] != nil {
@@ -99,6 +100,7 @@ extension S3Gateway {
             xml.element("LastModified", info.modified.rfc3339)
             if !info.isDeleteMarker {
                 xml.element("ETag", "\"\(info.etag)\"")
+                S3Headers.writeAlgorithms(&xml, info.checksums)
                 xml.element("Size", info.size)
                 xml.element("StorageClass", S3Headers.storageClass(info.headers))
             }

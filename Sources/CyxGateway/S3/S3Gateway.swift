@@ -1,4 +1,5 @@
 package import CyxCore
+internal import CyxCrypto
 package import CyxHTTP
 internal import CyxObjects
 internal import CyxS3
@@ -58,6 +59,8 @@ package struct S3Gateway: Sendable {
     let settings: Settings
     let rules = BucketRulesCache()
     let owners = BucketOwners()
+    /// Tells this gateway's answers from those of others; new each time it starts.
+    let hostID: String
 
     package init(
         environment: Environment, accounts: S3Accounts, settings: Settings = Settings()
@@ -65,7 +68,10 @@ package struct S3Gateway: Sendable {
         self.environment = environment
         self.accounts = accounts
         self.settings = settings
+        hostID = Base64.encode(environment.random.bytes(S3Gateway.hostIDBytes))
     }
+
+    private static let hostIDBytes = 24
 
     /// Answers one request; errors become S3's XML. Throws only when the client is gone.
     package func handle(
@@ -82,8 +88,7 @@ package struct S3Gateway: Sendable {
             code = refusal.code
             response = refused(request, refusal, requestID)
         }
-        response.headers.set("x-amz-request-id", requestID)
-        response.headers.set("server", "cyxcloud")
+        name(&response, requestID)
         for field in trace.headers.fields { response.headers.set(field.name, field.value) }
         return recorded(request, response, trace.operation, code)
     }
@@ -101,8 +106,7 @@ package struct S3Gateway: Sendable {
         let refusal = S3Error(
             "IncompleteBody", 400, "The body ended before its length; nothing was stored")
         var response = refused(request, refusal, requestID)
-        response.headers.set("x-amz-request-id", requestID)
-        response.headers.set("server", "cyxcloud")
+        name(&response, requestID)
         response.headers.set("date", CivilDate(environment.wallTime()).http)
         return recorded(request, response, "Unknown", refusal.code)
     }
@@ -111,9 +115,9 @@ package struct S3Gateway: Sendable {
     func refused(_ refusal: HTTPRefusal) -> HTTPResponse {
         let requestID = Hex.encode(environment.random.bytes(8)).uppercased()
         let error = S3Error(refusal)
-        var response = error.response(resource: "", requestID: requestID, isHead: false)
-        response.headers.set("x-amz-request-id", requestID)
-        response.headers.set("server", "cyxcloud")
+        var response = error.response(
+            resource: "", requestID: requestID, hostID: hostID, isHead: false)
+        name(&response, requestID)
         environment.metrics.counter(
             "cyxcloud_s3_requests_total", [("operation", "Unknown"), ("code", error.code)]
         ).add()
@@ -123,9 +127,16 @@ package struct S3Gateway: Sendable {
     private func refused(
         _ request: HTTPRequest, _ refusal: S3Error, _ requestID: String
     ) -> HTTPResponse {
-        refusal.response(
+        refusal.about(request, hostSuffix: settings.hostSuffix).response(
             resource: String(request.target.prefix { $0 != "?" }), requestID: requestID,
-            isHead: request.method == "HEAD")
+            hostID: hostID, isHead: request.method == "HEAD")
+    }
+
+    /// Says which answer it is, and whose.
+    private func name(_ response: inout HTTPResponse, _ requestID: String) {
+        response.headers.set("x-amz-request-id", requestID)
+        response.headers.set("x-amz-id-2", hostID)
+        response.headers.set("server", "cyxcloud")
     }
 
     private func answer(
@@ -142,6 +153,7 @@ package struct S3Gateway: Sendable {
         var call = try await authenticate(request, body)
         let operation = try S3Operation(call.request)
         trace.operation = operation.name
+        try S3Headers.refuseUnknown(call.headers)
         if let bucket = call.request.bucket, operation == .createBucket,
             let objection = S3Request.objection(to: bucket)
         {

@@ -24,6 +24,29 @@ extension S3Operation {
         ("website", "Website"),
     ]
 
+    /// The methods that S3 has for sub-resources of buckets and of objects, where not GET, PUT and
+    /// DELETE.
+    private static let methodsOfBuckets: [String: Set<String>] = [
+        "Abac": ["GET", "PUT"], "AccelerateConfiguration": ["GET", "PUT"], "Acl": ["GET", "PUT"],
+        "Location": ["GET"], "LockConfiguration": ["GET", "PUT"], "Logging": ["GET", "PUT"],
+        "MetadataConfiguration": ["GET", "POST", "DELETE"],
+        "MetadataTableConfiguration": ["GET", "POST", "DELETE"],
+        "NotificationConfiguration": ["GET", "PUT"], "PolicyStatus": ["GET"],
+        "RequestPayment": ["GET", "PUT"], "Session": ["GET"], "Versioning": ["GET", "PUT"],
+        "Versions": ["GET"],
+    ]
+    private static let methodsOfObjects: [String: Set<String>] = [
+        "Acl": ["GET", "PUT"], "Attributes": ["GET"], "Content": ["POST"], "Encryption": ["PUT"],
+        "LegalHold": ["GET", "PUT"], "Rename": ["PUT"], "Restore": ["POST"],
+        "Retention": ["GET", "PUT"], "Torrent": ["GET"],
+    ]
+
+    /// Whether S3 has an operation with that method on that sub-resource.
+    static func isMethod(_ method: String, of name: String, isObject: Bool) -> Bool {
+        let methods = isObject ? methodsOfObjects : methodsOfBuckets
+        return (methods[name] ?? ["GET", "PUT", "DELETE"]).contains(method)
+    }
+
     /// Configurations of which a bucket has many, each with an ID.
     private static let many: Set<String> = [
         "AnalyticsConfiguration", "IntelligentTieringConfiguration", "InventoryConfiguration",

@@ -67,7 +67,7 @@ enum S3Operation: Equatable, Sendable {
             guard method == "POST" else { throw .methodNotAllowed(method) }
             self = .createPin
         } else if let found = S3Operation.subresources.first(where: { query.has($0.query) }) {
-            self = S3Operation.subresource(found.name, method, query, isObject: isObject)
+            self = try S3Operation.subresource(found.name, method, query, isObject: isObject)
         } else if isObject {
             self = try S3Operation.object(method, query, request)
         } else {
@@ -107,20 +107,26 @@ enum S3Operation: Equatable, Sendable {
 
     private static func subresource(
         _ name: String, _ method: String, _ query: S3Query, isObject: Bool
-    ) -> S3Operation {
+    ) throws(S3Error) -> S3Operation {
         switch (method, name, isObject) {
-        case ("GET", "Location", false): .getBucketLocation
-        case ("GET", "Versioning", false): .getBucketVersioning
-        case ("GET", "Attributes", true): .getObjectAttributes
-        case ("PUT", "Versioning", false): .putBucketVersioning
-        case ("GET", "Versions", false): .listObjectVersions
-        default:
-            onDocument(name, method, isObject: isObject)
-                ?? .unsupported(unsupportedName(name, method, query, isObject: isObject))
+        case ("GET", "Location", false): return .getBucketLocation
+        case ("GET", "Versioning", false): return .getBucketVersioning
+        case ("GET", "Attributes", true): return .getObjectAttributes
+        case ("PUT", "Versioning", false): return .putBucketVersioning
+        case ("GET", "Versions", false): return .listObjectVersions
+        default: break
         }
+        if let known = onDocument(name, method, isObject: isObject) { return known }
+        guard isMethod(method, of: name, isObject: isObject) else {
+            throw .methodNotAllowed(method)
+        }
+        return .unsupported(unsupportedName(name, method, query, isObject: isObject))
     }
 
     private static func bucket(_ method: String, _ query: S3Query) throws(S3Error) -> S3Operation {
+        // With another method these would do something to the bucket itself.
+        guard method == "GET" || !query.has("uploads"), method == "POST" || !query.has("delete")
+        else { throw .methodNotAllowed(method) }
         switch method {
         case "GET" where query.has("uploads"): return .listMultipartUploads
         case "GET": return query["list-type"] == "2" ? .listObjectsV2 : .listObjects
@@ -142,9 +148,12 @@ enum S3Operation: Equatable, Sendable {
         _ method: String, _ query: S3Query, _ request: S3Request
     ) throws(S3Error) -> S3Operation {
         let isCopy = request.http.headers.contains("x-amz-copy-source")
+        guard method == "POST" || !query.has("uploads") else { throw .methodNotAllowed(method) }
         switch method {
         case "GET": return query.has("uploadId") ? .listParts : .getObject
         case "HEAD": return .headObject
+        case "PUT" where query.has("uploadId") && !query.has("partNumber"):
+            throw .methodNotAllowed(method)
         case "PUT" where query.has("partNumber") || query.has("uploadId"):
             return isCopy ? .uploadPartCopy : .uploadPart
         case "PUT": return isCopy ? .copyObject : .putObject

@@ -74,10 +74,18 @@ struct S3Request: Sendable {
 
     // MARK: Bucket names
 
+    private static let reservedNames = ["api", "health", "metrics", "console"]
+    /// S3's own, beside ours ("General purpose bucket naming rules").
+    private static let reservedPrefixes = [
+        DatasetCatalog.bucketPrefix, "xn--", "sthree-", "amzn-s3-demo-",
+    ]
+    private static let reservedSuffixes = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
+
     /// Why `name` may not name a bucket; nil if it may.
     static func objection(to name: String) -> String? {
-        let reserved = ["api", "health", "metrics", "console"]
-        if reserved.contains(name) || name.hasPrefix(DatasetCatalog.bucketPrefix) {
+        if reservedNames.contains(name) || reservedPrefixes.contains(where: { name.hasPrefix($0) })
+            || reservedSuffixes.contains(where: { name.hasSuffix($0) })
+        {
             return "`\(name)` is reserved"
         }
         let bytes = Array(name.utf8)

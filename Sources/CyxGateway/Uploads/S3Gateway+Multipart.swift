@@ -31,6 +31,8 @@ extension S3Gateway {
             response.headers.add("x-amz-checksum-type", checksum.type.rawValue)
         }
         S3Headers.addPlaced(options.headers, to: &response.headers)
+        S3Headers.addAbortion(
+            ofUpload: call.key, started: environment.wallTime(), call, to: &response.headers)
         key?.describe(in: &response.headers)
         return response
     }
@@ -172,7 +174,7 @@ extension S3Gateway {
         let headers = call.headers
         var options = CompletionOptions()
         options.condition = try S3Headers.putCondition(headers)
-        let upload = try await call.service.upload(ofCompletion: id, call.key, in: call.bucket)
+        let upload = try await call.service.openUpload(id, call.key, in: call.bucket)
         let checksum = upload.flatMap { UploadChecksum.effective($0.headers) }
         options.checksums = { try list.checksums(of: $0, checksum, headers) }
         let info = try await call.service.completeUpload(
@@ -188,6 +190,7 @@ extension S3Gateway {
         S3Headers.addPlaced(info.headers, to: &response.headers)
         S3Headers.addVersion(info.versionID, to: &response.headers)
         S3Headers.addPlacement(info, to: &response.headers)
+        S3Headers.addExpiration(of: info, call, to: &response.headers)
         return response
     }
 
@@ -198,16 +201,19 @@ extension S3Gateway {
     }
 
     func abortMultipartUpload(_ call: Call) async throws -> HTTPResponse {
-        try await call.service.abortUpload(
-            call.query["uploadId"] ?? "", key: call.key, in: call.bucket)
+        let id = call.query["uploadId"] ?? ""
+        let isOpen = try await call.service.openUpload(id, call.key, in: call.bucket) != nil
+        // Also where it was aborted before, since that may have been interrupted.
+        try await call.service.abortUpload(id, key: call.key, in: call.bucket)
+        guard isOpen else { throw S3Error(.noSuchUpload) }
         return HTTPResponse(status: 204)
     }
 }
 
 extension ObjectService {
-    /// Nil for an upload that is done already: its completion may be repeated.
-    fileprivate func upload(
-        ofCompletion id: String, _ key: String, in bucket: String
+    /// Nil for an upload that is over: its completion may be repeated, and its abortion.
+    fileprivate func openUpload(
+        _ id: String, _ key: String, in bucket: String
     ) async throws -> UploadInfo? {
         do {
             return try await upload(id, key: key, in: bucket)

@@ -124,7 +124,7 @@ extension S3Gateway {
             .filter { $0.number > marker }
             .sorted { $0.number < $1.number }
         let shown = all.prefix(limit)
-        return S3Gateway.xml(
+        var response = S3Gateway.xml(
             XMLWriter.document("ListPartsResult") { xml in
                 xml.element("Bucket", call.bucket)
                 xml.element("Key", call.key)
@@ -147,6 +147,9 @@ extension S3Gateway {
                     }
                 }
             })
+        S3Headers.addAbortion(
+            ofUpload: call.key, started: upload.started, call, to: &response.headers)
+        return response
     }
 
     private func writeInitiator(_ xml: inout XMLWriter, _ call: Call, of upload: UploadInfo) {

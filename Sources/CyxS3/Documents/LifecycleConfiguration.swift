@@ -14,9 +14,13 @@ package struct LifecycleConfiguration: Equatable, Sendable {
         let root = try XMLElement.document(bytes, root: "LifecycleConfiguration")
         rules = []
         var names: Set<String> = []
-        for (number, element) in root.children.enumerated() {
+        for element in root.children {
             guard element.name == "Rule" else { throw .malformedXML }
-            let rule = try LifecycleRule(element, number: number)
+            let rule = try LifecycleRule(element)
+            guard !rule.id.isEmpty else {
+                rules.append(rule)
+                continue
+            }
             guard names.insert(rule.id).inserted else {
                 throw .invalidArgument(
                     "Rule ID must be unique. Found same ID for more than one rule")
@@ -25,6 +29,11 @@ package struct LifecycleConfiguration: Equatable, Sendable {
         }
         guard (1...LifecycleConfiguration.maximumRules).contains(rules.count) else {
             throw .malformedXML
+        }
+        for index in rules.indices where rules[index].id.isEmpty {
+            var number = index + 1
+            while !names.insert("rule-\(number)").inserted { number += 1 }
+            rules[index].id = "rule-\(number)"
         }
     }
 

@@ -104,13 +104,12 @@ extension LifecycleRule {
         "AbortIncompleteMultipartUpload", "Transition", "NoncurrentVersionTransition",
     ]
 
-    /// Reads the rule with the index `number`, which names it if nothing else does.
-    init(_ element: XMLElement, number: Int) throws(DocumentFault) {
+    /// Leaves `id` empty where the document does not name the rule.
+    init(_ element: XMLElement) throws(DocumentFault) {
         for child in element.children where !LifecycleRule.fields.contains(child.name) {
             throw .malformedXML
         }
-        let named = try element.only("ID")?.text ?? ""
-        id = named.isEmpty ? "rule-\(number + 1)" : named
+        id = try element.only("ID")?.text ?? ""
         guard id.count <= LifecycleRule.maximumIDCharacters else {
             throw .invalidArgument("ID length should not exceed allowed limit of 255")
         }

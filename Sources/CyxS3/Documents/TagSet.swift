@@ -29,6 +29,11 @@ package struct TagSet: Equatable, Sendable {
     package init(parsing bytes: [UInt8], of bearer: Bearer) throws(DocumentFault) {
         let root = try XMLElement.document(bytes, root: "Tagging")
         guard let set = try root.only("TagSet") else { throw .malformedXML }
+        try self.init(set, of: bearer)
+    }
+
+    /// Reads the `Tag` elements in `set`.
+    package init(_ set: XMLElement, of bearer: Bearer) throws(DocumentFault) {
         for element in set.children {
             guard element.name == "Tag", let key = try element.only("Key"),
                 let value = try element.only("Value")

@@ -29,6 +29,7 @@ import s3_rest_cases  # noqa: F401
 import s3_link_cases  # noqa: F401
 import s3_version_cases  # noqa: F401
 import s3_scope_cases  # noqa: F401
+from answers import bucket_answers, object_answers  # noqa: F401
 from s3_gateway import CASES, Gateway, MIB, case, expect, random_bytes
 from s3_record import RECORD
 

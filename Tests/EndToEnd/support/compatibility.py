@@ -29,7 +29,7 @@ KEY_SERVICE = "keys of a key service (`aws:kms`) are refused"
 CLASSES = "storage classes are labels, and those that need a restore are refused"
 MISSING = {
     "CopyObject": f"{KEY_SERVICE}; {CLASSES}",
-    "CreateBucket": "regions are taken and mean nothing; no directory buckets",
+    "CreateBucket": "regions are labels; no directory buckets",
     "CreateMultipartUpload": f"{KEY_SERVICE}; {CLASSES}",
     "GetBucketAccelerateConfiguration": "always says that there is none",
     "GetBucketLogging": "always says that there is none",
