@@ -78,6 +78,9 @@ def attributes_name_parts_of_composite_checksums(g):
 def uploads_are_aborted_once(g):
     name = dict(Bucket=g.bucket, Key="aborted")
     name["UploadId"] = g.s3.create_multipart_upload(**name)["UploadId"]
+    # With parts, whose rows go a while after the answer.
+    for number in (1, 2):
+        g.s3.upload_part(PartNumber=number, Body=b"x" * MIB, **name)
     g.s3.abort_multipart_upload(**name)
     with refused("NoSuchUpload", 404):
         g.s3.abort_multipart_upload(**name)
