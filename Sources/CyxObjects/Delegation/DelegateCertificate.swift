@@ -155,6 +155,8 @@ package struct DelegateCertificate: Hashable, Sendable {
     // MARK: Remembering
 
     /// Certificates that are remembered as signed: rows of one gateway bring the same again and again.
+    /// Whether one is signed follows from its bytes alone, whoever asks and when. So all of a process
+    /// share what is known of it, and rows are verified without anything being handed down to there.
     private static let knownCapacity = 1 << 10
     private static let known = Mutex<[[UInt8]: DelegateCertificate]>([:])
 
