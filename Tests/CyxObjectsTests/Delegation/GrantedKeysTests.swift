@@ -187,6 +187,14 @@ import Testing
             return named.context.permits.permit(for: head, peer: PeerID(.zero), now: now)
         }
         #expect(permit() != nil)
+        let (account, listings) = (world.gateway.account.digest, named.context.listings)
+        func indexed() throws -> Int {
+            try world.world.perform(on: named.peer) {
+                try BucketIndex.buckets(of: account, in: try listings.opened()).count
+            }
+        }
+        _ = try named.perform(key.id) { try await $0.list("bucket", ListRequest()) }
+        #expect(try indexed() == 1)
         try world.perform { try await $0.revokeAccessKey("partner") }
         #expect(try world.perform { try await $0.accessKeys() } == [])
         world.world.run(for: world.timings.bucketCache)
@@ -196,6 +204,7 @@ import Testing
         }
         #expect(rows.isEmpty)
         #expect(permit() == nil)
+        #expect(try indexed() == 0)
     }
 
     /// While the account's tables cannot be asked, nobody knows whether it was revoked.
@@ -463,6 +472,17 @@ import Testing
 
     @Test func soManyKeysAreServedAtATimeAndTheOthersComeBack() throws {
         let (world, named) = try world()
+        _ = try world.perform { try await $0.createBucket("first") }
+        var limits = Self.limits([named])
+        limits.bucket = "first"
+        let wanted = limits
+        let first = try world.perform { try await $0.createAccessKey("first", wanted) }
+        let head = try world.perform { try await $0.handle("first").keys.head("a") }
+        func permit() -> [UInt8]? {
+            let now = named.context.environment.wallTime()
+            return named.context.permits.permit(for: head, peer: PeerID(.zero), now: now)
+        }
+        #expect(try named.find(first.id) != nil && permit() != nil)
         var keys: [AccessKey] = []
         for number in 0..<GrantedKeys.capacity + 4 {
             keys.append(try create("key \(number)", for: [named], in: world))
@@ -472,5 +492,6 @@ import Testing
             #expect(try named.get("key", by: key.id) == [7])
             world.world.run(for: .milliseconds(100))
         }
+        #expect(permit() == nil)
     }
 }

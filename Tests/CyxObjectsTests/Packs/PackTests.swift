@@ -94,6 +94,19 @@ import Testing
         try world.expectAll()
     }
 
+    /// Whoever collects may have condemned their segment in between (B5): no head may name it.
+    @Test func aPackThatCannotBeClaimedCommitsNothing() throws {
+        let world = try ObjectWorld.packing()
+        world.shared.state.withLock { state in
+            state.fault = { key, isWrite in
+                !isWrite && key.table == .segments ? .unavailable("slow") : nil
+            }
+        }
+        #expect(try world.putTogether().count == Packing.count)
+        world.shared.state.withLock { $0.fault = nil }
+        try world.expectAll(but: Set(0..<Packing.count))
+    }
+
     @Test func oneWriteThatFailsTakesNobodyAlong() throws {
         let world = try ObjectWorld.packing()
         let hasFailed = Mutex(0)
