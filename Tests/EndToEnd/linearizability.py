@@ -18,7 +18,7 @@ import botocore.exceptions
 
 from harness import Cases, Failure, Peer, expect, s3_client, wait_until
 from growth import Network
-from support.fronts import add_peers, free_udp_address, is_whole
+from support.fronts import add_peers, free_udp_address, wait_until_whole
 from support.histories import ABSENT, History, check_the_checker
 
 BUCKET = "registers"
@@ -52,7 +52,7 @@ class Soak:
     def start(self):
         add_peers(self.network, self.peers, self.gateways, allocated="1GiB")
         self.client(self.fronts[0]).create_bucket(Bucket=BUCKET)
-        wait_until("the views", self.is_whole, 120)
+        wait_until_whole("the views", self.network, 120)
 
     @property
     def fronts(self):
@@ -63,9 +63,6 @@ class Soak:
             # A second try would meet what the first one wrote and be refused for that.
             "http://" + peer.read("s3"), retries={"max_attempts": 0}, read_timeout=15,
             connect_timeout=2)
-
-    def is_whole(self):
-        return is_whole(self.network)
 
     # Clients
 
@@ -191,7 +188,7 @@ class Soak:
 
     def wipe(self):
         """A peer comes back with its identity and nothing else."""
-        wait_until("all views full before a wipe", self.is_whole, 120, poll_s=0.5)
+        wait_until_whole("all views full before a wipe", self.network, 120)
         [victim] = self.victims(1, first=self.gateways)
         victim.kill()
         for path in victim.folder.iterdir():
@@ -244,7 +241,7 @@ class Soak:
                 self.is_over.set()
             for worker in workers:
                 worker.result()
-        wait_until("all views full at the end", self.is_whole, 180, poll_s=0.5)
+        wait_until_whole("all views full at the end", self.network, 180)
         client = self.client(self.fronts[0])
         for key in list(self.histories):
             self.answer(client, key)

@@ -17,7 +17,7 @@ import websockets.sync.client
 
 from growth import Network
 from harness import Devnet, expect, wait_until
-from support.fronts import add_peers, client_of, is_whole
+from support.fronts import add_peers, client_of, wait_until_whole
 
 PATH = "/api/v1/events"
 
@@ -272,7 +272,7 @@ def two_gateways(programs):
     network = Network(programs)
     try:
         add_peers(network, 4, gateways=2)
-        wait_until("the views", lambda: is_whole(network), 60)
+        wait_until_whole("the views", network, 60)
         writer, other = (client_of(peer) for peer in network.peers[:2])
         writer.create_bucket(Bucket="shared")
         wait_until("the bucket", lambda: other.head_bucket(Bucket="shared"), 10)

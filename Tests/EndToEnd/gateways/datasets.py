@@ -9,7 +9,7 @@ import time
 
 from growth import Network
 from harness import MIB, expect, random_bytes, wait_until
-from support.fronts import client_of, is_whole
+from support.fronts import client_of, wait_until_whole
 
 from .samples import Samples
 
@@ -78,7 +78,7 @@ class Datasets:
                 shutil.copy(founder.folder / "accounts", folder / "accounts")
                 roles = ["--roles", "storage,gateway", "--s3-listen", "127.0.0.1:0"]
             self.network.add("--allocated", "4GiB", *roles)
-        wait_until("the views", lambda: is_whole(self.network), 120)
+        wait_until_whole("the views", self.network, 120)
         self.first, self.second = (
             Gateway("http://" + peer.read("s3"), "demo", "demo-secret", str(self.network.data))
             for peer in self.network.peers[:2])

@@ -9,7 +9,7 @@ import time
 
 from growth import Network
 from harness import expect, wait_until
-from support.fronts import add_peers, is_whole
+from support.fronts import add_peers, wait_until_whole
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "clients"))
 from s3_gateway import Gateway  # noqa: E402 - beside the cases that drive one gateway
@@ -30,7 +30,7 @@ class Grants:
 
     def start(self):
         add_peers(self.network, PEERS, gateways=2)
-        wait_until("the views", lambda: is_whole(self.network), 60)
+        wait_until_whole("the views", self.network, 60)
         self.first, self.second = (
             Gateway("http://" + peer.read("s3"), "demo", "demo-secret", str(self.network.data))
             for peer in self.network.peers[:2])

@@ -9,7 +9,7 @@ import time
 from gateways.together import code_of
 from growth import Network
 from harness import MIB, expect, random_bytes, s3_client, wait_until
-from support.fronts import client_of, is_whole
+from support.fronts import client_of, wait_until_whole
 
 # Rows have five custodians in a network of this size, and do not move to peers that come later: the
 # named gateway, which comes late, has to show others that it may write.
@@ -34,10 +34,10 @@ class Sealed:
         self.network.add()
         for _ in range(STORERS):
             self.network.add("--allocated", "4GiB")
-        wait_until("the views", lambda: is_whole(self.network), 90)
+        wait_until_whole("the views", self.network, 90)
         self.network.add(*gateway, "--access-key", "second", "--secret-key", "second-secret")
         self.network.add(*gateway, "--access-key", "third", "--secret-key", "third-secret")
-        wait_until("the views with all", lambda: is_whole(self.network), 90)
+        wait_until_whole("the views with all", self.network, 90)
         self.owner = client_of(self.network.peers[OWNER])
         for bucket in (*BUCKETS, OTHER):
             self.owner.create_bucket(Bucket=bucket)

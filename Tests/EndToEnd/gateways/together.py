@@ -17,7 +17,7 @@ import botocore.exceptions
 
 from growth import Network
 from harness import MIB, expect, random_bytes, wait_until
-from support.fronts import add_peers, client_of, is_whole
+from support.fronts import add_peers, client_of, wait_until_whole
 
 PEERS = 6
 BUCKET = "together"
@@ -43,7 +43,7 @@ class Together:
 
     def start(self):
         add_peers(self.network, PEERS, gateways=2)
-        wait_until("the views", lambda: is_whole(self.network), 60)
+        wait_until_whole("the views", self.network, 60)
         self.clients = [
             client_of(peer, max_pool_connections=2 * THREADS) for peer in self.network.peers[:2]]
         self.clients[0].create_bucket(Bucket=BUCKET)

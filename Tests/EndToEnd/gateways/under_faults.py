@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from growth import Network  # noqa: E402
 from harness import MIB, Cases, expect, wait_until  # noqa: E402
-from support.fronts import add_peers, client_of, free_udp_address, is_whole  # noqa: E402
+from support.fronts import add_peers, client_of, free_udp_address, wait_until_whole  # noqa: E402
 from support.workload import Client, Measures  # noqa: E402
 
 BUCKET = "mixed"
@@ -54,7 +54,7 @@ class UnderFaults:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", self.disk]
         self.has_disk = subprocess.run(mount).returncode == 0
         add_peers(self.network, PEERS, GATEWAYS, allocated="1GiB")
-        wait_until("the views", lambda: is_whole(self.network), 120)
+        wait_until_whole("the views", self.network, 120)
         self.addresses = [peer.read("s3") for peer in self.fronts]
         client_of(self.fronts[0]).create_bucket(Bucket=BUCKET)
         wait_until("the bucket at the other", lambda: client_of(
@@ -148,7 +148,7 @@ class UnderFaults:
         """Every object that was acknowledged, through both gateways by turns."""
         self.measures.phase = "end"
         begin = time.monotonic()
-        wait_until("the views at the end", lambda: is_whole(self.network), 180, poll_s=0.5)
+        wait_until_whole("the views at the end", self.network, 180)
         took = time.monotonic() - begin
         count = sum(len(client.contents) for client in self.clients)
 

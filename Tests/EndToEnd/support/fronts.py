@@ -3,7 +3,7 @@
 import shutil
 import socket
 
-from harness import s3_client, wait_until
+from harness import Failure, s3_client, wait_until
 
 
 def free_udp_address():
@@ -26,15 +26,33 @@ def add_peers(network, count, gateways, allocated="4GiB"):
         network.add("--allocated", allocated, *roles)
 
 
-def is_whole(network):
-    """Whether all peers run and no seat of a view is empty."""
-    for peer in network.peers:
+def lacks(network):
+    """What keeps the network from being whole, a line for each peer that has something to say: all
+    should run, and no seat of a view be empty."""
+    lines = []
+    for index, peer in enumerate(network.peers):
         if not peer.is_running:
-            return False
-        tables = peer.status()["tables"]
+            lines.append(f"peer {index} does not run")
+            continue
+        status = peer.status()
+        tables = status["tables"]
         if tables["full"] != tables["partitions"]:
-            return False
-    return True
+            lines.append(f"peer {index} sees {status.get('peers')} peers, tables {tables}")
+    return lines
+
+
+def wait_until_whole(what, network, limit_s):
+    """Waits until no view lacks a member; fails with what it still lacked at last."""
+    last = []
+
+    def is_whole():
+        last[:] = lacks(network)
+        return not last
+
+    try:
+        wait_until(what, is_whole, limit_s, poll_s=0.5)
+    except Failure as failure:
+        raise Failure("\n".join([str(failure), *last])) from failure
 
 
 def client_of(peer, **options):
