@@ -197,6 +197,7 @@ class UnderFaults:
 
     def stop(self, logs):
         if logs:
+            os.makedirs(logs, exist_ok=True)
             for peer in self.network.peers:
                 shutil.copy(peer.folder / "log", f"{logs}/{peer.folder.name}.log")
         self.network.stop()
