@@ -217,11 +217,18 @@ package struct S3Gateway: Sendable {
             body: CheckedBody(body, check, blocking: environment.blocking))
     }
 
-    /// What to answer for an error; rethrows what nobody is left to hear.
+    /// What to answer for an error; rethrows what nobody is left to hear. What is no fault of the
+    /// client's is for the operator to know too.
     func describe(_ error: any Error) throws -> S3Error {
         switch error {
         case let error as S3Error: return error
-        case let error as ObjectError: return S3Error(error)
+        case let error as ObjectError:
+            let answer = S3Error(error)
+            if answer.status >= 500 {
+                environment.logger.labelled("s3").warning(
+                    "cannot answer", [("code", answer.code), ("reason", answer.message)])
+            }
+            return answer
         case is CancellationError, is HTTPBodyError: throw error
         default:
             environment.logger.error("request failed", [("error", "\(error)")])

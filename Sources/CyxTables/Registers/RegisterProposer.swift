@@ -40,8 +40,12 @@ package struct RegisterProposer: Sendable {
     private var attempts: [Attempt] = []
     private var calls = 0
 
-    package init(proposer: PeerID) {
+    /// `now`: of civil time. Ballots begin there, so that they are above the floors of registers that
+    /// were deleted and forgotten (`TableService+Floors`) without anybody having to tell of them. A
+    /// clock that is wrong costs rounds and no more: whoever is refused is told what to go above.
+    package init(proposer: PeerID, now: WallTime = WallTime(milliseconds: 0)) {
         self.proposer = proposer
+        counter = UInt64(max(0, now.milliseconds))
     }
 
     /// Whether a round of this operation that failed may take effect yet.

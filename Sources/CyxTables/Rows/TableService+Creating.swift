@@ -18,7 +18,7 @@ extension TableService {
             now: environment.now(), timings: configuration.timings, within: time)
         let certificate = try await locate(key.position, &budget)
         let view = certificate.view
-        var proposer = RegisterProposer(proposer: localPeer)
+        var proposer = RegisterProposer(proposer: localPeer, now: environment.wallTime())
         proposer.observe(knownFloor(view.partition), in: view.id)
         let ballot = proposer.nextBallot(in: view.id, nonce: environment.random.next())
         let record = proposer.create(value, ballot: ballot)

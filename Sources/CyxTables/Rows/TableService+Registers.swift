@@ -86,7 +86,7 @@ extension TableService {
         _ key: RowKey, isRead: Bool, within time: Duration,
         _ change: (RegisterState) -> RegisterChange
     ) async throws(TableError) -> DecidedChange {
-        var proposer = RegisterProposer(proposer: localPeer)
+        var proposer = RegisterProposer(proposer: localPeer, now: environment.wallTime())
         return try await goOn(key, &proposer, isRead: isRead, within: time, change)
     }
 

@@ -168,10 +168,10 @@ extension TableService {
         _ value: [UInt8], at key: RowKey, counter: UInt64, with peer: PeerID
     ) async throws {
         let view = try #require(knownCertificate(partition(holding: key.position))).view
-        let ballot = RegisterVersion(
-            generation: view.id.generation, epoch: view.id.epoch, counter: counter,
-            proposer: localPeer, nonce: counter)
         let state = try await read(key)
+        let ballot = RegisterVersion(
+            generation: view.id.generation, epoch: view.id.epoch,
+            counter: state.version.counter + counter, proposer: localPeer, nonce: counter)
         var record = RegisterRecord()
         record.value = state.value
         record.changed = state.version

@@ -277,6 +277,22 @@ import Testing
         }
     }
 
+    /// Else its first value would be refused, and nobody could tell what became of it.
+    @Test func aFreshNameIsWrittenByWhoWasNotToldOfWhatTheOthersForgot() throws {
+        let network = try network(seed: 53, peers: 6)
+        let outsiders = try network.peers.indices.filter { index in
+            try network.perform(on: index) { await $0.replicas.isEmpty }
+        }
+        let outsider = try #require(outsiders.last)
+        for value in 1...5 as ClosedRange<UInt8> { try set(value, network) }
+        try set(nil, network)
+        network.world.run(for: Self.patience)
+        #expect(try records(network).allSatisfy { $0 == nil })
+        let fresh = TestNetwork.key(TestNetwork.registers, 2)
+        try network.perform(on: outsider) { try await $0.create(fresh, [7]) }
+        #expect(try network.perform(on: outsider) { try await $0.read(fresh) }.value == [7])
+    }
+
     private func ballot(_ counter: UInt64) -> RegisterVersion {
         RegisterVersion(
             generation: 0, epoch: 1, counter: counter, proposer: PeerID(.zero), nonce: 5)
