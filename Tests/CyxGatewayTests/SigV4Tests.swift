@@ -102,6 +102,31 @@ import Testing
         }
     }
 
+    /// S3 takes any number of seconds that is not negative, and of a week at most.
+    @Test(
+        arguments: [
+            ("0", "AccessDenied"), ("-1", "AuthorizationQueryParametersError"),
+            ("604800", nil), ("604801", "AuthorizationQueryParametersError"),
+            ("1.5", "AuthorizationQueryParametersError"),
+        ] as [(String, String?)])
+    func presignedURLsLiveForSecondsOfAWeek(_ seconds: String, _ code: String?) throws {
+        let target =
+            "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20130524%2Fr%2Fs3%2F"
+            + "aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=\(seconds)"
+            + "&X-Amz-SignedHeaders=host&X-Amz-Signature=00"
+        let request = HTTPRequest(
+            method: "GET", target: target, headers: HTTPHeaders([("Host", "h")]),
+            received: Instant(nanoseconds: 0))
+        var found: String?
+        do {
+            let claim = try version4(request, try S3Query(target: target))
+            try claim.checkTime(claim.time)
+        } catch let error as S3Error {
+            found = error.code
+        }
+        #expect(found == code)
+    }
+
     @Test(arguments: ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature"])
     func presignedParametersAreGivenOnce(_ name: String) throws {
         let target =

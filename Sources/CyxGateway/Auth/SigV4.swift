@@ -86,11 +86,11 @@ struct SigV4Claim: Sendable {
                 "X-Amz-Algorithm only supports AWS4-HMAC-SHA256")
         }
         guard let seconds = Int64(try field("X-Amz-Expires")),
-            (1...SigV4Claim.maximumPresignedSeconds).contains(seconds)
+            (0...SigV4Claim.maximumPresignedSeconds).contains(seconds)
         else {
             throw S3Error(
                 "AuthorizationQueryParametersError", 400,
-                "X-Amz-Expires must be 1 to 604800 seconds (a week)")
+                "X-Amz-Expires must be 0 to 604800 seconds (a week)")
         }
         try self.init(
             credential: try field("X-Amz-Credential"),
@@ -189,7 +189,8 @@ struct SigV4Claim: Sendable {
                 throw .accessDenied("Request is not yet valid: it is dated \(time.rfc3339)")
             }
             let end = WallTime(milliseconds: time.milliseconds + expires * 1000)
-            guard now <= end else {
+            // No seconds are allowed, and over at once, whatever the clocks say.
+            guard now <= end, expires > 0 else {
                 let hours = (now.milliseconds - end.milliseconds) / 3_600_000
                 var error = S3Error.accessDenied(
                     "Request has expired: the link expired at \(end.rfc3339) (\(hours) h ago); "

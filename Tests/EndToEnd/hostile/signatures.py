@@ -106,7 +106,7 @@ class Signatures:
                 ("expired", DENIED, {"at": shifted(seconds=-120), "expires": 60}),
                 ("of the future", DENIED, {"at": shifted(minutes=16)}),
                 ("for longer than a week", QUERY, {"expires": 604801}),
-                ("for no time", QUERY, {"expires": 0}), ("for less", QUERY, {"expires": -1}),
+                ("for no time", DENIED, {"expires": 0}), ("for less", QUERY, {"expires": -1}),
                 ("for ever", QUERY, {"expires": 99999999999999999999}),
                 ("by another's key", DENIED, {
                     "access_key": "other", "secret_key": "other-secret"}),
