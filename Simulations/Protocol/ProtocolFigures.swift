@@ -1,4 +1,6 @@
 package import CyxCore
+internal import CyxObjects
+internal import CyxTables
 
 /// The protocol-level runs by name: machines alone in an event heap, no shells and no tasks, but
 /// for `nat`, where transports and reachability run whole.
@@ -23,9 +25,6 @@ package enum ProtocolFigures {
         switch name {
         case "lookup":
             return lookup(peers.map { [$0] } ?? [1000, 10_000, 100_000], seed, cpuSeconds, print)
-        case "rules": return RuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
-        case "object-rules":
-            return ObjectRuleTable.run(from: seed, cpuSeconds: cpuSeconds, print: print)
         case "tables": return RuleTable.runClean(seed: seed, printed: printed, print: print)
         case "objects": return ObjectRuleTable.runClean(seed: seed, printed: printed, print: print)
         case "links": return LinkTable.run(seed: seed, print: print)
@@ -42,6 +41,32 @@ package enum ProtocolFigures {
             upkeep(peers ?? 10_000, seed, cpuSeconds, print)
             return true
         }
+    }
+
+    // MARK: Rules
+
+    /// The rules that a run by that name leaves out; none where it is of something else.
+    package static func rules(of name: String) -> [String] {
+        switch name {
+        case "rules": TableRule.allCases.map { "\($0)" }
+        case "object-rules": ObjectRule.allCases.map { "\($0)" }
+        default: []
+        }
+    }
+
+    /// Looks for a seed, from `seed` on, at which an invariant breaks without the rule, and prints a
+    /// line of it; false if there is none, or if that seed is not clean with the rule.
+    package static func isNeeded(
+        _ rule: String, of name: String, seed: UInt64, cpuSeconds: () -> Double,
+        print: (String) -> Void
+    ) -> Bool {
+        if name == "rules", let rule = TableRule.allCases.first(where: { "\($0)" == rule }) {
+            return RuleTable.isNeeded(rule, from: seed, cpuSeconds: cpuSeconds, print: print)
+        }
+        guard let rule = ObjectRule.allCases.first(where: { "\($0)" == rule }) else {
+            preconditionFailure("no rule \(rule) of \(name)")
+        }
+        return ObjectRuleTable.isNeeded(rule, from: seed, cpuSeconds: cpuSeconds, print: print)
     }
 
     // MARK: Lookups

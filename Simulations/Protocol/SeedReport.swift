@@ -54,34 +54,28 @@ enum SeedReport {
         counts.sorted { $0.key < $1.key }.map { "  \(label) \($0.key): \($0.value)" }
     }
 
-    /// A line for each rule; false if one of them was not missed, or if a seed was unclean although
-    /// all rules were kept. `search` finds an outcome without the rule that breaks an invariant, and
-    /// counts its runs; `clean` runs that seed with the rule.
-    static func areNeeded<Rule: RawRepresentable<String>, Outcome: SeedOutcome>(
-        _ rules: [Rule], search: (Rule, _ runs: inout Int) -> Outcome?,
-        clean: (UInt64, Rule) -> Outcome, cpuSeconds: () -> Double, print: (String) -> Void
+    /// A line for a rule; false if it was not missed, or if the seed was unclean although all rules
+    /// were kept. `search` finds an outcome without the rule that breaks an invariant, and counts its
+    /// runs; `clean` runs that seed with the rule.
+    static func isNeeded<Rule: RawRepresentable<String>, Outcome: SeedOutcome>(
+        _ rule: Rule, search: (_ runs: inout Int) -> Outcome?, clean: (UInt64) -> Outcome,
+        cpuSeconds: () -> Double, print: (String) -> Void
     ) -> Bool {
-        var holds = true
         var runs = 0
         let start = cpuSeconds()
-        print("rule left out | seed | invariant broken | with all rules")
-        for rule in rules {
-            guard let found = search(rule, &runs) else {
-                print("\(rule.rawValue) | none | nothing broke |")
-                holds = false
-                continue
-            }
-            runs += 1
-            let clean = clean(found.seed, rule)
-            let state = clean.violations.isEmpty ? "clean" : "VIOLATED: \(clean.violations)"
-            holds = holds && clean.violations.isEmpty
-            print(
-                "\(rule.rawValue) | \(found.seed) | \(found.broken.joined(separator: ", ")) "
-                    + "| \(state)")
-            print("    \(found.violations.first ?? "")")
+        func effort() -> String {
+            "\(runs) in \(ProtocolFigures.rounded(cpuSeconds() - start)) s of CPU time"
         }
-        let seconds = cpuSeconds() - start
-        print("\(runs) runs in \(ProtocolFigures.rounded(seconds)) s of CPU time")
-        return holds
+        guard let found = search(&runs) else {
+            print("\(rule.rawValue) | none | nothing broke | | \(effort())")
+            return false
+        }
+        runs += 1
+        let clean = clean(found.seed)
+        let state = clean.violations.isEmpty ? "clean" : "VIOLATED: \(clean.violations)"
+        print(
+            "\(rule.rawValue) | \(found.seed) | \(found.broken.joined(separator: ", ")) | \(state) "
+                + "| \(effort())\n    \(found.violations.first ?? "")")
+        return clean.violations.isEmpty
     }
 }

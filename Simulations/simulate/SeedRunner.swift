@@ -21,7 +21,7 @@ struct SeedRunner {
         self.scenarios = scenarios
         self.rare = rare
         self.seeds = seeds
-        self.jobs = jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        self.jobs = jobs ?? ChildProcess.defaultCount
     }
 
     /// Runs all seeds twice each and prints what they showed together; false if one failed.
@@ -32,39 +32,23 @@ struct SeedRunner {
             while running.count < jobs, next < seeds.upperBound {
                 let file = "/tmp/simulate-\(getpid())-\(next)"
                 guard let child = start(next, file) else { return false }
-                running[child] = (next, file)
+                running[child.id] = (next, file)
                 next += 1
             }
-            var status: Int32 = 0
-            let child = waitpid(-1, &status, 0)
-            guard child > 0 else { continue }
-            guard let (seed, file) = running.removeValue(forKey: child) else { continue }
-            take(seed, readLines(file), passed: status == 0)
+            guard let ended = ChildProcess.wait(),
+                let (seed, file) = running.removeValue(forKey: ended.id)
+            else { continue }
+            take(seed, readLines(file), passed: ended.passed)
             unlink(file)
         }
         report()
         return failed.isEmpty
     }
 
-    private func start(_ seed: UInt64, _ file: String) -> pid_t? {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(
-            &actions, STDOUT_FILENO, file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
+    private func start(_ seed: UInt64, _ file: String) -> ChildProcess? {
         var names = scenarios
         if let rare, seed.isMultiple(of: rare.every) { names.append(rare.scenario) }
-        let words = ["simulate"] + names + ["--seed", "\(seed)", "--twice"]
-        var arguments = words.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        var child: pid_t = 0
-        let result = posix_spawn(&child, "/proc/self/exe", &actions, nil, &arguments, environ)
-        guard result == 0 else {
-            print("simulate: cannot start another process: error \(result)")
-            return nil
-        }
-        return child
+        return ChildProcess.start(names + ["--seed", "\(seed)", "--twice"], output: file)
     }
 
     private func readLines(_ file: String) -> [String] {

@@ -15,6 +15,9 @@ import SimulationScenarios
 /// `simulate seeds [--seed S] [--seeds N] [--whole K] [--jobs N]`: tables and objects alone for each
 /// seed, and whole peers under the same faults for every K-th one, as `--jobs` runs them.
 ///
+/// `simulate rules|object-rules [--seed S] [--rule NAME] [--jobs N]`: for each rule of tables or of
+/// objects, or for one, a seed at which an invariant breaks without it.
+///
 /// `simulate lookup|eclipse|upkeep|detection|audits|links|grinding|repair|durability|views
 /// [--seed S] [--peers N]`: measures machines alone, up to a million peers, and exits with 1 if a
 /// figure misses its bound.
@@ -24,6 +27,8 @@ struct Simulate {
     private var seeds: UInt64 = 1
     private var twice = false
     private var jobs: Int?
+    /// The one rule to be left out.
+    private var rule: String?
     /// Of how many seeds `seeds` runs whole peers for one.
     private var wholeEvery: UInt64 = 25
     private var isSeedRun = false
@@ -35,6 +40,7 @@ struct Simulate {
                         [--trace FILE] [--log debug|info|warning|error] [--jobs N]
                simulate NAME... [--seed S] [--peers N]
                simulate seeds [--seed S] [--seeds N] [--whole K] [--jobs N]
+               simulate rules|object-rules [--seed S] [--rule NAME] [--jobs N]
         scenarios of whole peers: \(Scenarios.names.joined(separator: ", "))
         measurements of machines alone: \(ProtocolFigures.names.joined(separator: ", "))
         """
@@ -58,7 +64,7 @@ struct Simulate {
                 exit(0)
             case "--twice": twice = true
             case "--seed", "--seeds", "--peers", "--seconds", "--trace", "--log", "--jobs",
-                "--whole":
+                "--whole", "--rule":
                 guard let value = rest.popFirst() else { return "\(argument) needs a value" }
                 if let problem = set(argument, value) { return problem }
             case "seeds": isSeedRun = true
@@ -73,7 +79,13 @@ struct Simulate {
             names = ["tables", "objects"]
             jobs = jobs ?? 0
         }
-        return names.isEmpty ? "no scenario named" : nil
+        guard !names.isEmpty else { return "no scenario named" }
+        let rules = names.flatMap { ProtocolFigures.rules(of: $0) }
+        if let rule, !rules.contains(rule) {
+            return rules.isEmpty
+                ? "--rule is for `rules` and `object-rules`" : "no rule `\(rule)` is known there"
+        }
+        return nil
     }
 
     private mutating func set(_ flag: String, _ value: String) -> String? {
@@ -92,6 +104,10 @@ struct Simulate {
             options.printedLogLevel = level
             return nil
         }
+        if flag == "--rule" {
+            rule = value
+            return nil
+        }
         guard let number = UInt64(value), number < 1 << 53 else { return "`\(value)` is no number" }
         switch flag {
         case "--seed": seed = number
@@ -105,7 +121,8 @@ struct Simulate {
     }
 
     private mutating func run() -> Bool {
-        if let jobs {
+        let isOfRules = names.contains { !ProtocolFigures.rules(of: $0).isEmpty }
+        if let jobs, !isOfRules {
             var runner = SeedRunner(
                 scenarios: names, rare: isSeedRun ? ("storm", wholeEvery) : nil,
                 seeds: seed..<seed + seeds, jobs: jobs > 0 ? jobs : nil)
@@ -127,16 +144,27 @@ struct Simulate {
 
     private mutating func runOnce(_ name: String, _ seed: UInt64) -> Bool {
         options.seed = seed
+        let rules = ProtocolFigures.rules(of: name)
+        if !rules.isEmpty {
+            if let rule {
+                return ProtocolFigures.isNeeded(
+                    rule, of: name, seed: seed, cpuSeconds: Simulate.cpuSeconds, print: say)
+            }
+            return RuleRunner(
+                name: name, rules: rules, seed: seed,
+                jobs: jobs.flatMap { $0 > 0 ? $0 : nil } ?? ChildProcess.defaultCount
+            ).run()
+        }
         if ProtocolFigures.names.contains(name) {
             return ProtocolFigures.run(
                 name, peers: options.peers, seed: seed, printed: options.printedLogLevel,
-                cpuSeconds: { Double(clock()) / 1e6 },
+                cpuSeconds: Simulate.cpuSeconds,
                 heapBytes: { Int(cyx_heap_bytes()) },
                 print: say)
         }
-        let start = clock()
+        let start = Simulate.cpuSeconds()
         guard let report = Scenarios.run(name, options) else { return false }
-        let seconds = Double(clock() - start) / Double(CLOCKS_PER_SEC)
+        let seconds = Simulate.cpuSeconds() - start
         say(report.text)
         let ratio = report.virtualSeconds / max(0.001, seconds)
         say("  \(seconds) s of CPU time: virtual to CPU time \(Int(ratio)):1")
@@ -146,6 +174,8 @@ struct Simulate {
         say(isSame ? "  second run: same trace" : "  second run DIFFERS: \(again?.trace as Any)")
         return report.passed && isSame
     }
+
+    private static func cpuSeconds() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
 }
 
 /// Prints at once: a run takes minutes to hours, and whoever keeps its output in a file follows it.

@@ -54,11 +54,13 @@ enum ObjectRuleTable {
             favouring: favourites(rule), lies: lies(rule), packs: isOfPacks(rule))
     }
 
-    /// Prints a line for each rule; false if not all are shown to be needed.
-    static func run(from seed: UInt64, cpuSeconds: () -> Double, print: (String) -> Void) -> Bool {
-        SeedReport.areNeeded(
-            ObjectRule.allCases, search: { search($0, from: seed, runs: &$1) },
-            clean: { run($0, $1, isKept: true) }, cpuSeconds: cpuSeconds, print: print)
+    /// Prints a line; false if the rule is not shown to be needed.
+    static func isNeeded(
+        _ rule: ObjectRule, from seed: UInt64, cpuSeconds: () -> Double, print: (String) -> Void
+    ) -> Bool {
+        SeedReport.isNeeded(
+            rule, search: { search(rule, from: seed, runs: &$0) },
+            clean: { run($0, rule, isKept: true) }, cpuSeconds: cpuSeconds, print: print)
     }
 
     /// One seed with all rules kept and all faults that it draws; twice, to the same end, unless logs
