@@ -137,6 +137,8 @@ struct Simulate {
             for number in seed..<seed + seeds where !runOnce(name, number) { failures += 1 }
         }
         if let traceFile { fclose(traceFile) }
+        // A rule's own line says all of it.
+        guard rule == nil else { return failures == 0 }
         let runs = UInt64(names.count) * seeds
         print(failures == 0 ? "all \(runs) runs held" : "\(failures) of \(runs) runs FAILED")
         return failures == 0

@@ -4,6 +4,9 @@
 """
 
 import argparse
+import re
+import subprocess
+import sys
 import tempfile
 
 import bad_input
@@ -31,6 +34,31 @@ SUITES = {
 # Minutes of waiting each, for what changes seldom: `make long-end-to-end`.
 LONG = ("leases", "splits")
 
+# Do little but wait, for a minute or more: they run beside the others, each in a process of its own.
+WAITING = ("pins",)
+
+
+def start_beside(name, programs):
+    """The suite in another process, and the file that its output goes to."""
+    output = tempfile.TemporaryFile("w+")
+    command = [sys.executable, __file__, "--programs", programs, "--only", name]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), output
+
+
+def take_in(cases, process, output):
+    """Prints what a suite that ran beside the others had to say, and counts its cases."""
+    process.wait()
+    output.seek(0)
+    *lines, last = output.read().splitlines() or [""]
+    print("\n".join(lines), flush=True)
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed", last)
+    if counts:
+        cases.passed += int(counts[1])
+        cases.failed += int(counts[2])
+    else:
+        print(f"FAIL the suite ended with {process.returncode}: {last}", flush=True)
+        cases.failed += 1
+
 
 def drive_clients(devnet, records):
     """boto3, awscli and rclone, unmodified; the script prints a line for each of its cases."""
@@ -49,7 +77,11 @@ def main():
                         default=["clients", *(name for name in SUITES if name not in LONG)])
     options = parser.parse_args()
     cases = Cases()
+    waiting = [name for name in options.only if name in WAITING and len(options.only) > 1]
+    beside = [start_beside(name, options.programs) for name in waiting]
     for name in options.only:
+        if name in waiting:
+            continue
         print(f"--- {name}", flush=True)
         if name == "clients":
             accounts = ["other:other:other-secret"]
@@ -62,6 +94,8 @@ def main():
                           lambda record=record: compatibility.compare(record))
         else:
             SUITES[name].run(cases, options.programs)
+    for process, output in beside:
+        take_in(cases, process, output)
     cases.finish()
 
 
