@@ -41,8 +41,9 @@ package struct RegisterProposer: Sendable {
     private var calls = 0
 
     /// `now`: of civil time. Ballots begin there, so that they are above the floors of registers that
-    /// were deleted and forgotten (`TableService+Floors`) without anybody having to tell of them. A
-    /// clock that is wrong costs rounds and no more: whoever is refused is told what to go above.
+    /// were deleted and forgotten (`TableService+Floors`) without anybody having to tell of them. Where
+    /// a clock is wrong by more than that takes, proposers are refused and told what to go above: that
+    /// costs a round, and leaves a first value under a fresh name in doubt (`create`).
     package init(proposer: PeerID, now: WallTime = WallTime(milliseconds: 0)) {
         self.proposer = proposer
         counter = UInt64(max(0, now.milliseconds))
