@@ -102,6 +102,16 @@ import Testing
         }
     }
 
+    /// A request by a URL that lives for so many seconds.
+    private func presigned(seconds: String) -> HTTPRequest {
+        HTTPRequest(
+            method: "GET",
+            target: "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20130524%2Fr%2Fs3%2F"
+                + "aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=\(seconds)"
+                + "&X-Amz-SignedHeaders=host&X-Amz-Signature=00",
+            headers: HTTPHeaders([("Host", "h")]), received: Instant(nanoseconds: 0))
+    }
+
     /// S3 takes any number of seconds that is not negative, and of a week at most.
     @Test(
         arguments: [
@@ -110,16 +120,10 @@ import Testing
             ("1.5", "AuthorizationQueryParametersError"),
         ] as [(String, String?)])
     func presignedURLsLiveForSecondsOfAWeek(_ seconds: String, _ code: String?) throws {
-        let target =
-            "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20130524%2Fr%2Fs3%2F"
-            + "aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=\(seconds)"
-            + "&X-Amz-SignedHeaders=host&X-Amz-Signature=00"
-        let request = HTTPRequest(
-            method: "GET", target: target, headers: HTTPHeaders([("Host", "h")]),
-            received: Instant(nanoseconds: 0))
+        let request = presigned(seconds: seconds)
         var found: String?
         do {
-            let claim = try version4(request, try S3Query(target: target))
+            let claim = try version4(request, try S3Query(target: request.target))
             try claim.checkTime(claim.time)
         } catch let error as S3Error {
             found = error.code
@@ -129,16 +133,10 @@ import Testing
 
     @Test(arguments: ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature"])
     func presignedParametersAreGivenOnce(_ name: String) throws {
-        let target =
-            "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20130524%2Fr%2Fs3%2F"
-            + "aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host"
-            + "&X-Amz-Signature=00"
-        let request = HTTPRequest(
-            method: "GET", target: target, headers: HTTPHeaders([("Host", "h")]),
-            received: Instant(nanoseconds: 0))
-        _ = try version4(request, try S3Query(target: target))
+        let request = presigned(seconds: "60")
+        _ = try version4(request, try S3Query(target: request.target))
         let error = #expect(throws: S3Error.self) {
-            try version4(request, try S3Query(target: target + "&X-Amz-\(name)=1"))
+            try version4(request, try S3Query(target: request.target + "&X-Amz-\(name)=1"))
         }
         #expect(error?.code == "AuthorizationQueryParametersError")
     }
